@@ -1,0 +1,149 @@
+#include "base/duration.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct unit {
+    const char *name;
+    int64_t ns;
+} units[] = {
+    {"d", NS_PER_DAY}, {"h", NS_PER_HOUR}, {"m", NS_PER_MINUTE}, {"s", NS_PER_S},
+    {"ms", NS_PER_MS}, {"us", NS_PER_US},  {"ns", 1},
+};
+
+enum { UNIT_COUNT = sizeof units / sizeof units[0] };
+
+static bool read_unit(const char **text, size_t *index)
+{
+    size_t length = 0;
+    while (isalpha((unsigned char)(*text)[length]))
+        length++;
+    for (size_t i = 0; i < UNIT_COUNT; i++) {
+        if (strlen(units[i].name) == length && strncmp(units[i].name, *text, length) == 0) {
+            *text += length;
+            *index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One part, such as "1.5s". The unit comes after the digits, so the digits are read twice. */
+static bool read_part(const char **text, size_t *unit_index, int64_t *ns)
+{
+    const char *digits = *text;
+    const char *end = digits;
+    while (isdigit((unsigned char)*end))
+        end++;
+    if (end == digits)
+        return false;
+    const char *fraction = NULL;
+    if (*end == '.') {
+        fraction = ++end;
+        while (isdigit((unsigned char)*end))
+            end++;
+        if (end == fraction)
+            return false;
+    }
+    const char *unit_text = end;
+    if (!read_unit(&end, unit_index))
+        return false;
+
+    int64_t unit_ns = units[*unit_index].ns;
+    int64_t whole = 0;
+    for (; isdigit((unsigned char)*digits); digits++) {
+        whole = whole * 10 + (*digits - '0');
+        if (whole > DURATION_NS_MAX / unit_ns)
+            return false;
+    }
+    *ns = whole * unit_ns;
+    if (fraction != NULL) {
+        int64_t digit_ns = unit_ns;
+        for (; fraction < unit_text; fraction++) {
+            /* Digits below a nanosecond are dropped; those of "m" and "h" divide evenly enough
+             * because every unit above ns is a multiple of a power of ten times 36. */
+            *ns += (*fraction - '0') * digit_ns / 10;
+            digit_ns /= 10;
+        }
+    }
+    *text = end;
+    return true;
+}
+
+bool duration_parse(const char *text, int64_t *ns)
+{
+    int64_t total = 0;
+    size_t previous_unit = 0;
+    bool first = true;
+    if (*text == '\0')
+        return false;
+    while (*text != '\0') {
+        size_t unit_index = 0;
+        int64_t part_ns = 0;
+        if (!read_part(&text, &unit_index, &part_ns))
+            return false;
+        if (!first && unit_index <= previous_unit)
+            return false;
+        if (total > DURATION_NS_MAX - part_ns)
+            return false;
+        total += part_ns;
+        previous_unit = unit_index;
+        first = false;
+    }
+    *ns = total;
+    return true;
+}
+
+const char *duration_go(int64_t ns, char text[DURATION_TEXT_SIZE])
+{
+    const char *sign = ns < 0 ? "-" : "";
+    int64_t ms = (ns < 0 ? -ns : ns) / NS_PER_MS;
+    if (ms == 0) {
+        snprintf(text, DURATION_TEXT_SIZE, "0s");
+        return text;
+    }
+    if (ms < 1000) {
+        snprintf(text, DURATION_TEXT_SIZE, "%s%" PRId64 "ms", sign, ms);
+        return text;
+    }
+    int64_t hours = ms / 3600000;
+    int64_t minutes = ms / 60000 % 60;
+    int64_t seconds = ms / 1000 % 60;
+    int64_t rest_ms = ms % 1000;
+    char second_text[16];
+    snprintf(second_text, sizeof second_text, "%" PRId64 ".%03" PRId64, seconds, rest_ms);
+    size_t length = strlen(second_text);
+    while (second_text[length - 1] == '0')
+        second_text[--length] = '\0';
+    if (second_text[length - 1] == '.')
+        second_text[--length] = '\0';
+    if (hours > 0)
+        snprintf(text, DURATION_TEXT_SIZE, "%s%" PRId64 "h%" PRId64 "m%ss", sign, hours, minutes,
+                 second_text);
+    else if (minutes > 0)
+        snprintf(text, DURATION_TEXT_SIZE, "%s%" PRId64 "m%ss", sign, minutes, second_text);
+    else
+        snprintf(text, DURATION_TEXT_SIZE, "%s%ss", sign, second_text);
+    return text;
+}
+
+const char *duration_text(int64_t ns, char text[DURATION_TEXT_SIZE])
+{
+    const char *sign = ns < 0 ? "-" : "";
+    int64_t magnitude = ns < 0 ? -ns : ns;
+    if (magnitude % NS_PER_MS == 0)
+        return duration_go(ns, text);
+    if (magnitude < NS_PER_US)
+        snprintf(text, DURATION_TEXT_SIZE, "%s%" PRId64 "ns", sign, magnitude);
+    else if (magnitude < NS_PER_MS)
+        snprintf(text, DURATION_TEXT_SIZE, "%s%" PRId64 "us", sign, magnitude / NS_PER_US);
+    else if (magnitude < NS_PER_S)
+        snprintf(text, DURATION_TEXT_SIZE, "%s%.1fms", sign, (double)magnitude / (double)NS_PER_MS);
+    else if (magnitude < NS_PER_MINUTE)
+        snprintf(text, DURATION_TEXT_SIZE, "%s%.3fs", sign, (double)magnitude / (double)NS_PER_S);
+    else
+        return duration_go(ns, text);
+    return text;
+}

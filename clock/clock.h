@@ -1,0 +1,43 @@
+/* clock: the run's time. Nothing else in the project reads the system's clocks.
+ *
+ * A clock starts at 0 ns when it is made. Two kinds:
+ *   real     follows CLOCK_MONOTONIC;
+ *   virtual  stands still until clock_jump() moves it. The loop does that when everybody waits.
+ *
+ * Wall-clock time (Date headers, `created`) is the run's time plus the moment at which the
+ * clock was made; a virtual clock takes a fixed moment, so that its runs repeat to the byte.
+ */
+#ifndef TOOMANY_CLOCK_CLOCK_H
+#define TOOMANY_CLOCK_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+enum clock_kind { CLOCK_REAL, CLOCK_VIRTUAL };
+
+/* 2026-01-01T00:00:00Z: where the wall time of virtual clocks starts. */
+#define CLOCK_VIRTUAL_WALL_START_S INT64_C(1767225600)
+
+struct clock {
+    enum clock_kind kind;
+    int64_t now_ns;        /* virtual: the time; real: unused */
+    int64_t origin_ns;     /* real: CLOCK_MONOTONIC at 0 */
+    int64_t wall_start_ns; /* Unix time at 0 */
+};
+
+void clock_init(struct clock *clock, enum clock_kind kind);
+
+/* Nanoseconds since clock_init. */
+int64_t clock_now(const struct clock *clock);
+
+/* Unix time in whole seconds at `now_ns` of this clock. */
+int64_t clock_wall_s(const struct clock *clock, int64_t now_ns);
+
+/* Moves a virtual clock forward to `at_ns`; going back is a programmer's mistake. */
+void clock_jump(struct clock *clock, int64_t at_ns);
+
+/* The word for reports: "real" or "virtual". */
+const char *clock_kind_name(enum clock_kind kind);
+
+#endif

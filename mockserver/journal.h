@@ -1,0 +1,89 @@
+/* journal: what the server saw and answered, one entry a request. The one truth of a run: the
+ * judge, the reports and the metrics read nothing else of the server.
+ *
+ * All times are on the run's clock. Entries stay in order of arrival. The journal is bounded;
+ * what happens when it is full is chosen, and what is lost is counted, never silent.
+ */
+#ifndef TOOMANY_MOCKSERVER_JOURNAL_H
+#define TOOMANY_MOCKSERVER_JOURNAL_H
+
+#include "base/error.h"
+#include "mockserver/quota.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+enum journal_decision {
+    JOURNAL_SERVED,    /* admitted and answered by the model */
+    JOURNAL_THROTTLED, /* refused by a limit, with 429 */
+    JOURNAL_SCRIPTED,  /* answered by a step of the script */
+    JOURNAL_REJECTED,  /* a bad request: 400, 401, 404, 405, 413 */
+};
+
+struct journal_entry {
+    uint64_t sequence;   /* from 1, in order of arrival */
+    uint64_t connection; /* from 1, in order of accepting */
+    char method[8];
+    char path[64];
+    char model[96];
+    char key_tail[8];      /* the last four characters of the key, never more */
+    uint64_t body_digest;  /* equal bodies have equal digests */
+    int64_t tokens;        /* estimated cost */
+    int64_t arrived_ns;    /* the request's headers had been read */
+    int64_t decided_ns;    /* its body had been read and the answer was chosen; -1 not yet */
+    int64_t first_byte_ns; /* the answer was handed to the connection; -1 not yet */
+    int64_t answered_ns;   /* its last byte was sent, or the client was gone; -1 not yet */
+    enum journal_decision decision;
+    enum quota_dimension limit; /* where throttled */
+    int status;
+    char code[48]; /* the error code in the answer's body, or "" */
+    char request_id[40];
+    int64_t retry_after_ns;   /* what the answer asked for; -1 nothing */
+    int in_flight;            /* requests of this server on arrival, this one included */
+    int retry_count;          /* the client's x-stainless-retry-count; -1 none */
+    char idempotency_key[64]; /* or "" */
+    char call_marker[64];     /* what the scenario asked the client to send, or "" */
+    int script_step;          /* from 0; -1 none */
+    bool abandoned;           /* the client went away before it had the whole answer */
+};
+
+enum journal_when_full { JOURNAL_DROP_OLDEST, JOURNAL_REFUSE };
+
+enum { JOURNAL_ENTRIES_MAX = 100000 }; /* about 60 MB; a retry test needs a few hundred */
+
+struct journal; /* opaque */
+
+/* `capacity` entries are kept. NULL when memory is out. */
+struct journal *journal_new(size_t capacity, enum journal_when_full when_full);
+void journal_free(struct journal *journal);
+
+/* Every entry is also written to `stream` as one line of JSON when its answer has ended. The
+ * journal does not own the stream. */
+void journal_stream_to(struct journal *journal, FILE *stream);
+
+/* A new entry with its sequence number set and its times at -1; NULL when full and refusing.
+ * The pointer is good until the entry is finished. */
+struct journal_entry *journal_begin(struct journal *journal);
+
+/* Marks the entry as ended: streams it and makes it droppable. */
+void journal_finish(struct journal *journal, struct journal_entry *entry);
+
+/* The entries that are kept, oldest first. */
+size_t journal_count(const struct journal *journal);
+const struct journal_entry *journal_at(const struct journal *journal, size_t index);
+
+/* How many were begun, and how many of them were dropped or refused for lack of room. */
+uint64_t journal_total(const struct journal *journal);
+uint64_t journal_lost(const struct journal *journal);
+/* True once writing a line to the stream has failed (disk full); the entries are still kept. */
+bool journal_stream_failed(const struct journal *journal);
+
+/* Forgets all entries that have ended. */
+void journal_clear(struct journal *journal);
+
+/* Writes one entry as a line of JSON. False when the stream fails. */
+bool journal_write_entry(const struct journal_entry *entry, FILE *stream);
+
+const char *journal_decision_name(enum journal_decision decision);
+
+#endif
