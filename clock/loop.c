@@ -77,6 +77,17 @@ void loop_release(struct loop *loop)
     loop->holds--;
 }
 
+void loop_park(struct loop *loop)
+{
+    loop->parked++;
+}
+
+void loop_unpark(struct loop *loop)
+{
+    assert(loop->parked > 0);
+    loop->parked--;
+}
+
 /* Waits for one event; a negative time waits for ever. Nanoseconds are rounded up to the
  * milliseconds of epoll_wait only where epoll_pwait2 is missing (before Linux 5.11). */
 static int wait_event(struct loop *loop, struct epoll_event *event, int64_t wait_ns)
@@ -136,7 +147,7 @@ static bool turn_virtual(struct loop *loop, int64_t wait_ns)
         fire_first(loop, first, loop_now(loop));
         return true;
     }
-    bool may_jump = loop->holds == 0 && first != NULL;
+    bool may_jump = loop->holds == loop->parked && first != NULL;
     if (hand_out_event(loop, may_jump ? 0 : wait_ns))
         return true;
     if (!may_jump)

@@ -6,14 +6,15 @@
  *
  * Holding: whoever has work under way that the loop cannot see (bytes on a socket, between the
  * client's send and the server's read) holds the clock, so that it cannot jump past that work.
- * The C client holds it from sending a request until the answer is complete; the server
- * releases it while it makes an answer wait for a deadline. So the count is 0 exactly when
- * everybody waits for a deadline: a proof by counting, with no pause and no guess.
+ * The C client holds it from sending a request until the answer is complete; the server parks
+ * while it makes an answer wait for a deadline. The clock may jump exactly when every hold is
+ * matched by a park, that is when everybody waits for a deadline: a proof by counting, with no
+ * pause and no guess.
  *
- *     loop_hold(loop);     send the request
- *     loop_release(loop);  the server: answer due in 2 s      -> count 0: jump 2 s
- *     loop_hold(loop);     the server: sends the answer
- *     loop_release(loop);  the client has read all of it
+ *     loop_hold(loop);     the client sends a request             holds 1, parked 0
+ *     loop_park(loop);     the server: answer due in 2 s          holds 1, parked 1: jump 2 s
+ *     loop_unpark(loop);   the server sends the answer            holds 1, parked 0
+ *     loop_release(loop);  the client has read all of it          holds 0, parked 0
  */
 #ifndef TOOMANY_CLOCK_LOOP_H
 #define TOOMANY_CLOCK_LOOP_H
@@ -27,6 +28,7 @@ struct loop {
     struct deadlines deadlines;
     int epoll_fd;
     int holds;
+    int parked;
     bool stopping;
 };
 
@@ -55,6 +57,8 @@ void loop_cancel(struct loop *loop, struct deadline *deadline);
 
 void loop_hold(struct loop *loop);
 void loop_release(struct loop *loop);
+void loop_park(struct loop *loop);
+void loop_unpark(struct loop *loop);
 
 /* Fires what is ready and due. When nothing is, waits at most `wait_real_ns` of real time
  * (negative: for ever) for a descriptor or a deadline. Returns false when there is nothing left

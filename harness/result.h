@@ -74,7 +74,7 @@ struct client_run {
     char *errors; /* stderr, likewise */
     size_t errors_length;
     uint64_t output_bytes; /* how much it wrote to both in all */
-    char *survivors;       /* processes it left behind: "123 sleep, 124 sh"; NULL when none */
+    char *survivors;       /* names of processes it left behind: "sh, sleep (2)"; NULL when none */
 };
 
 /* The most that one dimension of one pool was used. */

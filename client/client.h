@@ -1,0 +1,110 @@
+/* client: chat completions on a loop, retried by a policy, let through by a gate.
+ *
+ *     struct client_options options = {.base_url = "http://127.0.0.1:8429/v1", .api_key = key,
+ *                                      .policy = retry_policy_default(), .in_flight_max = 2};
+ *     struct client *client = client_new(&loop, &options, &error);
+ *     struct client_request request = {.model = "gpt-4o-mini", .message = "Hello"};
+ *     client_call(client, &request, on_done, owner, &error);
+ *     while (client_calls_open(client) > 0)
+ *         loop_turn(&loop, -1);
+ *     client_free(client);
+ *
+ * A call keeps its place in the gate while it waits for a retry, as a program that holds a
+ * semaphore around the call does: others that went ahead would take the quota it waits for.
+ *
+ * One attempt is one request on the wire. libcurl's own silent repetition on a connection that
+ * the server had closed is refused: it counts as a failed attempt, and the policy decides.
+ *
+ * The clock is held (clock/loop.h) from handing a request to libcurl until the attempt has ended.
+ * Bounds: an answer has at most CLIENT_BODY_BYTES_MAX, an attempt takes at most
+ * attempt_timeout_ns on the run's clock.
+ */
+#ifndef TOOMANY_CLIENT_CLIENT_H
+#define TOOMANY_CLIENT_CLIENT_H
+
+#include "base/error.h"
+#include "client/retry.h"
+#include "clock/loop.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    CLIENT_BODY_BYTES_MAX = 16 * 1024 * 1024, /* far more than a completion has */
+    CLIENT_CONNECT_TIMEOUT_MS = 30000,        /* real time, libcurl's */
+};
+
+#define CLIENT_BASE_URL_DEFAULT "https://api.openai.com/v1"
+
+/* An attempt failed and will be retried after wait_ns. Valid during the call only. */
+struct client_wait {
+    uint64_t call;               /* number of the call, from 1 in the order of client_call */
+    int attempt;                 /* that failed, from 1 */
+    int status;                  /* 0: no whole answer */
+    const char *error_code;      /* or NULL */
+    const char *transport_error; /* or NULL */
+    int64_t wait_ns;
+    const char *reason;
+};
+
+struct client_options {
+    const char *base_url; /* with the /v1; NULL: CLIENT_BASE_URL_DEFAULT */
+    const char *api_key;
+    struct retry_policy policy;
+    int in_flight_max;          /* 0: no gate */
+    int64_t attempt_timeout_ns; /* 0: 600 s, as the official SDKs */
+    uint64_t seed;              /* of the jitter; each call has a stream of its own */
+    const char *user_agent;     /* NULL: "toomany/VERSION" */
+    void (*on_wait)(void *owner, const struct client_wait *wait); /* or NULL */
+    void *on_wait_owner;
+};
+
+struct client_request {
+    const char *model;
+    const char *message;            /* of role "user" */
+    const char *marker_header_name; /* tells the call to the journal; NULL: none */
+    const char *marker_header_value;
+};
+
+/* How a call ended. All texts belong to the client and are valid during on_done only; NULL is
+ * what was not said. */
+struct client_outcome {
+    uint64_t call; /* its number, from 1 */
+    bool succeeded;
+    int status;             /* of the last attempt; 0: no whole answer came */
+    const char *content;    /* when it succeeded, never NULL then */
+    const char *error_type; /* the last error, whole, as the body's "error" says it */
+    const char *error_code;
+    const char *error_param;
+    const char *error_message;
+    const char *request_id; /* x-request-id */
+    const char *body;       /* as it came, with a closing NUL; NULL without a whole answer */
+    size_t body_bytes;
+    const char *transport_error; /* why no whole answer came */
+    const char *reason;          /* why it was not retried (again); NULL when it succeeded */
+    int attempts;
+    int64_t wait_ns; /* all waits between the attempts */
+};
+
+/* `options` is copied. NULL with the error filled (place "base_url" or "api_key" where one of
+ * these is wrong). */
+struct client *client_new(struct loop *loop, const struct client_options *options,
+                          struct error *error);
+
+/* Starts a call, or queues it behind the gate; `request` is copied. on_done is called once, never
+ * from within this function; it may make calls and cancel, and must not free the client. False
+ * with the error filled when the call cannot be made at all. */
+bool client_call(struct client *client, const struct client_request *request,
+                 void (*on_done)(void *owner, const struct client_outcome *outcome), void *owner,
+                 struct error *error);
+
+/* Calls that were made and have not ended. */
+size_t client_calls_open(const struct client *client);
+
+/* Ends all open calls, without their on_done. Attempts under way are cut off. */
+void client_cancel_all(struct client *client);
+
+/* Cancels what is open. The loop must still be there. NULL is allowed. */
+void client_free(struct client *client);
+
+#endif

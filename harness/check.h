@@ -1,0 +1,28 @@
+/* check: carries out one scenario: server up, client run, judged.
+ *
+ * A command runs as a process of its own, in real time. The built-in client runs in this process
+ * on a virtual clock, so that the same scenario and seed give the same result to the byte.
+ *
+ * A check lives on a loop of its own and touches nothing global, so several can run in threads.
+ */
+#ifndef TOOMANY_HARNESS_CHECK_H
+#define TOOMANY_HARNESS_CHECK_H
+
+#include "harness/result.h"
+#include "harness/scenario.h"
+
+#include <stdatomic.h>
+
+struct check_options {
+    const struct scenario *scenario;
+    char *const *command;        /* NULL-terminated; replaces the scenario's client; NULL: its own */
+    uint64_t seed;
+    const atomic_bool *stopping; /* set by a signal: ends the client and reports what was seen */
+    int stop_fd;                 /* readable when *stopping is set */
+};
+
+/* Fills *result, which the caller frees. What keeps a scenario from being carried out is in
+ * result->error, with result->could_not_run set. */
+void check_scenario(const struct check_options *options, struct result *result);
+
+#endif

@@ -1,0 +1,877 @@
+#include "harness/process.h"
+
+#include "base/duration.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KILL_AFTER_NS NS_PER_S         /* from SIGTERM to SIGKILL */
+#define GRACE_NS (200 * NS_PER_MS)     /* for what the client left behind to end by itself */
+#define GRACE_TICK_NS (10 * NS_PER_MS) /* how often it is looked for meanwhile */
+#define DYING_NS (2 * NS_PER_S)        /* the longest wait for killed survivors to be gone */
+
+enum {
+    FAMILY_MAX = 256,         /* survivors seen in one look; what is more is found by the next */
+    READ_BYTES = 64 * 1024,   /* a pipe's usual capacity */
+    STAT_BYTES = 1024,        /* /proc/PID/stat is a line of some 300 bytes */
+    ENVIRON_CHUNK = 16 * 1024 /* /proc/PID/environ is read in pieces of this size */
+};
+
+#define PATH_DEFAULT "/usr/local/bin:/usr/bin:/bin"
+
+/* <linux/wait.h> has it since 5.4, glibc since 2.36, as a member of an enum. */
+#define WAIT_BY_PID_FD ((idtype_t)3)
+
+static void *must_have(void *memory)
+{
+    if (memory == NULL) {
+        fputs("toomany: out of memory for a client's output\n", stderr);
+        abort();
+    }
+    return memory;
+}
+
+static int pid_fd_open(pid_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static void close_if_open(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* ---- the bounded buffer of one output stream ---- */
+
+struct process_stream {
+    struct process *process;
+    struct watch watch;            /* fd -1: closed */
+    uint64_t bytes;                /* read in all */
+    char head[PROCESS_KEEP_BYTES]; /* the first bytes */
+    char tail[PROCESS_KEEP_BYTES]; /* a ring of the last: byte n is at n % PROCESS_KEEP_BYTES */
+};
+
+static void stream_keep(struct process_stream *stream, const char *bytes, size_t count)
+{
+    while (count > 0) {
+        char *part = stream->bytes < PROCESS_KEEP_BYTES ? stream->head : stream->tail;
+        size_t offset = (size_t)(stream->bytes % PROCESS_KEEP_BYTES);
+        size_t taken = count < PROCESS_KEEP_BYTES - offset ? count : PROCESS_KEEP_BYTES - offset;
+        memcpy(part + offset, bytes, taken);
+        stream->bytes += taken;
+        bytes += taken;
+        count -= taken;
+    }
+}
+
+/* What was kept, NUL-terminated; the caller frees it. */
+static char *stream_text(const struct process_stream *stream, size_t *length)
+{
+    uint64_t head = stream->bytes < PROCESS_KEEP_BYTES ? stream->bytes : PROCESS_KEEP_BYTES;
+    uint64_t after_head = stream->bytes - head;
+    uint64_t tail = after_head < PROCESS_KEEP_BYTES ? after_head : PROCESS_KEEP_BYTES;
+    char left_out[64] = "";
+    if (after_head > tail)
+        snprintf(left_out, sizeof left_out, "\n[... %" PRIu64 " bytes left out ...]\n",
+                 after_head - tail);
+
+    char *text = must_have(malloc((size_t)(head + tail) + strlen(left_out) + 1));
+    memcpy(text, stream->head, (size_t)head);
+    *length = (size_t)head;
+    memcpy(text + *length, left_out, strlen(left_out));
+    *length += strlen(left_out);
+    size_t oldest = (size_t)((stream->bytes - tail) % PROCESS_KEEP_BYTES);
+    size_t to_end = tail < PROCESS_KEEP_BYTES - oldest ? (size_t)tail : PROCESS_KEEP_BYTES - oldest;
+    memcpy(text + *length, stream->tail + oldest, to_end);
+    memcpy(text + *length + to_end, stream->tail, (size_t)tail - to_end);
+    *length += (size_t)tail;
+    text[*length] = '\0';
+    return text;
+}
+
+static void stream_close(struct process_stream *stream)
+{
+    if (stream->watch.fd >= 0)
+        loop_unwatch(stream->process->loop, &stream->watch);
+    close_if_open(&stream->watch.fd);
+}
+
+static void kill_group(struct process *process)
+{
+    process->phase = PROCESS_KILLED;
+    machine_timer_stop(&process->timer);
+    kill(-process->pid, SIGKILL);
+}
+
+/* The client wrote more than it may. Nothing more is read, so that a report of the run shows the
+ * same each time. */
+static void end_for_output(struct process *process)
+{
+    process->run.output_exceeded = true;
+    if (process->phase != PROCESS_EXITED)
+        kill_group(process); /* before the pipes close, or it might die of SIGPIPE instead */
+    for (size_t i = 0; i < 2; i++)
+        stream_close(process->streams[i]);
+}
+
+/* Reads once. False when there is nothing more to read now, or ever. */
+static bool stream_read(struct process_stream *stream)
+{
+    struct process *process = stream->process;
+    if (stream->watch.fd < 0)
+        return false;
+    char bytes[READ_BYTES];
+    ssize_t got = read(stream->watch.fd, bytes, sizeof bytes);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return errno == EINTR;
+    if (got <= 0) {
+        stream_close(stream);
+        return false;
+    }
+    size_t count = (size_t)got;
+    uint64_t room = process->output_bytes_max - process->run.output_bytes;
+    bool is_too_much = count > room;
+    if (is_too_much)
+        count = (size_t)room;
+    stream_keep(stream, bytes, count);
+    process->run.output_bytes += count;
+    if (is_too_much)
+        end_for_output(process);
+    return !is_too_much;
+}
+
+static void stream_ready(void *owner, uint32_t events)
+{
+    (void)events;
+    stream_read(owner);
+}
+
+/* ---- the clients of this program ---- */
+
+/* The children of a program are one set, whichever thread forked them. Who reaps an orphan that
+ * fell to us has to know that it is nobody's client: the one thing that runs share. */
+static pthread_mutex_t clients_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct process *clients;
+
+/* Forks and enlists in one step, so that no client is taken for an orphan in between. With all
+ * signals blocked, so that no handler of ours runs in the child. */
+static pid_t client_fork(struct process *process)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_mutex_lock(&clients_lock);
+    process->pid = fork();
+    if (process->pid == 0)
+        return 0;
+    int error_number = errno;
+    if (process->pid > 0) {
+        process->next = clients;
+        clients = process;
+    }
+    pthread_mutex_unlock(&clients_lock);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error_number;
+    return process->pid;
+}
+
+/* Waits for the client, which is dead or dying. */
+static void client_reap(struct process *process)
+{
+    while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    pthread_mutex_lock(&clients_lock);
+    struct process **link = &clients;
+    while (*link != process)
+        link = &(*link)->next;
+    *link = process->next;
+    pthread_mutex_unlock(&clients_lock);
+}
+
+/* Reaps a dead child of ours that no one else waits for: neither a client nor, having our session,
+ * started by another part of this program. */
+static void orphan_reap(pid_t pid, pid_t session)
+{
+    if (session == getsid(0))
+        return;
+    pthread_mutex_lock(&clients_lock);
+    const struct process *client = clients;
+    while (client != NULL && client->pid != pid)
+        client = client->next;
+    if (client == NULL)
+        waitpid(pid, NULL, WNOHANG);
+    pthread_mutex_unlock(&clients_lock);
+}
+
+/* ---- what a client leaves behind ---- */
+
+/* A process as /proc/PID/stat shows it. */
+struct relative {
+    pid_t pid;
+    char name[32];
+    char state;
+    pid_t parent;
+    pid_t group;
+    pid_t session;
+    unsigned long long started_ticks;
+};
+
+struct family {
+    struct relative members[FAMILY_MAX];
+    size_t count;
+    bool is_undecided; /* somebody may belong to it: in the middle of an exec */
+};
+
+static int proc_open(pid_t pid, const char *name)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static bool relative_read(pid_t pid, struct relative *relative)
+{
+    int fd = proc_open(pid, "stat");
+    if (fd < 0)
+        return false;
+    char line[STAT_BYTES];
+    ssize_t length = read(fd, line, sizeof line - 1);
+    close(fd);
+    if (length <= 0)
+        return false;
+    line[length] = '\0';
+
+    /* pid (name) state ...: the name may itself hold brackets and spaces. */
+    char *name = strchr(line, '(');
+    char *name_end = strrchr(line, ')');
+    if (name == NULL || name_end == NULL)
+        return false;
+    *name_end = '\0';
+    *relative = (struct relative){.pid = pid};
+    snprintf(relative->name, sizeof relative->name, "%s", name + 1);
+    for (char *c = relative->name; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || (unsigned char)*c > '~')
+            *c = '?';
+    }
+    return sscanf(name_end + 1,
+                  " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                  &relative->state, &relative->parent, &relative->group, &relative->session,
+                  &relative->started_ticks) == 5;
+}
+
+enum tag_found { TAG_ABSENT, TAG_PRESENT, TAG_NO_ENVIRONMENT };
+
+static enum tag_found tag_look(pid_t pid, const char *tag)
+{
+    int fd = proc_open(pid, "environ");
+    if (fd < 0)
+        return TAG_ABSENT;
+    size_t tag_length = strlen(tag);
+    char chunk[ENVIRON_CHUNK];
+    size_t kept = 0; /* the end of the piece before: the tag may lie across two */
+    bool is_empty = true;
+    bool is_found = false;
+    while (!is_found) {
+        ssize_t got = read(fd, chunk + kept, sizeof chunk - kept);
+        if (got <= 0)
+            break;
+        is_empty = false;
+        size_t length = kept + (size_t)got;
+        is_found = memmem(chunk, length, tag, tag_length) != NULL;
+        kept = length < tag_length ? length : tag_length;
+        memmove(chunk, chunk + length - kept, kept);
+    }
+    close(fd);
+    return is_found ? TAG_PRESENT : is_empty ? TAG_NO_ENVIRONMENT : TAG_ABSENT;
+}
+
+static bool is_dead(const struct relative *relative)
+{
+    return relative->state == 'Z' || relative->state == 'X';
+}
+
+/* Whether it was started by the client, directly or not; *is_undecided when it cannot be said yet.
+ */
+static bool is_of_family(const struct process *process, const struct relative *relative,
+                         bool *is_undecided)
+{
+    if (relative->pid == process->pid)
+        return false;
+    if (relative->session == process->pid || relative->group == process->pid)
+        return true;
+    if (relative->session == 0 || relative->session == getsid(0) ||
+        relative->started_ticks < process->started_ticks)
+        return false;
+    enum tag_found tag = tag_look(relative->pid, process->tag);
+    if (tag == TAG_NO_ENVIRONMENT && relative->parent == getpid())
+        *is_undecided = true;
+    return tag == TAG_PRESENT;
+}
+
+static void family_look(const struct process *process, struct family *family)
+{
+    family->count = 0;
+    family->is_undecided = false;
+    DIR *directory = opendir("/proc");
+    if (directory == NULL)
+        return;
+    for (struct dirent *entry;
+         family->count < FAMILY_MAX && (entry = readdir(directory)) != NULL;) {
+        char *end = NULL;
+        long pid = strtol(entry->d_name, &end, 10);
+        struct relative *relative = &family->members[family->count];
+        if (pid <= 0 || *end != '\0' || !relative_read((pid_t)pid, relative))
+            continue;
+        if (is_dead(relative) && relative->parent == getpid())
+            orphan_reap(relative->pid, relative->session);
+        if (!is_dead(relative) && is_of_family(process, relative, &family->is_undecided))
+            family->count++;
+    }
+    closedir(directory);
+}
+
+static int name_order(const void *left, const void *right)
+{
+    return strcmp(((const struct relative *)left)->name, ((const struct relative *)right)->name);
+}
+
+/* "sh, sleep (2)": no process ids, so that reports of two runs are the same. */
+static char *family_names(struct family *family)
+{
+    qsort(family->members, family->count, sizeof family->members[0], name_order);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = must_have(open_memstream(&text, &size));
+    for (size_t i = 0, same; i < family->count; i += same) {
+        const char *name = family->members[i].name;
+        for (same = 1; i + same < family->count; same++) {
+            if (strcmp(family->members[i + same].name, name) != 0)
+                break;
+        }
+        fprintf(out, "%s%s", i > 0 ? ", " : "", name);
+        if (same > 1)
+            fprintf(out, " (%zu)", same);
+    }
+    fclose(out);
+    return must_have(text);
+}
+
+/* Kills by descriptor: between the look and the signal the number may have passed to another. */
+static int relative_kill(const struct process *process, const struct relative *relative)
+{
+    int fd = pid_fd_open(relative->pid);
+    struct relative now;
+    bool is_undecided = false;
+    if (fd < 0 || !relative_read(relative->pid, &now) ||
+        now.started_ticks != relative->started_ticks ||
+        !is_of_family(process, &now, &is_undecided)) {
+        close_if_open(&fd);
+        return -1;
+    }
+    if (syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) != 0)
+        close_if_open(&fd);
+    return fd;
+}
+
+/* Kills them all and waits until they are gone. False when nobody could be killed. */
+static bool family_kill(const struct process *process, const struct family *family)
+{
+    struct pollfd killed[FAMILY_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < family->count; i++) {
+        int fd = relative_kill(process, &family->members[i]);
+        if (fd >= 0)
+            killed[count++] = (struct pollfd){.fd = fd, .events = POLLIN};
+    }
+    int64_t until_ns = machine_now() + DYING_NS;
+    for (size_t i = 0; i < count; i++) {
+        int64_t wait_ms = (until_ns - machine_now()) / NS_PER_MS;
+        poll(&killed[i], 1, wait_ms > 0 ? (int)wait_ms : 0);
+    }
+    /* Only now: a child falls to us when its parent, which may come later here, has ended. */
+    for (size_t i = 0; i < count; i++) {
+        siginfo_t info;
+        waitid(WAIT_BY_PID_FD, (id_t)killed[i].fd, &info, WEXITED | WNOHANG);
+        close(killed[i].fd);
+    }
+    return count > 0;
+}
+
+/* ---- the end of a run ---- */
+
+/* Kills who is left, empties the pipes, and completes `run`. Killing takes several looks when
+ * somebody forks meanwhile. */
+static void end_run(struct process *process, struct family *family)
+{
+    if (family->count > 0)
+        process->run.survivors = family_names(family);
+    int64_t until_ns = machine_now() + DYING_NS;
+    while (family->count > 0) {
+        if (!family_kill(process, family))
+            poll(NULL, 0, (int)(GRACE_TICK_NS / NS_PER_MS)); /* gone meanwhile, or another user's */
+        if (machine_now() > until_ns)
+            break;
+        family_look(process, family);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        while (stream_read(process->streams[i]))
+            continue;
+        stream_close(process->streams[i]);
+    }
+    client_reap(process);
+    close_if_open(&process->pid_fd);
+    machine_timer_stop(&process->timer);
+    struct client_run *run = &process->run;
+    run->output = stream_text(process->streams[0], &run->output_length);
+    run->errors = stream_text(process->streams[1], &run->errors_length);
+    process->ended = true;
+}
+
+static void look_for_survivors(struct process *process)
+{
+    struct family family;
+    family_look(process, &family);
+    bool is_alone = family.count == 0 && !family.is_undecided;
+    if (is_alone || machine_now() >= process->grace_ends_ns)
+        end_run(process, &family);
+    else
+        machine_timer_start(&process->timer, GRACE_TICK_NS);
+}
+
+/* Notes how it ended, and leaves it a zombie: as long as it is one, its number, which is also that
+ * of its session and group, cannot pass to others. False while it lives. */
+static bool note_exit(struct process *process, int wait_flags)
+{
+    siginfo_t info = {0};
+    int failed;
+    do {
+        failed = waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOWAIT | wait_flags);
+    } while (failed != 0 && errno == EINTR);
+    if (failed == 0 && info.si_pid == 0)
+        return false;
+    bool is_exit = failed == 0 && info.si_code == CLD_EXITED;
+    process->run.exit_code = is_exit ? info.si_status : -1;
+    process->run.signal = failed == 0 && !is_exit ? info.si_status : 0;
+    process->run.ended_ns = loop_now(process->loop);
+    process->phase = PROCESS_EXITED;
+    loop_unwatch(process->loop, &process->exit_watch);
+    return true;
+}
+
+static void exit_ready(void *owner, uint32_t events)
+{
+    struct process *process = owner;
+    (void)events;
+    if (!note_exit(process, WNOHANG))
+        return;
+    process->grace_ends_ns = machine_now() + GRACE_NS;
+    look_for_survivors(process);
+}
+
+void process_stop(struct process *process)
+{
+    if (process->phase == PROCESS_ASKED_TO_END)
+        kill_group(process);
+    if (process->phase != PROCESS_RUNS)
+        return;
+    process->phase = PROCESS_ASKED_TO_END;
+    kill(-process->pid, SIGTERM);
+    machine_timer_start(&process->timer, KILL_AFTER_NS);
+}
+
+static void timer_fired(void *owner)
+{
+    struct process *process = owner;
+    if (process->phase == PROCESS_EXITED) {
+        look_for_survivors(process);
+        return;
+    }
+    process->run.timed_out = process->run.timed_out || process->phase == PROCESS_RUNS;
+    process_stop(process);
+}
+
+void process_free(struct process *process)
+{
+    if (!process->ended) {
+        if (process->phase != PROCESS_EXITED) {
+            kill_group(process);
+            note_exit(process, 0);
+        }
+        struct family family;
+        family_look(process, &family);
+        end_run(process, &family);
+    }
+    machine_timer_free(&process->timer);
+    for (size_t i = 0; i < 2; i++)
+        free(process->streams[i]);
+}
+
+/* ---- the start ---- */
+
+/* Everything that the child needs, made ready before the fork: after it, it may call nothing that
+ * is not async-signal-safe, because another thread may have held any lock at the fork. */
+struct launch {
+    char **arguments;
+    char **environment;
+    char **candidates; /* where the program may be, in the order of PATH; NULL-terminated */
+    const char *directory;
+    pid_t parent;
+    int output_fds[2]; /* what becomes stdout and stderr; none is below 3 */
+    int failure_fd;    /* closed by the exec */
+};
+
+enum launch_step { LAUNCH_STREAMS, LAUNCH_DIRECTORY, LAUNCH_EXEC };
+
+struct launch_failure {
+    enum launch_step step;
+    int error_number;
+    size_t candidate;
+};
+
+_Noreturn static void launch_fail(const struct launch *launch, struct launch_failure failure)
+{
+    ssize_t written = write(launch->failure_fd, &failure, sizeof failure);
+    (void)written; /* without it the parent sees a client that exits with 127 */
+    _exit(127);
+}
+
+static void child_reset_signals(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    for (int number = 1; number < NSIG; number++)
+        sigaction(number, &action, NULL); /* fails, rightly, for SIGKILL and SIGSTOP */
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static bool child_set_streams(const struct launch *launch)
+{
+    int null_fd = open("/dev/null", O_RDONLY);
+    if (null_fd < 0 || (null_fd != STDIN_FILENO && dup2(null_fd, STDIN_FILENO) < 0))
+        return false;
+    if (null_fd != STDIN_FILENO)
+        close(null_fd);
+    if (dup2(launch->output_fds[0], STDOUT_FILENO) < 0 ||
+        dup2(launch->output_fds[1], STDERR_FILENO) < 0)
+        return false;
+#ifdef SYS_close_range
+    /* Ours are all close-on-exec; this is for those that our parent or a library opened. It is
+     * no loss where the kernel (before 5.11) does not know the flag (4, CLOSE_RANGE_CLOEXEC). */
+    syscall(SYS_close_range, 3U, ~0U, 4U);
+#endif
+    return true;
+}
+
+/* Tries the candidates as execvp does: one that is not there is passed over, one that may not be
+ * run is remembered, everything else ends the search. */
+static struct launch_failure child_exec(const struct launch *launch)
+{
+    struct launch_failure failure = {.step = LAUNCH_EXEC, .error_number = ENOENT};
+    for (size_t i = 0; launch->candidates[i] != NULL; i++) {
+        execve(launch->candidates[i], launch->arguments, launch->environment);
+        if (errno == ENOENT || errno == ENOTDIR)
+            continue;
+        failure.error_number = errno;
+        failure.candidate = i;
+        if (errno != EACCES)
+            break;
+    }
+    return failure;
+}
+
+_Noreturn static void child_become_client(const struct launch *launch)
+{
+    setsid();
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != launch->parent)
+        _exit(127); /* it ended before it could have sent us the signal */
+    if (!child_set_streams(launch))
+        launch_fail(launch, (struct launch_failure){LAUNCH_STREAMS, errno, 0});
+    if (launch->directory != NULL && chdir(launch->directory) != 0)
+        launch_fail(launch, (struct launch_failure){LAUNCH_DIRECTORY, errno, 0});
+    child_reset_signals();
+    launch_fail(launch, child_exec(launch));
+}
+
+static const char *environment_get(const char *const *environment, const char *name)
+{
+    size_t length = strlen(name);
+    for (size_t i = 0; environment[i] != NULL; i++) {
+        if (strncmp(environment[i], name, length) == 0 && environment[i][length] == '=')
+            return environment[i] + length + 1;
+    }
+    return NULL;
+}
+
+/* The list with `first` (NULL: nothing) before it. The strings stay the caller's; execve wants
+ * them without const and does not write to them, hence the copy by memory. */
+static char **copy_list(const char *const *list, const char *first)
+{
+    size_t count = 0;
+    while (list[count] != NULL)
+        count++;
+    size_t before = first != NULL ? 1 : 0;
+    char **copy = must_have(calloc(before + count + 1, sizeof *copy));
+    memcpy(copy, &first, before * sizeof *copy);
+    memcpy(copy + before, list, count * sizeof *copy);
+    return copy;
+}
+
+static char **list_candidates(const char *program, const char *path)
+{
+    bool is_path = strchr(program, '/') != NULL;
+    if (path == NULL)
+        path = PATH_DEFAULT;
+    size_t count = 1;
+    for (const char *c = path; *c != '\0'; c++)
+        count += *c == ':';
+    char **candidates = must_have(calloc(count + 1, sizeof *candidates));
+    if (is_path) {
+        candidates[0] = must_have(strdup(program));
+        return candidates;
+    }
+    for (size_t i = 0; i < count && program[0] != '\0'; i++) {
+        int length = (int)strcspn(path, ":");
+        char *candidate = NULL;
+        const char *between = length > 0 ? "/" : "./";
+        if (asprintf(&candidate, "%.*s%s%s", length, path, between, program) < 0)
+            candidate = NULL;
+        candidates[i] = must_have(candidate);
+        path += length + 1;
+    }
+    return candidates;
+}
+
+static void launch_free(struct launch *launch)
+{
+    for (size_t i = 0; launch->candidates[i] != NULL; i++)
+        free(launch->candidates[i]);
+    free(launch->candidates);
+    free(launch->arguments);
+    free(launch->environment);
+}
+
+/* Says why the program at `path`, which was found or named with a '/', does not start. */
+static void explain_program(const char *path, const char *directory, int error_number,
+                            struct error *error)
+{
+    char seen[4096];
+    bool is_relative = path[0] != '/' && directory != NULL;
+    snprintf(seen, sizeof seen, "%s%s%s", is_relative ? directory : "", is_relative ? "/" : "",
+             path);
+    struct stat status;
+    bool is_there = stat(seen, &status) == 0;
+    if (!is_there && (error_number == ENOENT || error_number == ENOTDIR))
+        error_set_run(error, path,
+                      "no such file%s%s; give its path as seen from there, or a "
+                      "command that is in PATH",
+                      is_relative ? ", seen from " : "", is_relative ? directory : "");
+    else if (is_there && S_ISDIR(status.st_mode))
+        error_set_run(error, path, "is a directory, wanted a program");
+    else if (is_there && error_number == ENOENT)
+        error_set_run(error, path,
+                      "the interpreter that its first line (#!) names, or its loader, "
+                      "is not there; install that or correct the line");
+    else if (is_there && error_number == EACCES)
+        error_set_run(error, path,
+                      "not executable; do `chmod +x %s`, or name its interpreter "
+                      "first (\"python3\", \"%s\")",
+                      path, path);
+    else if (error_number == ENOEXEC)
+        error_set_run(error, path,
+                      "neither a program for this machine nor a script with a first "
+                      "line #!; name its interpreter first (\"sh\", \"%s\")",
+                      path);
+    else
+        error_set_run(error, path, "cannot be started: %s", strerror(error_number));
+}
+
+static void explain_failure(const struct launch *launch, struct launch_failure failure,
+                            struct error *error)
+{
+    const char *program = launch->arguments[0];
+    bool is_lost = failure.error_number == ENOENT || failure.error_number == ENOTDIR;
+    if (failure.step == LAUNCH_STREAMS)
+        error_set_run(error, "/dev/null", "%s", strerror(failure.error_number));
+    else if (failure.step == LAUNCH_DIRECTORY)
+        error_set_run(error, launch->directory, "%s",
+                      failure.error_number == ENOENT ? "no such directory; a client is to be "
+                                                       "started there"
+                                                     : strerror(failure.error_number));
+    else if (failure.error_number == E2BIG)
+        error_set_run(error, program, "the arguments and the environment are too long together");
+    else if (is_lost && strchr(program, '/') == NULL)
+        error_set_run(error, program,
+                      "command not found; install it, or name it with its path if "
+                      "it is not in PATH");
+    else
+        explain_program(launch->candidates[failure.candidate], launch->directory,
+                        failure.error_number, error);
+}
+
+/* A pipe whose ends are close-on-exec from birth and none of 0, 1, 2 (which we ourselves may have
+ * been started without), so that the child can put them in place without losing one. */
+static bool pipe_open(int ends[2], struct error *error)
+{
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        ends[0] = ends[1] = -1;
+        return error_set_run(error, "pipe", "%s; raise `ulimit -n`", strerror(errno));
+    }
+    for (size_t i = 0; i < 2; i++) {
+        if (ends[i] > STDERR_FILENO)
+            continue;
+        int moved = fcntl(ends[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        close(ends[i]);
+        ends[i] = moved;
+    }
+    if (ends[0] >= 0 && ends[1] >= 0)
+        return true;
+    close_if_open(&ends[0]);
+    close_if_open(&ends[1]);
+    return error_set_run(error, "pipe", "Too many open files; raise `ulimit -n`");
+}
+
+/* Opens a pipe whose end for reading the loop watches; *write_fd is the other. */
+static bool stream_open(struct process_stream *stream, int *write_fd, struct error *error)
+{
+    int ends[2];
+    if (!pipe_open(ends, error))
+        return false;
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    stream->watch = (struct watch){.fd = ends[0], .ready = stream_ready, .owner = stream};
+    *write_fd = ends[1];
+    return loop_watch(stream->process->loop, &stream->watch, EPOLLIN, error);
+}
+
+/* Starts the child and waits until it has become the client, or has said why it did not. */
+static bool launch_run(struct process *process, struct launch *launch, struct error *error)
+{
+    int failure_ends[2];
+    if (!pipe_open(failure_ends, error))
+        return false;
+    launch->failure_fd = failure_ends[1];
+    if (client_fork(process) == 0)
+        child_become_client(launch);
+    int error_number = errno;
+    close(failure_ends[1]);
+    struct launch_failure failure;
+    ssize_t got = 0;
+    while (process->pid > 0 && (got = read(failure_ends[0], &failure, sizeof failure)) < 0 &&
+           errno == EINTR)
+        continue;
+    close(failure_ends[0]);
+    if (process->pid < 0)
+        return error_set_run(error, "fork", "%s: too many processes? raise `ulimit -u`",
+                             strerror(error_number));
+    if (got != (ssize_t)sizeof failure)
+        return true;
+    client_reap(process);
+    explain_failure(launch, failure, error);
+    return false;
+}
+
+static bool watch_exit(struct process *process, struct error *error)
+{
+    struct relative self;
+    if (relative_read(process->pid, &self))
+        process->started_ticks = self.started_ticks;
+    process->pid_fd = pid_fd_open(process->pid);
+    process->exit_watch =
+        (struct watch){.fd = process->pid_fd, .ready = exit_ready, .owner = process};
+    if (process->pid_fd < 0)
+        error_set_run(error, "pidfd_open", "%s: this needs Linux 5.4 or later", strerror(errno));
+    else if (loop_watch(process->loop, &process->exit_watch, EPOLLIN, error))
+        return true;
+    kill(-process->pid, SIGKILL);
+    client_reap(process);
+    close_if_open(&process->pid_fd);
+    return false;
+}
+
+/* Opens the pipes, and starts the client on them. */
+static bool open_and_launch(struct process *process, struct launch *launch, struct error *error)
+{
+    bool is_started = stream_open(process->streams[0], &launch->output_fds[0], error) &&
+                      stream_open(process->streams[1], &launch->output_fds[1], error) &&
+                      launch_run(process, launch, error) && watch_exit(process, error);
+    close_if_open(&launch->output_fds[0]);
+    close_if_open(&launch->output_fds[1]);
+    return is_started;
+}
+
+static struct process_stream *stream_new(struct process *process)
+{
+    struct process_stream *stream = must_have(malloc(sizeof *stream));
+    stream->process = process;
+    stream->watch.fd = -1;
+    stream->bytes = 0;
+    return stream;
+}
+
+bool process_start(struct process *process, struct loop *loop,
+                   const struct process_options *options, struct error *error)
+{
+    assert(options->command[0] != NULL);
+    assert(options->timeout_ns > 0);
+    assert(options->output_bytes_max > 0);
+    *process = (struct process){
+        .loop = loop,
+        .pid_fd = -1,
+        .output_bytes_max = options->output_bytes_max,
+        .run = {.exit_code = -1, .started_ns = loop_now(loop), .ended_ns = -1},
+    };
+    snprintf(process->tag, sizeof process->tag, "TOOMANY_RUN_%016" PRIx64 "=1", machine_entropy());
+    if (!machine_timer_init(&process->timer, loop, timer_fired, process, error))
+        return false;
+    for (size_t i = 0; i < 2; i++)
+        process->streams[i] = stream_new(process);
+
+    struct launch launch = {
+        .arguments = copy_list(options->command, NULL),
+        .environment = copy_list(options->environment, process->tag),
+        .candidates =
+            list_candidates(options->command[0], environment_get(options->environment, "PATH")),
+        .directory = options->directory,
+        .parent = getpid(),
+        .output_fds = {-1, -1},
+    };
+    bool is_started = open_and_launch(process, &launch, error);
+    launch_free(&launch);
+    if (is_started) {
+        machine_timer_start(&process->timer, options->timeout_ns);
+        return true;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        stream_close(process->streams[i]);
+        free(process->streams[i]);
+    }
+    machine_timer_free(&process->timer);
+    return false;
+}
+
+void process_adopt_orphans(void)
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    struct sigaction action;
+    if (sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        signal(SIGCHLD, SIG_DFL);
+}

@@ -1,0 +1,184 @@
+#include "mockserver/admin.h"
+
+#include "base/duration.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void answer_json(struct answer *answer, int status, cJSON *root)
+{
+    answer_init(answer, status);
+    answer_header(answer, "content-type", "application/json");
+    answer_body(answer, cJSON_Print(root));
+    cJSON_Delete(root);
+}
+
+static void answer_failure(struct answer *answer, int status, const char *message)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "error", message);
+    answer_json(answer, status, root);
+}
+
+static void answer_health(struct admin *admin, struct answer *answer)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "status", "ok");
+    cJSON_AddStringToObject(root, "version", TOOMANY_VERSION);
+    cJSON_AddNumberToObject(root, "requests", (double)journal_total(admin->journal));
+    cJSON_AddNumberToObject(root, "in_flight", admin->in_flight);
+    answer_json(answer, 200, root);
+}
+
+static void answer_journal(struct admin *admin, const char *after, struct answer *answer)
+{
+    uint64_t after_sequence = after != NULL ? strtoull(after, NULL, 10) : 0;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    answer_init(answer, 200);
+    answer_header(answer, "content-type", "application/jsonl");
+    if (stream == NULL)
+        return;
+    for (size_t i = 0; i < journal_count(admin->journal); i++) {
+        const struct journal_entry *entry = journal_at(admin->journal, i);
+        if (entry->sequence > after_sequence)
+            journal_write_entry(entry, stream);
+    }
+    fclose(stream);
+    answer_header(answer, "x-toomany-journal-lost", "%" PRIu64, journal_lost(admin->journal));
+    answer_body(answer, text);
+}
+
+struct listing {
+    cJSON *array;
+    int64_t now_ns;
+};
+
+static void list_limits(void *owner, const char *model, const struct quota_limits *limits)
+{
+    cJSON *object = cJSON_AddObjectToObject(owner, model);
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+        if (limits->limit[i] != QUOTA_UNLIMITED)
+            cJSON_AddNumberToObject(object, quota_dimension_name((enum quota_dimension)i),
+                                    (double)limits->limit[i]);
+    }
+}
+
+static void list_pool(void *owner, const struct pool *pool)
+{
+    struct listing *listing = owner;
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+        if (pool->quota.limits.limit[i] == QUOTA_UNLIMITED)
+            continue;
+        enum quota_dimension dimension = (enum quota_dimension)i;
+        int64_t used = quota_used(&pool->quota, dimension, listing->now_ns);
+        char reset[DURATION_TEXT_SIZE];
+        duration_go(quota_reset(&pool->quota, dimension, listing->now_ns), reset);
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddStringToObject(object, "model", pool->model);
+        cJSON_AddStringToObject(object, "key_tail", pool->key_tail);
+        cJSON_AddStringToObject(object, "dimension", quota_dimension_name(dimension));
+        cJSON_AddNumberToObject(object, "limit", (double)pool->quota.limits.limit[i]);
+        cJSON_AddNumberToObject(object, "used", (double)used);
+        cJSON_AddNumberToObject(
+            object, "remaining",
+            (double)quota_remaining(&pool->quota, dimension, listing->now_ns));
+        cJSON_AddNumberToObject(object, "peak", (double)pool->quota.peak[i]);
+        cJSON_AddNumberToObject(object, "throttled", (double)pool->throttled[i]);
+        cJSON_AddStringToObject(object, "reset", reset);
+        cJSON_AddItemToArray(listing->array, object);
+    }
+}
+
+static void answer_quotas(struct admin *admin, struct answer *answer)
+{
+    cJSON *root = cJSON_CreateObject();
+    pools_each_limits(admin->api->pools, list_limits, cJSON_AddObjectToObject(root, "limits"));
+    struct listing listing = {cJSON_AddArrayToObject(root, "pools"), admin->now_ns};
+    pools_each(admin->api->pools, list_pool, &listing);
+    answer_json(answer, 200, root);
+}
+
+static struct quota_limits current_limits(void *owner, const char *model)
+{
+    return pools_limits(owner, model);
+}
+
+static void change_quotas(struct admin *admin, const char *body, size_t length,
+                          struct answer *answer)
+{
+    struct error error;
+    char text[1400];
+    struct config_quotas quotas = {0};
+    struct json_reader reader = {.file = "body", .error = &error};
+    cJSON *root = json_parse(body, length, "body", &error);
+    bool is_read = root != NULL && config_quotas_read(&quotas, &reader, root, "", current_limits,
+                                                      admin->api->pools);
+    if (!is_read)
+        answer_failure(answer, 400, error_text(&error, text, sizeof text));
+    else if (!api_change_quotas(admin->api, &quotas, admin->now_ns))
+        answer_failure(answer, 500, "out of memory; the quotas may be changed in part");
+    else
+        answer_quotas(admin, answer);
+    config_quotas_free(&quotas);
+    cJSON_Delete(root);
+}
+
+static void answer_reset(struct admin *admin, struct answer *answer)
+{
+    journal_clear(admin->journal);
+    metrics_reset(admin->metrics);
+    if (api_reset(admin->api, admin->now_ns))
+        answer_health(admin, answer);
+    else
+        answer_failure(answer, 500, "out of memory");
+}
+
+static void answer_metrics(struct admin *admin, struct answer *answer)
+{
+    answer_init(answer, 200);
+    answer_header(answer, "content-type", "text/plain; version=0.0.4; charset=utf-8");
+    answer_body(answer, metrics_text(admin->metrics, admin->api->pools, admin->in_flight,
+                                     admin->journal, admin->now_ns));
+}
+
+void admin_answer(struct admin *admin, const char *method, const char *path, const char *after,
+                  const char *body, size_t body_length, struct answer *answer)
+{
+    static const struct {
+        const char *name;
+        const char *methods;
+    } known[] = {
+        {"health", "GET"}, {"journal", "GET"}, {"quotas", "GET, PATCH"},
+        {"reset", "POST"}, {"metrics", "GET"},
+    };
+    const char *name = path + strlen(ADMIN_PREFIX);
+    const char *methods = NULL;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(known[i].name, name) == 0)
+            methods = known[i].methods;
+    }
+    if (methods == NULL) {
+        answer_failure(answer, 404,
+                       "unknown; there are health, journal, quotas, reset and metrics");
+    } else if (strstr(methods, method) == NULL) {
+        answer_failure(answer, 405, "wrong method; see the Allow header");
+        answer_header(answer, "allow", "%s", methods);
+    } else if (strcmp(name, "health") == 0) {
+        answer_health(admin, answer);
+    } else if (strcmp(name, "journal") == 0) {
+        answer_journal(admin, after, answer);
+    } else if (strcmp(name, "reset") == 0) {
+        answer_reset(admin, answer);
+    } else if (strcmp(name, "metrics") == 0) {
+        answer_metrics(admin, answer);
+    } else if (strcmp(method, "PATCH") == 0) {
+        change_quotas(admin, body, body_length, answer);
+    } else {
+        answer_quotas(admin, answer);
+    }
+}

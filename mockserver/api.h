@@ -1,0 +1,69 @@
+/* api: decides what each request is answered. What OpenAI does, without the sockets.
+ *
+ * The order of decisions: key (401), path and method (404, 405), body (400), model (404), script,
+ * quotas (429), model (200). A request that OpenAI would reject as malformed uses up neither a
+ * step of the script nor quota.
+ *
+ * Deterministic: the same config, seed, requests and times give the same answers to the byte.
+ */
+#ifndef TOOMANY_MOCKSERVER_API_H
+#define TOOMANY_MOCKSERVER_API_H
+
+#include "base/random.h"
+#include "mockserver/answer.h"
+#include "mockserver/config.h"
+#include "mockserver/journal.h"
+#include "mockserver/pools.h"
+
+struct api {
+    const struct config *config; /* not owned */
+    struct pools *pools;
+    struct script_state *script_states;
+    struct random random;    /* shares, latencies */
+    struct random id_random; /* ids of requests and completions: a stream of its own */
+    int64_t request_count;   /* requests to the API so far */
+    bool *change_made;
+};
+
+struct api_request {
+    const char *method;
+    const char *path;
+    const char *authorization; /* header, or NULL */
+    const char *body;
+    size_t body_length;
+};
+
+struct api_outcome {
+    struct answer answer;
+    int64_t latency_ns; /* to wait before the answer goes out */
+    struct pool *pool;  /* whose place is to be given back by api_finish; NULL none */
+};
+
+/* False when memory is out. `config` must outlive the api. */
+bool api_init(struct api *api, const struct config *config, uint64_t seed, int64_t now_ns);
+void api_free(struct api *api);
+
+/* Decides. Fills the deciding fields of `entry` and *outcome, whose answer the caller frees. */
+void api_decide(struct api *api, const struct api_request *request, int64_t now_ns,
+                int64_t wall_ns, struct journal_entry *entry, struct api_outcome *outcome);
+
+/* The answer has ended: gives the place among concurrent requests back. */
+void api_finish(struct api_outcome *outcome);
+
+/* Answers a request whose body is larger than the server reads. */
+void api_refuse_too_large(struct api *api, size_t bytes_max, int64_t wall_ns,
+                          struct journal_entry *entry, struct api_outcome *outcome);
+
+/* Sets new quotas now (also those of the config's changes). False when memory is out. */
+bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int64_t now_ns);
+
+/* Makes the changes whose time has come. Returns the time of the next one, or -1. */
+int64_t api_make_timed_changes(struct api *api, int64_t now_ns);
+
+/* Back to the start: script, quotas as configured, counters; what is in flight stays counted. */
+bool api_reset(struct api *api, int64_t now_ns);
+
+/* The part of an Authorization header that is the key; "" when there is none. */
+const char *api_key_of(const char *authorization);
+
+#endif

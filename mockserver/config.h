@@ -1,0 +1,86 @@
+/* config: what a server is set up to do; the `server` object of a scenario, or the whole of a
+ * file for `toomany serve --config`.
+ *
+ *     {
+ *       "quotas": {"ft:gpt-4o-mini:acme::7p4lURel": {"requests_per_minute": 60}},
+ *       "models": {"ft:gpt-4o-mini:acme::7p4lURel": {"latency": "200ms"}},
+ *       "script": [{"answer": {"error": "rate_limit_exceeded"}, "times": 2}],
+ *       "changes": [{"after_requests": 3, "quotas": {"*": {"requests_total": 100}}}]
+ *     }
+ *
+ * scenarios/README.md has the whole language, scenarios/scenario.schema.json its schema.
+ */
+#ifndef TOOMANY_MOCKSERVER_CONFIG_H
+#define TOOMANY_MOCKSERVER_CONFIG_H
+
+#include "base/json.h"
+#include "mockserver/quota.h"
+#include "mockserver/script.h"
+
+enum {
+    CONFIG_MODELS_MAX = 1000,
+    CONFIG_CHANGES_MAX = 100,
+    CONFIG_KEYS_MAX = 100,
+    CONFIG_MODEL_NAME_MAX = 95, /* POOLS_MODEL_SIZE without its NUL */
+};
+
+#define CONFIG_LATENCY_NS_MAX (24 * INT64_C(3600000000000))
+
+struct config_quota {
+    char *model; /* or "*" */
+    struct quota_limits limits;
+};
+
+struct config_quotas {
+    struct config_quota *items;
+    size_t count;
+};
+
+struct config_model {
+    char *id;
+    int64_t latency_low_ns; /* -1: that of the server */
+    int64_t latency_high_ns;
+    char *content; /* NULL: as for all */
+};
+
+/* New quotas while the server runs, after so many requests or at a time. */
+struct config_change {
+    int64_t after_requests; /* 0: by time */
+    int64_t at_ns;
+    struct config_quotas quotas;
+};
+
+struct config {
+    struct config_quotas quotas;
+    struct config_model *models;
+    size_t model_count;
+    bool only_listed_models;
+    int64_t latency_low_ns;
+    int64_t latency_high_ns;
+    char **api_keys; /* NULL: any key is good */
+    size_t api_key_count;
+    struct script script;
+    struct config_change *changes;
+    size_t change_count;
+};
+
+/* A server without limits and script. */
+void config_init(struct config *config);
+void config_free(struct config *config);
+
+/* Reads the object at `pointer`. False with the error filled; config_free is then still due. */
+bool config_read(struct config *config, const struct json_reader *reader, const cJSON *object,
+                 const char *pointer);
+
+/* Reads an object of quotas ({"MODEL": {"requests_per_minute": 60, ...}}). Dimensions that are
+ * not named keep what *base says for the model (for PATCH), or are unlimited when base is NULL.
+ * A limit of null takes the limit away. */
+bool config_quotas_read(struct config_quotas *quotas, const struct json_reader *reader,
+                        const cJSON *object, const char *pointer,
+                        struct quota_limits (*base)(void *owner, const char *model), void *owner);
+void config_quotas_free(struct config_quotas *quotas);
+
+/* Whether something in it is meant to answer 429: a step with that status, or a limit. */
+bool config_can_throttle(const struct config *config);
+
+#endif

@@ -1,0 +1,209 @@
+#include "mockserver/journal.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Entries are allocated one by one, so that a pointer to one stays good while others are dropped.
+ * The ring holds them in order of arrival. */
+struct journal {
+    struct journal_entry **ring;
+    size_t capacity;
+    size_t first;
+    size_t count;
+    uint64_t total;
+    uint64_t lost;
+    enum journal_when_full when_full;
+    FILE *stream;
+    bool stream_failed;
+};
+
+static const char *const decision_names[] = {"served", "throttled", "scripted", "rejected"};
+
+const char *journal_decision_name(enum journal_decision decision)
+{
+    return decision_names[decision];
+}
+
+struct journal *journal_new(size_t capacity, enum journal_when_full when_full)
+{
+    struct journal *journal = calloc(1, sizeof *journal);
+    if (journal == NULL)
+        return NULL;
+    journal->ring = calloc(capacity, sizeof(struct journal_entry *));
+    journal->capacity = capacity;
+    journal->when_full = when_full;
+    if (journal->ring == NULL) {
+        free(journal);
+        return NULL;
+    }
+    return journal;
+}
+
+static struct journal_entry **slot(const struct journal *journal, size_t index)
+{
+    return &journal->ring[(journal->first + index) % journal->capacity];
+}
+
+void journal_free(struct journal *journal)
+{
+    if (journal == NULL)
+        return;
+    for (size_t i = 0; i < journal->count; i++)
+        free(*slot(journal, i));
+    free(journal->ring);
+    free(journal);
+}
+
+void journal_stream_to(struct journal *journal, FILE *stream)
+{
+    journal->stream = stream;
+}
+
+static bool has_ended(const struct journal_entry *entry)
+{
+    return entry->answered_ns >= 0;
+}
+
+static void drop(struct journal *journal, size_t index)
+{
+    free(*slot(journal, index));
+    for (; index > 0; index--)
+        *slot(journal, index) = *slot(journal, index - 1);
+    journal->first = (journal->first + 1) % journal->capacity;
+    journal->count--;
+}
+
+static bool make_room(struct journal *journal)
+{
+    if (journal->count < journal->capacity)
+        return true;
+    journal->lost++;
+    if (journal->when_full == JOURNAL_REFUSE)
+        return false;
+    for (size_t i = 0; i < journal->count; i++) {
+        if (has_ended(*slot(journal, i))) {
+            drop(journal, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+struct journal_entry *journal_begin(struct journal *journal)
+{
+    journal->total++;
+    if (!make_room(journal))
+        return NULL;
+    struct journal_entry *entry = calloc(1, sizeof *entry);
+    if (entry == NULL) {
+        journal->lost++;
+        return NULL;
+    }
+    entry->sequence = journal->total;
+    entry->arrived_ns = entry->decided_ns = entry->first_byte_ns = entry->answered_ns = -1;
+    entry->retry_after_ns = -1;
+    entry->retry_count = -1;
+    entry->script_step = -1;
+    *slot(journal, journal->count) = entry;
+    journal->count++;
+    return entry;
+}
+
+void journal_finish(struct journal *journal, struct journal_entry *entry)
+{
+    if (journal->stream != NULL && !journal_write_entry(entry, journal->stream))
+        journal->stream_failed = true;
+}
+
+size_t journal_count(const struct journal *journal)
+{
+    return journal->count;
+}
+
+const struct journal_entry *journal_at(const struct journal *journal, size_t index)
+{
+    return *slot(journal, index);
+}
+
+uint64_t journal_total(const struct journal *journal)
+{
+    return journal->total;
+}
+
+uint64_t journal_lost(const struct journal *journal)
+{
+    return journal->lost;
+}
+
+bool journal_stream_failed(const struct journal *journal)
+{
+    return journal->stream_failed;
+}
+
+void journal_clear(struct journal *journal)
+{
+    size_t i = 0;
+    while (i < journal->count) {
+        if (has_ended(*slot(journal, i)))
+            drop(journal, i);
+        else
+            i++;
+    }
+}
+
+static void write_text(FILE *stream, const char *name, const char *value)
+{
+    cJSON *item = cJSON_CreateString(value);
+    char *text = cJSON_PrintUnformatted(item);
+    fprintf(stream, ",\"%s\":%s", name, text != NULL ? text : "\"\"");
+    free(text);
+    cJSON_Delete(item);
+}
+
+static void write_whole(FILE *stream, const char *name, int64_t value)
+{
+    fprintf(stream, ",\"%s\":%" PRId64, name, value);
+}
+
+/* -1 stands for "never" and is written as null. */
+static void write_maybe(FILE *stream, const char *name, int64_t value)
+{
+    if (value >= 0)
+        write_whole(stream, name, value);
+    else
+        fprintf(stream, ",\"%s\":null", name);
+}
+
+bool journal_write_entry(const struct journal_entry *entry, FILE *stream)
+{
+    fprintf(stream, "{\"sequence\":%" PRIu64 ",\"connection\":%" PRIu64, entry->sequence,
+            entry->connection);
+    write_text(stream, "method", entry->method);
+    write_text(stream, "path", entry->path);
+    write_text(stream, "model", entry->model);
+    write_text(stream, "key_tail", entry->key_tail);
+    fprintf(stream, ",\"body_digest\":\"%016" PRIx64 "\"", entry->body_digest);
+    write_whole(stream, "tokens", entry->tokens);
+    write_maybe(stream, "arrived_ns", entry->arrived_ns);
+    write_maybe(stream, "decided_ns", entry->decided_ns);
+    write_maybe(stream, "first_byte_ns", entry->first_byte_ns);
+    write_maybe(stream, "answered_ns", entry->answered_ns);
+    write_text(stream, "decision", journal_decision_name(entry->decision));
+    if (entry->decision == JOURNAL_THROTTLED)
+        write_text(stream, "limit", quota_dimension_name(entry->limit));
+    write_whole(stream, "status", entry->status);
+    write_text(stream, "code", entry->code);
+    write_text(stream, "request_id", entry->request_id);
+    write_maybe(stream, "retry_after_ns", entry->retry_after_ns);
+    write_whole(stream, "in_flight", entry->in_flight);
+    write_maybe(stream, "retry_count", entry->retry_count);
+    if (entry->idempotency_key[0] != '\0')
+        write_text(stream, "idempotency_key", entry->idempotency_key);
+    if (entry->call_marker[0] != '\0')
+        write_text(stream, "call_marker", entry->call_marker);
+    write_maybe(stream, "script_step", entry->script_step);
+    fprintf(stream, ",\"abandoned\":%s}\n", entry->abandoned ? "true" : "false");
+    return ferror(stream) == 0;
+}

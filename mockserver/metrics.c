@@ -1,0 +1,240 @@
+#include "mockserver/metrics.h"
+
+#include "base/duration.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+/* From a refusal (well under a millisecond) to a slow model. */
+static const int64_t bucket_ns[] = {
+    NS_PER_MS, 10 * NS_PER_MS, 100 * NS_PER_MS, 500 * NS_PER_MS, NS_PER_S, 5 * NS_PER_S,
+    10 * NS_PER_S, 30 * NS_PER_S, 60 * NS_PER_S,
+};
+
+enum {
+    BUCKET_COUNT = sizeof bucket_ns / sizeof bucket_ns[0],
+    SERIES_MAX = 10000, /* a client that sends random models must not fill the memory */
+};
+
+struct series_id {
+    char model[96];
+    char code[48];
+    int status;
+    int decision;
+};
+
+struct series {
+    struct series_id id;
+    uint64_t count;
+    UT_hash_handle hh;
+};
+
+struct metrics {
+    struct series *series;
+    uint64_t throttled[QUOTA_DIMENSION_COUNT];
+    uint64_t buckets[BUCKET_COUNT];
+    uint64_t duration_count;
+    int64_t duration_sum_ns;
+    uint64_t tokens;
+    uint64_t uncounted; /* requests whose series had no room */
+};
+
+struct metrics *metrics_new(void)
+{
+    return calloc(1, sizeof(struct metrics));
+}
+
+void metrics_reset(struct metrics *metrics)
+{
+    struct series *series;
+    struct series *next;
+    HASH_ITER(hh, metrics->series, series, next)
+    {
+        HASH_DEL(metrics->series, series);
+        free(series);
+    }
+    *metrics = (struct metrics){0};
+}
+
+void metrics_free(struct metrics *metrics)
+{
+    if (metrics == NULL)
+        return;
+    metrics_reset(metrics);
+    free(metrics);
+}
+
+static void count_series(struct metrics *metrics, const struct journal_entry *entry)
+{
+    struct series_id id;
+    memset(&id, 0, sizeof id); /* hashed whole */
+    snprintf(id.model, sizeof id.model, "%s", entry->model);
+    snprintf(id.code, sizeof id.code, "%s", entry->code);
+    id.status = entry->status;
+    id.decision = (int)entry->decision;
+    struct series *series = NULL;
+    HASH_FIND(hh, metrics->series, &id, sizeof id, series);
+    if (series == NULL && HASH_COUNT(metrics->series) < SERIES_MAX) {
+        series = calloc(1, sizeof *series);
+        if (series != NULL) {
+            series->id = id;
+            HASH_ADD(hh, metrics->series, id, sizeof series->id, series);
+        }
+    }
+    if (series != NULL)
+        series->count++;
+    else
+        metrics->uncounted++;
+}
+
+void metrics_count(struct metrics *metrics, const struct journal_entry *entry)
+{
+    count_series(metrics, entry);
+    if (entry->decision == JOURNAL_THROTTLED)
+        metrics->throttled[entry->limit]++;
+    if (entry->decision == JOURNAL_SERVED)
+        metrics->tokens += (uint64_t)entry->tokens;
+    int64_t duration_ns = entry->answered_ns - entry->arrived_ns;
+    for (int i = 0; i < BUCKET_COUNT; i++) {
+        if (duration_ns <= bucket_ns[i])
+            metrics->buckets[i]++;
+    }
+    metrics->duration_count++;
+    metrics->duration_sum_ns += duration_ns;
+}
+
+/* Prometheus' escapes in a label's value: backslash, quote, line feed. */
+static void write_label(FILE *stream, const char *name, const char *value, const char *before)
+{
+    fprintf(stream, "%s%s=\"", before, name);
+    for (; *value != '\0'; value++) {
+        if (*value == '\n')
+            fputs("\\n", stream);
+        else if (*value == '"' || *value == '\\')
+            fprintf(stream, "\\%c", *value);
+        else
+            fputc(*value, stream);
+    }
+    fputc('"', stream);
+}
+
+static void write_head(FILE *stream, const char *name, const char *type, const char *help)
+{
+    fprintf(stream, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void write_requests(const struct metrics *metrics, FILE *stream)
+{
+    write_head(stream, "toomany_requests_total", "counter", "Requests answered.");
+    for (const struct series *series = metrics->series; series != NULL; series = series->hh.next) {
+        fputs("toomany_requests_total{", stream);
+        write_label(stream, "model", series->id.model, "");
+        fprintf(stream, ",status=\"%d\"", series->id.status);
+        write_label(stream, "code", series->id.code, ",");
+        write_label(stream, "decision",
+                    journal_decision_name((enum journal_decision)series->id.decision), ",");
+        fprintf(stream, "} %" PRIu64 "\n", series->count);
+    }
+    write_head(stream, "toomany_throttled_total", "counter",
+               "Requests refused with 429 by a limit, by the limit.");
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
+        fprintf(stream, "toomany_throttled_total{limit=\"%s\"} %" PRIu64 "\n",
+                quota_dimension_name((enum quota_dimension)i), metrics->throttled[i]);
+    write_head(stream, "toomany_tokens_total", "counter", "Estimated tokens of requests served.");
+    fprintf(stream, "toomany_tokens_total %" PRIu64 "\n", metrics->tokens);
+}
+
+static void write_durations(const struct metrics *metrics, FILE *stream)
+{
+    const char *name = "toomany_request_duration_seconds";
+    write_head(stream, name, "histogram", "From the arrival of a request to the end of its answer.");
+    for (int i = 0; i < BUCKET_COUNT; i++)
+        fprintf(stream, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name,
+                (double)bucket_ns[i] / (double)NS_PER_S, metrics->buckets[i]);
+    fprintf(stream, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, metrics->duration_count);
+    fprintf(stream, "%s_sum %" PRId64 ".%09" PRId64 "\n", name, metrics->duration_sum_ns / NS_PER_S,
+            metrics->duration_sum_ns % NS_PER_S);
+    fprintf(stream, "%s_count %" PRIu64 "\n", name, metrics->duration_count);
+}
+
+struct gauge {
+    FILE *stream;
+    const char *name;
+    int64_t (*value)(const struct quota_pool *pool, enum quota_dimension dimension, int64_t now_ns);
+    int64_t now_ns;
+};
+
+static void write_pool(void *owner, const struct pool *pool)
+{
+    const struct gauge *gauge = owner;
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+        if (pool->quota.limits.limit[i] == QUOTA_UNLIMITED)
+            continue;
+        enum quota_dimension dimension = (enum quota_dimension)i;
+        fprintf(gauge->stream, "%s{", gauge->name);
+        write_label(gauge->stream, "model", pool->model, "");
+        write_label(gauge->stream, "key_tail", pool->key_tail, ",");
+        fprintf(gauge->stream, ",dimension=\"%s\"} %" PRId64 "\n", quota_dimension_name(dimension),
+                gauge->value(&pool->quota, dimension, gauge->now_ns));
+    }
+}
+
+static int64_t limit_of(const struct quota_pool *pool, enum quota_dimension dimension,
+                        int64_t now_ns)
+{
+    (void)now_ns;
+    return pool->limits.limit[dimension];
+}
+
+static int64_t peak_of(const struct quota_pool *pool, enum quota_dimension dimension,
+                       int64_t now_ns)
+{
+    (void)now_ns;
+    return pool->peak[dimension];
+}
+
+static void write_pools(const struct pools *pools, FILE *stream, int64_t now_ns)
+{
+    static const struct {
+        const char *name;
+        const char *help;
+        int64_t (*value)(const struct quota_pool *, enum quota_dimension, int64_t);
+    } gauges[] = {
+        {"toomany_quota_limit", "The limit of a quota pool.", limit_of},
+        {"toomany_quota_used", "What is used of a quota pool now.", quota_used},
+        {"toomany_quota_peak", "The most that was used of a quota pool.", peak_of},
+    };
+    for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++) {
+        write_head(stream, gauges[i].name, "gauge", gauges[i].help);
+        struct gauge gauge = {stream, gauges[i].name, gauges[i].value, now_ns};
+        pools_each(pools, write_pool, &gauge);
+    }
+}
+
+char *metrics_text(const struct metrics *metrics, const struct pools *pools, int in_flight,
+                   const struct journal *journal, int64_t now_ns)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    if (stream == NULL)
+        return NULL;
+    write_requests(metrics, stream);
+    write_durations(metrics, stream);
+    write_head(stream, "toomany_in_flight", "gauge", "Requests that are being answered now.");
+    fprintf(stream, "toomany_in_flight %d\n", in_flight);
+    write_pools(pools, stream, now_ns);
+    write_head(stream, "toomany_journal_lost_total", "counter",
+               "Journal entries dropped because the journal was full.");
+    fprintf(stream, "toomany_journal_lost_total %" PRIu64 "\n", journal_lost(journal));
+    write_head(stream, "toomany_uncounted_total", "counter",
+               "Requests left out of toomany_requests_total for too many different labels.");
+    fprintf(stream, "toomany_uncounted_total %" PRIu64 "\n", metrics->uncounted);
+    if (fclose(stream) == 0)
+        return text;
+    free(text);
+    return NULL;
+}

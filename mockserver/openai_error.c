@@ -1,0 +1,193 @@
+#include "mockserver/openai_error.h"
+
+#include "base/duration.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VISIT_LIMITS "Visit https://platform.openai.com/account/rate-limits to learn more."
+
+static const struct openai_error_kind kinds[] = {
+    /* OpenBMB/ChatDev#26, openai/codex#797: the template since 2023-11. */
+    {"rate_limit_exceeded", 429, "requests", "rate_limit_exceeded", NULL,
+     "Rate limit reached for {model} in organization {organization} on requests per min (RPM): "
+     "Limit 3, Used 3, Requested 1. Please try again in {wait}. " VISIT_LIMITS},
+    /* semanser/codel#72 */
+    {"tokens_exceeded", 429, "tokens", "rate_limit_exceeded", NULL,
+     "Rate limit reached for {model} in organization {organization} on tokens per min (TPM): "
+     "Limit 30000, Used 29000, Requested 2000. Please try again in {wait}. " VISIT_LIMITS},
+    /* vercel/ai fixture openai-error.1.json */
+    {"insufficient_quota", 429, "insufficient_quota", "insufficient_quota", NULL,
+     "You exceeded your current quota, please check your plan and billing details. For more "
+     "information on this error, read the docs: "
+     "https://platform.openai.com/docs/guides/error-codes/api-errors."},
+    /* promptfoo/promptfoo#10855 */
+    {"credit_balance_exhausted", 429, "insufficient_quota", "credit_balance_exhausted", NULL,
+     "You have no credits remaining. Add credits to continue using the API at "
+     "https://platform.openai.com/settings/organization/billing/."},
+    /* Documented in 2026 as 429, type rate_limit_error; no verbatim body is known. */
+    {"slow_down", 429, "rate_limit_error", "slow_down", NULL,
+     "Slow down. Please reduce your request rate to its original level, maintain a consistent "
+     "rate for at least 15 minutes, and then gradually increase it."},
+    /* "500 - The server had an error while processing your request": OpenAI's error guide. */
+    {"server_error", 500, "server_error", NULL, NULL,
+     "The server had an error while processing your request. Sorry about that!"},
+    {"server_is_overloaded", 503, "service_unavailable_error", "server_is_overloaded", NULL,
+     "Our servers are currently overloaded. Please try again later."},
+    /* openai-dotnet's recorded session ChatTests/AuthFailure */
+    {"invalid_api_key", 401, "invalid_request_error", "invalid_api_key", NULL,
+     "Incorrect API key provided. You can find your API key at "
+     "https://platform.openai.com/account/api-keys."},
+    {"model_not_found", 404, "invalid_request_error", "model_not_found", NULL,
+     "The model `{model}` does not exist or you do not have access to it."},
+    {"invalid_request_error", 400, "invalid_request_error", NULL, NULL,
+     "We could not parse the JSON body of your request. (HINT: This likely means you aren't using "
+     "your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was "
+     "not valid JSON. If you have trouble figuring out how to fix this, please contact us through "
+     "our help center at help.openai.com.)"},
+    {NULL, 0, NULL, NULL, NULL, NULL},
+};
+
+const struct openai_error_kind *openai_error_kinds(void)
+{
+    return kinds;
+}
+
+const struct openai_error_kind *openai_error_find(const char *name)
+{
+    for (const struct openai_error_kind *kind = kinds; kind->name != NULL; kind++) {
+        if (strcmp(kind->name, name) == 0)
+            return kind;
+    }
+    return NULL;
+}
+
+/* cJSON prints with tabs; OpenAI prints with four spaces, and clients log the body as it is. */
+static void print_member(FILE *stream, const char *name, const char *value, const char *end)
+{
+    fprintf(stream, "        \"%s\": ", name);
+    cJSON *item = value != NULL ? cJSON_CreateString(value) : cJSON_CreateNull();
+    char *text = cJSON_PrintUnformatted(item);
+    fputs(text != NULL ? text : "null", stream);
+    free(text);
+    cJSON_Delete(item);
+    fprintf(stream, "%s\n", end);
+}
+
+void openai_error_answer(struct answer *answer, const struct openai_error *error)
+{
+    answer_init(answer, error->status);
+    snprintf(answer->code, sizeof answer->code, "%s", error->code != NULL ? error->code : "");
+    char *body = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&body, &length);
+    if (stream == NULL)
+        return;
+    fputs("{\n    \"error\": {\n", stream);
+    print_member(stream, "message", error->message, ",");
+    print_member(stream, "type", error->type, ",");
+    print_member(stream, "param", error->param, ",");
+    print_member(stream, "code", error->code, "");
+    fputs("    }\n}\n", stream);
+    if (fclose(stream) == 0)
+        answer_body(answer, body);
+    else
+        free(body);
+}
+
+char *openai_error_message(const struct openai_error_kind *kind, const char *model, int64_t wait_ns)
+{
+    char wait[DURATION_TEXT_SIZE];
+    duration_go(wait_ns < 0 ? 20 * NS_PER_S : wait_ns, wait);
+    const struct {
+        const char *mark;
+        const char *value;
+    } places[] = {{"{model}", model}, {"{organization}", OPENAI_ORGANIZATION}, {"{wait}", wait}};
+
+    char *message = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&message, &length);
+    if (stream == NULL)
+        return NULL;
+    for (const char *text = kind->message; *text != '\0';) {
+        bool is_place = false;
+        for (size_t i = 0; i < sizeof places / sizeof places[0] && !is_place; i++) {
+            size_t mark_length = strlen(places[i].mark);
+            is_place = strncmp(text, places[i].mark, mark_length) == 0;
+            if (is_place) {
+                fputs(places[i].value, stream);
+                text += mark_length;
+            }
+        }
+        if (!is_place)
+            fputc(*text++, stream);
+    }
+    if (fclose(stream) == 0)
+        return message;
+    free(message);
+    return NULL;
+}
+
+void openai_error_answer_kind(struct answer *answer, const struct openai_error_kind *kind,
+                              const char *model, int64_t wait_ns)
+{
+    char *message = openai_error_message(kind, model, wait_ns);
+    struct openai_error error = {
+        .status = kind->status,
+        .message = message != NULL ? message : "",
+        .type = kind->type,
+        .code = kind->code,
+        .param = kind->param,
+    };
+    openai_error_answer(answer, &error);
+    free(message);
+}
+
+static const char *refusal_type(const struct quota_answer *refusal)
+{
+    return quota_dimension_counts_tokens(refusal->stopped_by) ? "tokens" : "requests";
+}
+
+void openai_error_answer_refusal(struct answer *answer, const struct quota_answer *refusal,
+                                 const char *model)
+{
+    if (refusal->stopped_by == QUOTA_REQUESTS_TOTAL) {
+        openai_error_answer_kind(answer, openai_error_find("insufficient_quota"), model, -1);
+        return;
+    }
+    const char *label = quota_dimension_label(refusal->stopped_by);
+    char message[512];
+    if (refusal->too_large) {
+        /* Aider-AI/aider#1880: neither "Used" nor "try again". */
+        snprintf(message, sizeof message,
+                 "Request too large for %s in organization " OPENAI_ORGANIZATION
+                 " on %s: Limit %" PRId64 ", Requested %" PRId64
+                 ". The input or output tokens must be reduced in order to run successfully. "
+                 VISIT_LIMITS,
+                 model, label, refusal->limit, refusal->requested);
+    } else {
+        char again[DURATION_TEXT_SIZE + 32] = "";
+        if (refusal->wait_ns >= 0) {
+            char wait[DURATION_TEXT_SIZE];
+            snprintf(again, sizeof again, " Please try again in %s.",
+                     duration_go(refusal->wait_ns, wait));
+        }
+        snprintf(message, sizeof message,
+                 "Rate limit reached for %s in organization " OPENAI_ORGANIZATION
+                 " on %s: Limit %" PRId64 ", Used %" PRId64 ", Requested %" PRId64
+                 ".%s " VISIT_LIMITS,
+                 model, label, refusal->limit, refusal->used, refusal->requested, again);
+    }
+    struct openai_error error = {
+        .status = 429,
+        .message = message,
+        .type = refusal_type(refusal),
+        .code = "rate_limit_exceeded",
+    };
+    openai_error_answer(answer, &error);
+    if (refusal->wait_ns >= 0)
+        answer_retry_after(answer, refusal->wait_ns, true);
+}

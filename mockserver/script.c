@@ -1,0 +1,149 @@
+#include "mockserver/script.h"
+
+#include "base/duration.h"
+#include "mockserver/http_date.h"
+#include "mockserver/openai_error.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool is_used_up(const struct script_step *step, const struct script_state *state,
+                       int64_t now_ns)
+{
+    if (step->times != SCRIPT_FOREVER && state->played >= step->times)
+        return true;
+    return step->lasts_ns > 0 && state->first_played_ns >= 0 &&
+           now_ns - state->first_played_ns >= step->lasts_ns;
+}
+
+static bool is_match(const struct script_step *step, const struct script_request *request,
+                     struct random *random)
+{
+    if (step->model != NULL && strcmp(step->model, request->model) != 0)
+        return false;
+    if (step->path != NULL && strcmp(step->path, request->path) != 0)
+        return false;
+    if (step->key_tail != NULL && strcmp(step->key_tail, request->key_tail) != 0)
+        return false;
+    if (step->request != 0 && step->request != request->number)
+        return false;
+    return step->share >= 1 || random_unit(random) < step->share;
+}
+
+int script_next(const struct script *script, struct script_state *states,
+                const struct script_request *request, int64_t now_ns, struct random *random)
+{
+    for (size_t i = 0; i < script->step_count; i++) {
+        const struct script_step *step = &script->steps[i];
+        if (is_used_up(step, &states[i], now_ns) || !is_match(step, request, random))
+            continue;
+        states[i].played++;
+        if (states[i].first_played_ns < 0)
+            states[i].first_played_ns = now_ns;
+        return (int)i;
+    }
+    return -1;
+}
+
+bool script_step_is_played(const struct script_step *step, const struct script_state *state)
+{
+    bool counts = step->times != SCRIPT_FOREVER && step->lasts_ns == 0;
+    return state->played >= (counts ? step->times : 1);
+}
+
+static void answer_error(const struct script_step *step, const char *model, struct answer *answer)
+{
+    const struct openai_error_kind *kind =
+        openai_error_find(step->error_kind != NULL ? step->error_kind : "rate_limit_exceeded");
+    char *message = openai_error_message(kind, model, step->retry_after_ns);
+    struct openai_error error = {
+        .status = step->status != 0 ? step->status : kind->status,
+        .message = step->message != NULL ? step->message : message != NULL ? message : "",
+        .type = step->has_type ? step->type : kind->type,
+        .code = step->has_code ? step->code : kind->code,
+        .param = step->has_param ? step->param : kind->param,
+    };
+    openai_error_answer(answer, &error);
+    free(message);
+}
+
+static void answer_wait(const struct script_step *step, int64_t wall_ns, struct answer *answer)
+{
+    int64_t wait_ns = step->retry_after_ns;
+    if (step->retry_after_form == RETRY_AFTER_SECONDS) {
+        answer_retry_after(answer, wait_ns, false);
+        return;
+    }
+    answer->retry_after_ns = wait_ns;
+    if (step->retry_after_form == RETRY_AFTER_MILLISECONDS) {
+        answer_header(answer, "retry-after-ms", "%" PRId64, (wait_ns + NS_PER_MS - 1) / NS_PER_MS);
+        return;
+    }
+    /* A date has whole seconds; rounded up, so that who waits for it is not early. What is asked
+     * for is then the wait until that second. */
+    int64_t date_s = (wall_ns + wait_ns + NS_PER_S - 1) / NS_PER_S;
+    char date[HTTP_DATE_SIZE];
+    answer->retry_after_ns = date_s * NS_PER_S - wall_ns;
+    answer_header(answer, "retry-after", "%s", http_date(date_s, date));
+}
+
+/* What headers that a script wrote itself ask for, so that the journal knows it. */
+static int64_t wait_in_headers(const struct script_step *step)
+{
+    int64_t wait_ns = -1;
+    for (size_t i = 0; i < step->header_count; i++) {
+        bool is_ms = strcasecmp(step->headers[i].name, "retry-after-ms") == 0;
+        if (!is_ms && strcasecmp(step->headers[i].name, "retry-after") != 0)
+            continue;
+        char *end = NULL;
+        double number = strtod(step->headers[i].value, &end);
+        bool is_number = end != step->headers[i].value && *end == '\0' && number >= 0 &&
+                         number <= (double)(DURATION_NS_MAX / NS_PER_S);
+        if (is_number && (is_ms || wait_ns < 0))
+            wait_ns = (int64_t)(number * (double)(is_ms ? NS_PER_MS : NS_PER_S));
+        if (is_number && is_ms)
+            break;
+    }
+    return wait_ns;
+}
+
+void script_answer(const struct script_step *step, const char *model, int64_t wall_ns,
+                   struct answer *answer)
+{
+    if (step->body != NULL) {
+        answer_init(answer, step->status != 0 ? step->status : 429);
+        if (step->code != NULL)
+            snprintf(answer->code, sizeof answer->code, "%s", step->code);
+        answer_body(answer, strdup(step->body));
+    } else {
+        answer_error(step, model, answer);
+    }
+    if (step->retry_after_ns >= 0)
+        answer_wait(step, wall_ns, answer);
+    else
+        answer->retry_after_ns = wait_in_headers(step);
+    for (size_t i = 0; i < step->header_count; i++)
+        answer_header(answer, step->headers[i].name, "%s", step->headers[i].value);
+}
+
+void script_free(struct script *script)
+{
+    for (size_t i = 0; i < script->step_count; i++) {
+        struct script_step *step = &script->steps[i];
+        free(step->model);
+        free(step->path);
+        free(step->key_tail);
+        free(step->content);
+        free(step->error_kind);
+        free(step->message);
+        free(step->type);
+        free(step->code);
+        free(step->param);
+        free(step->body);
+    }
+    free(script->steps);
+    *script = (struct script){0};
+}

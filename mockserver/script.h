@@ -1,0 +1,91 @@
+/* script: what the server answers, step by step, before any quota is asked.
+ *
+ * For each request the first step that is not used up and that matches is played. A step without
+ * `when` matches every request. `times` says how often it is played (1 by default; SCRIPT_FOREVER),
+ * `lasts_ns` for how long after its first play. When no step is left, quotas decide.
+ *
+ *     [{"answer": {"error": "rate_limit_exceeded"}, "times": 2}, {"answer": "ok"}]
+ *
+ * answers 429, 429, 200, and from then on as the quotas say.
+ *
+ * script_next is pure but for the random numbers that `share` draws from the run's seed.
+ */
+#ifndef TOOMANY_MOCKSERVER_SCRIPT_H
+#define TOOMANY_MOCKSERVER_SCRIPT_H
+
+#include "base/random.h"
+#include "mockserver/answer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    SCRIPT_STEPS_MAX = 1000,
+    SCRIPT_FOREVER = -1,
+    SCRIPT_HEADERS_MAX = 12, /* beside the server's own, within ANSWER_HEADERS_MAX */
+};
+
+/* How a wait is said: retry-after in seconds, retry-after-ms, or retry-after as an HTTP date. */
+enum retry_after_form { RETRY_AFTER_SECONDS, RETRY_AFTER_MILLISECONDS, RETRY_AFTER_DATE };
+
+struct script_step {
+    /* When it matches; NULL and 0: always. */
+    char *model;
+    char *path;
+    char *key_tail;
+    double share;            /* of the requests that reach it; 1 all */
+    int64_t request;         /* only the request with this number, from 1; 0 any */
+
+    int64_t times;           /* SCRIPT_FOREVER or 1 and more */
+    int64_t lasts_ns;        /* since its first play; 0 no end */
+    int64_t latency_ns;      /* before the answer; -1 that of the model */
+
+    bool serves;             /* "ok": not answered here but by quota and model */
+    char *content;           /* with serves: what the model says; NULL as ever */
+
+    int status;
+    char *error_kind;        /* row of openai_error, or NULL */
+    char *message;           /* instead of the kind's */
+    char *type;
+    char *code;
+    char *param;
+    bool has_type, has_code, has_param; /* given, perhaps as null */
+    char *body;              /* verbatim, instead of an error body */
+    int64_t retry_after_ns;  /* -1 none */
+    enum retry_after_form retry_after_form;
+    struct answer_header headers[SCRIPT_HEADERS_MAX];
+    size_t header_count;
+};
+
+struct script_state {
+    int64_t played;
+    int64_t first_played_ns; /* -1 not yet */
+};
+
+struct script {
+    struct script_step *steps;
+    size_t step_count;
+};
+
+struct script_request {
+    const char *model; /* "" where the path has none */
+    const char *path;
+    const char *key_tail;
+    int64_t number; /* of the server, from 1 */
+};
+
+/* The index of the step to play, or -1. Updates `states` (one a step). */
+int script_next(const struct script *script, struct script_state *states,
+                const struct script_request *request, int64_t now_ns, struct random *random);
+
+/* Whether a step has been played as often as it asks for: `times`, or once when it is for ever or
+ * lasts for a period. */
+bool script_step_is_played(const struct script_step *step, const struct script_state *state);
+
+/* The answer of a step that does not serve; wall_ns is the Unix time of the answer. */
+void script_answer(const struct script_step *step, const char *model, int64_t wall_ns,
+                   struct answer *answer);
+
+void script_free(struct script *script);
+
+#endif

@@ -1,0 +1,66 @@
+/* server: the mock server over HTTP, by libmicrohttpd on the caller's loop.
+ *
+ * libmicrohttpd runs without a thread of its own: the loop watches its epoll descriptor. An answer
+ * that has to wait is a deadline on the loop and a suspended connection, not a sleeping thread.
+ * All times are on the loop's clock; libmicrohttpd's own time-outs and Date header are off.
+ *
+ *     struct server_options options = {.config = &config, .port = 0};
+ *     struct server *server = server_new(&loop, &options, &error);
+ *     ... loop_turn(&loop, ...) ...
+ *     server_free(server);
+ */
+#ifndef TOOMANY_MOCKSERVER_SERVER_H
+#define TOOMANY_MOCKSERVER_SERVER_H
+
+#include "clock/loop.h"
+#include "mockserver/api.h"
+#include "mockserver/config.h"
+#include "mockserver/journal.h"
+
+#include <stdio.h>
+
+/* Bounds on what comes from outside, with their reasons. */
+enum {
+    SERVER_BODY_BYTES_MAX = 8 * 1024 * 1024,     /* chat requests with images in them */
+    SERVER_DISCARD_BYTES_MAX = 64 * 1024 * 1024, /* read on to be able to answer 413; then cut */
+    SERVER_CONNECTION_MEMORY = 16 * 1024,        /* request line and headers; more gets 431 */
+    SERVER_CONNECTIONS_MAX = 20000,
+    SERVER_HEADER_SECONDS = 1800, /* until a connection's next request; clients pool connections */
+    SERVER_BODY_SECONDS = 60,     /* from a request's headers to the end of its body */
+};
+
+struct server_options {
+    const struct config *config; /* must outlive the server */
+    const char *host;            /* NULL: 127.0.0.1; an IPv4 or IPv6 address */
+    uint16_t port;               /* 0: a free one */
+    uint64_t seed;
+    const char *marker_header;   /* request header that tells calls apart, or NULL */
+    const char *marker_body;     /* top-level body member (string) that does, or NULL */
+    size_t journal_capacity;     /* 0: JOURNAL_ENTRIES_MAX */
+    enum journal_when_full journal_when_full;
+    FILE *journal_stream; /* every entry as a line of JSON; NULL none; not owned */
+};
+
+struct server; /* opaque */
+
+/* NULL with the reason (port in use, address not of this machine, out of descriptors). */
+struct server *server_new(struct loop *loop, const struct server_options *options,
+                          struct error *error);
+
+/* Answers nothing more, closes all connections, frees. */
+void server_free(struct server *server);
+
+uint16_t server_port(const struct server *server);
+/* "http://127.0.0.1:PORT/v1" */
+const char *server_base_url(const struct server *server);
+
+const struct journal *server_journal(const struct server *server);
+const struct api *server_api(const struct server *server);
+
+/* Requests that are being answered. */
+int server_in_flight(const struct server *server);
+
+/* True once a request had to be refused because the journal was full. */
+bool server_journal_overflowed(const struct server *server);
+
+#endif
