@@ -9,8 +9,8 @@ static const struct unit {
     const char *name;
     int64_t ns;
 } units[] = {
-    {"d", NS_PER_DAY}, {"h", NS_PER_HOUR}, {"m", NS_PER_MINUTE}, {"s", NS_PER_S},
-    {"ms", NS_PER_MS}, {"us", NS_PER_US},  {"ns", 1},
+    {"d", NS_PER_DAY}, {"h", NS_PER_HOUR}, {"m", NS_PER_MINUTE}, {"s", NS_PER_S}, {"ms", NS_PER_MS},
+    {"us", NS_PER_US}, {"ns", 1},
 };
 
 enum { UNIT_COUNT = sizeof units / sizeof units[0] };

@@ -18,8 +18,8 @@
 #include <stddef.h>
 
 struct error {
-    char place[512];   /* file:line:column, file: /json/pointer, option name; may be empty */
-    char message[768]; /* what was found and what would be right */
+    char place[512];    /* file:line:column, file: /json/pointer, option name; may be empty */
+    char message[768];  /* what was found and what would be right */
     bool could_not_run; /* the machine's fault (exit status 3), not the file's or the user's (2) */
 };
 

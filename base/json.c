@@ -135,7 +135,7 @@ static const char *find_duplicate(const cJSON *object)
         return NULL;
     size_t i = 0;
     const cJSON *member;
-    cJSON_ArrayForEach(member, object)
+    cJSON_ArrayForEach (member, object)
         names[i++] = member->string;
     qsort(names, count, sizeof *names, compare_names);
     const char *duplicate = NULL;
@@ -164,8 +164,7 @@ static bool check_duplicates(const cJSON *item, const char *pointer, const char 
     }
     size_t index = 0;
     const cJSON *member;
-    cJSON_ArrayForEach(member, item)
-    {
+    cJSON_ArrayForEach (member, item) {
         if (cJSON_IsObject(item))
             json_pointer_member(place, pointer, member->string);
         else
@@ -268,7 +267,8 @@ bool json_wrong(const struct json_reader *reader, const char *pointer, const cJS
     va_start(arguments, wanted);
     vsnprintf(wish, sizeof wish, wanted, arguments);
     va_end(arguments);
-    error_set(reader->error, pointer[0] != '\0' ? pointer : "/", "found %s, wanted %s", found, wish);
+    error_set(reader->error, pointer[0] != '\0' ? pointer : "/", "found %s, wanted %s", found,
+              wish);
     error_prefix_place(reader->error, reader->file);
     return false;
 }
@@ -330,8 +330,7 @@ bool json_known_members(const struct json_reader *reader, const cJSON *object, c
     if (!cJSON_IsObject(object))
         return json_wrong(reader, pointer, object, "an object");
     const cJSON *member;
-    cJSON_ArrayForEach(member, object)
-    {
+    cJSON_ArrayForEach (member, object) {
         bool is_known = member->string[0] == '$';
         for (size_t i = 0; known[i] != NULL && !is_known; i++)
             is_known = strcmp(known[i], member->string) == 0;

@@ -2,11 +2,12 @@
  *
  * cJSON parses; this adds what it leaves out: the line and column of a syntax error, refusal of
  * invalid UTF-8, of duplicate keys, of trailing text and of what is too large or nested too deep,
- * and typed access to members that reports the JSON pointer, what was found and what would be right.
+ * and typed access to members that reports the JSON pointer, what was found and what would be
+ * right.
  *
  *     struct json_reader reader = {.file = "r3.json", .error = &error};
- *     json_known_members(&reader, object, "/client", (const char *const[]){"command", "env", NULL});
- *     json_read_duration(&reader, object, "/client", "timeout", &timeout_ns);
+ *     json_known_members(&reader, object, "/client", (const char *const[]){"command", "env",
+ * NULL}); json_read_duration(&reader, object, "/client", "timeout", &timeout_ns);
  *
  * Every json_read_* leaves its target alone when the member is absent, and returns false, with
  * the error filled, only when it is there and wrong.
@@ -20,8 +21,9 @@
 #include <stdint.h>
 
 enum {
-    JSON_FILE_BYTES_MAX = 16 * 1024 * 1024, /* a scenario is a few KiB; a journal is not read here */
-    JSON_DEPTH_MAX = 64,                    /* recursion depth of the readers */
+    JSON_FILE_BYTES_MAX =
+        16 * 1024 * 1024, /* a scenario is a few KiB; a journal is not read here */
+    JSON_DEPTH_MAX = 64,  /* recursion depth of the readers */
 };
 
 struct json_reader {
@@ -74,7 +76,8 @@ bool json_wrong(const struct json_reader *reader, const char *pointer, const cJS
 enum { JSON_POINTER_SIZE = 256 };
 
 /* Writes pointer + "/" + name (escaped as RFC 6901 asks) to `text` and returns it. */
-const char *json_pointer_member(char text[JSON_POINTER_SIZE], const char *pointer, const char *name);
+const char *json_pointer_member(char text[JSON_POINTER_SIZE], const char *pointer,
+                                const char *name);
 const char *json_pointer_item(char text[JSON_POINTER_SIZE], const char *pointer, size_t index);
 
 /* True for valid UTF-8 (Unicode's definition: no overlong forms, no surrogates). */

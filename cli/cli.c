@@ -71,7 +71,8 @@ bool cli_stop_on_signals(struct cli_stop **stop, struct error *error)
     stop_state.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (stop_state.stop_fd < 0)
         return error_set_run(error, "eventfd", "%s", strerror(errno));
-    struct sigaction action = {.sa_handler = handle_stop, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    struct sigaction action = {.sa_handler = handle_stop,
+                               .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     *stop = &stop_state;

@@ -13,7 +13,8 @@ static const char help[] =
     "Usage: toomany demo [--client python|node|c]\n\n"
     "Shows the broken and the fixed program of the reference page side by side, against a server\n"
     "that really throttles them, and how an SDK's own retries multiply those of the program.\n"
-    "Takes about ten seconds. Without --client it takes Python if script/demo has set it up, else C.\n";
+    "Takes about ten seconds. Without --client it takes Python if script/demo has set it up, else "
+    "C.\n";
 
 /* What is shown, in this order. Each act is a scenario that ships, with a program that ships. */
 struct act {

@@ -38,7 +38,7 @@ static void print_help(FILE *stream)
 
 int main(int argc, char **argv)
 {
-    setlocale(LC_CTYPE, ""); /* what the terminal can show; numbers stay as in C */
+    setlocale(LC_CTYPE, "");  /* what the terminal can show; numbers stay as in C */
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is a failed write, not our end */
     process_adopt_orphans();
     curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -40,7 +40,8 @@ static void sift_down(struct deadlines *deadlines, struct deadline *deadline, si
         size_t child = position * 2;
         if (child > deadlines->count)
             break;
-        if (child < deadlines->count && is_before(deadlines->heap[child + 1], deadlines->heap[child]))
+        if (child < deadlines->count &&
+            is_before(deadlines->heap[child + 1], deadlines->heap[child]))
             child++;
         if (!is_before(deadlines->heap[child], deadline))
             break;

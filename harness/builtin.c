@@ -40,8 +40,7 @@ static void on_done(void *owner, const struct client_outcome *outcome)
         fprintf(builtin->output, "%s\n", outcome->content);
     } else {
         builtin->any_failed = true;
-        error_line_write(builtin->errors, outcome->status, outcome->body,
-                         outcome->transport_error);
+        error_line_write(builtin->errors, outcome->status, outcome->body, outcome->transport_error);
     }
     const struct scenario_client *client = &builtin->options->scenario->client;
     if (written_bytes(builtin) > (uint64_t)client->output_bytes_max) {
@@ -57,9 +56,8 @@ static bool make_calls(struct builtin *builtin, struct error *error)
     for (int64_t i = 1; i <= client->builtin.calls; i++) {
         char message[64];
         char marker[32];
-        snprintf(message, sizeof message, client->builtin.equal_messages
-                                              ? "Say hello."
-                                              : "Say hello to number %lld.",
+        snprintf(message, sizeof message,
+                 client->builtin.equal_messages ? "Say hello." : "Say hello to number %lld.",
                  (long long)i);
         snprintf(marker, sizeof marker, "call-%lld", (long long)i);
         struct client_request request = {

@@ -16,7 +16,8 @@ struct class_id {
     char key_tail[8];
 };
 
-struct class {
+struct class
+{
     struct class_id id;
     bool at_once;             /* calls ran at the same time */
     int counter_max;          /* the highest retry counter among them; -1 none */
@@ -148,8 +149,8 @@ static bool look_at(struct search *search, int index)
         return false;
     struct class *class = item->class;
     const struct journal_entry *entry = item->entry;
-    bool overlaps = class->item_last != NONE &&
-                    (class->is_open || entry->arrived_ns < class->answered_last_ns);
+    bool overlaps =
+        class->item_last != NONE && (class->is_open || entry->arrived_ns < class->answered_last_ns);
     bool returns = item->lane->item_last != NONE && item->lane->item_last != class->item_last;
     class->at_once = class->at_once || overlaps || returns;
     if (entry->retry_count > class->counter_max)
@@ -240,7 +241,8 @@ static bool give_by_name(struct search *search, int index)
     memset(&id, 0, sizeof id);
     id.run = search->items[index].run;
     id.kind = is_marker ? GROUPED_BY_MARKER : GROUPED_BY_IDEMPOTENCY;
-    snprintf(id.text, sizeof id.text, "%s", is_marker ? entry->call_marker : entry->idempotency_key);
+    snprintf(id.text, sizeof id.text, "%s",
+             is_marker ? entry->call_marker : entry->idempotency_key);
     struct name *name = NULL;
     HASH_FIND(hh, search->names, &id, sizeof id, name);
     if (name != NULL) {
@@ -332,8 +334,8 @@ static bool search_init(struct search *search, const struct journal *journal,
         const struct journal_entry *entry = journal_at(journal, i);
         if (!is_attempt(entry))
             continue;
-        search->items[search->item_count] = (struct item){
-            .entry = entry, .run = run_of(entry, run_lasts, run_count), .call = NONE};
+        search->items[search->item_count] =
+            (struct item){.entry = entry, .run = run_of(entry, run_lasts, run_count), .call = NONE};
         if (!look_at(search, search->item_count++))
             return false;
     }

@@ -25,7 +25,8 @@
 
 /* Puts the journal's POST requests together to calls, in the order of their first attempts.
  * `run_lasts` says for each run of the client the sequence number of its last request (0: none so
- * far): what comes after it belongs to the next. Fills *calls and *call_count, which the caller owns; false when memory is out. */
+ * far): what comes after it belongs to the next. Fills *calls and *call_count, which the caller
+ * owns; false when memory is out. */
 bool calls_find(const struct journal *journal, const uint64_t *run_lasts, size_t run_count,
                 struct call **calls, size_t *call_count);
 

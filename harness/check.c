@@ -213,16 +213,15 @@ static void describe(const struct check_options *options, struct result *result)
     result->seed = options->seed;
     result->time = is_builtin(options) ? CLOCK_VIRTUAL : CLOCK_REAL;
     result->wall_ms = -1;
-    result->command = is_builtin(options)
-                          ? strdup("(built-in client)")
-                          : command_text(options->command != NULL ? options->command
-                                                                  : scenario->client.command);
+    result->command =
+        is_builtin(options)
+            ? strdup("(built-in client)")
+            : command_text(options->command != NULL ? options->command : scenario->client.command);
 }
 
 void check_scenario(const struct check_options *options, struct result *result)
 {
-    struct check check = {
-        .options = options, .scenario = options->scenario, .result = result};
+    struct check check = {.options = options, .scenario = options->scenario, .result = result};
     describe(options, result);
     int64_t started_ns = machine_now();
     bool done = false;

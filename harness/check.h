@@ -15,7 +15,7 @@
 
 struct check_options {
     const struct scenario *scenario;
-    char *const *command;        /* NULL-terminated; replaces the scenario's client; NULL: its own */
+    char *const *command; /* NULL-terminated; replaces the scenario's client; NULL: its own */
     uint64_t seed;
     const atomic_bool *stopping; /* set by a signal: ends the client and reports what was seen */
     int stop_fd;                 /* readable when *stopping is set */

@@ -157,8 +157,8 @@ static bool read_quota_used(struct expectation *expectation, const struct json_r
     return range_read(&expectation->range, reader, value, pointer, COUNT_MAX);
 }
 
-static void judge_quota_used(const struct expectation *expectation,
-                             const struct evidence *evidence, struct verdict *verdict)
+static void judge_quota_used(const struct expectation *expectation, const struct evidence *evidence,
+                             struct verdict *verdict)
 {
     double percent = 0;
     for (size_t i = 0; i < evidence->usage_count; i++) {
@@ -166,8 +166,7 @@ static void judge_quota_used(const struct expectation *expectation,
         double share = usage->limit > 0 ? 100 * (double)usage->peak / (double)usage->limit : 100;
         percent = share > percent ? share : percent;
     }
-    judge_percent(expectation, percent, verdict,
-                  "The client used less of its quota than expected.",
+    judge_percent(expectation, percent, verdict, "The client used less of its quota than expected.",
                   "The client uses more of its quota than this leaves in reserve: ask for a higher "
                   "limit in time, or send less.");
 }

@@ -1,4 +1,5 @@
-/* Expectations on time: delays one by one or by rule, Retry-After, duration, the wait at the end. */
+/* Expectations on time: delays one by one or by rule, Retry-After, duration, the wait at the end.
+ */
 #include "harness/expectation.h"
 
 #include "base/duration.h"
@@ -87,8 +88,7 @@ static bool read_delays(struct expectation *expectation, const struct json_reade
     if (expectation->durations_ns == NULL)
         return error_set_run(reader->error, reader->file, "out of memory");
     const cJSON *item;
-    cJSON_ArrayForEach(item, value)
-    {
+    cJSON_ArrayForEach (item, value) {
         char place[JSON_POINTER_SIZE];
         json_pointer_item(place, pointer, expectation->count);
         if (!cJSON_IsString(item) ||
@@ -99,9 +99,8 @@ static bool read_delays(struct expectation *expectation, const struct json_reade
     return true;
 }
 
-static void judge_delay_list(const struct expectation *expectation,
-                             const struct evidence *evidence, struct verdict *verdict,
-                             bool loop_only)
+static void judge_delay_list(const struct expectation *expectation, const struct evidence *evidence,
+                             struct verdict *verdict, bool loop_only)
 {
     char tolerance[128];
     char *expected = delays_text(expectation->durations_ns, expectation->count);
@@ -245,11 +244,10 @@ static bool lacks_jitter(const struct expectation *expectation, const struct del
     if (expectation->backoff.jitter == BACKOFF_JITTER_NONE || delays->count < 3)
         return false;
     for (size_t i = 0; i < delays->count; i++) {
-        double factor = expectation->backoff.kind == BACKOFF_EXPONENTIAL
-                            ? expectation->backoff.factor
-                            : 1;
-        int64_t full_ns = capped(&expectation->backoff, (double)expectation->backoff.base_ns *
-                                                            pow(factor, (double)i));
+        double factor =
+            expectation->backoff.kind == BACKOFF_EXPONENTIAL ? expectation->backoff.factor : 1;
+        int64_t full_ns = capped(&expectation->backoff,
+                                 (double)expectation->backoff.base_ns * pow(factor, (double)i));
         if (llabs(delays->ns[i] - full_ns) > 20 * NS_PER_MS + full_ns / 100)
             return false;
     }
@@ -385,8 +383,7 @@ static void judge_wait_after_last(const struct expectation *expectation,
         verdict->hint = NO_CALL;
         return;
     }
-    int64_t wait_ns =
-        evidence->runs[evidence->run_count - 1].ended_ns - evidence->last_answered_ns;
+    int64_t wait_ns = evidence->runs[evidence->run_count - 1].ended_ns - evidence->last_answered_ns;
     judge_between(expectation, wait_ns, verdict);
     verdict->hint = "The client waits after its last attempt and only then raises: check the count "
                     "before the wait, not after it.";
@@ -400,5 +397,5 @@ const struct expectation_kind expect_retry_after = {"retry_after", true, read_re
                                                     judge_retry_after};
 const struct expectation_kind expect_duration = {"duration", false, read_duration_range,
                                                  judge_duration};
-const struct expectation_kind expect_wait_after_last = {
-    "wait_after_last", false, read_duration_range, judge_wait_after_last};
+const struct expectation_kind expect_wait_after_last = {"wait_after_last", false,
+                                                        read_duration_range, judge_wait_after_last};

@@ -185,14 +185,15 @@ static bool compare_final_code(const char *wanted, const struct evidence *eviden
                                char seen[128])
 {
     const struct attempt *last = last_attempt(evidence, run);
-    snprintf(seen, 128, "%s", last == NULL            ? "no request"
-                              : last->code[0] != '\0' ? last->code
-                                                      : "none");
+    snprintf(seen, 128, "%s",
+             last == NULL            ? "no request"
+             : last->code[0] != '\0' ? last->code
+                                     : "none");
     return strcmp(seen, wanted) == 0;
 }
 
-static void judge_final_code(const struct expectation *expectation,
-                             const struct evidence *evidence, struct verdict *verdict)
+static void judge_final_code(const struct expectation *expectation, const struct evidence *evidence,
+                             struct verdict *verdict)
 {
     compare_runs(expectation, evidence, verdict, compare_final_code);
     verdict->hint = "The last answer that the client got is another one.";

@@ -39,8 +39,8 @@ static bool read_patterns(struct expectation *expectation, const struct json_rea
         if (failure != 0) {
             char reason[128];
             regerror(failure, pattern, reason, sizeof reason);
-            return json_wrong(reader, pointer, value,
-                              "a POSIX extended regular expression (%s)", reason);
+            return json_wrong(reader, pointer, value, "a POSIX extended regular expression (%s)",
+                              reason);
         }
         expectation->pattern_count++;
     }

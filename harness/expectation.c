@@ -141,11 +141,11 @@ bool tolerance_read(struct tolerance *tolerance, const struct json_reader *reade
     const cJSON *early = cJSON_GetObjectItemCaseSensitive(value, "early");
     const cJSON *late = cJSON_GetObjectItemCaseSensitive(value, "late");
     char place[JSON_POINTER_SIZE];
-    if (early != NULL && !read_side(&tolerance->early, reader, early,
-                                    json_pointer_member(place, pointer, "early")))
+    if (early != NULL &&
+        !read_side(&tolerance->early, reader, early, json_pointer_member(place, pointer, "early")))
         return false;
-    return late == NULL || read_side(&tolerance->late, reader, late,
-                                     json_pointer_member(place, pointer, "late"));
+    return late == NULL ||
+           read_side(&tolerance->late, reader, late, json_pointer_member(place, pointer, "late"));
 }
 
 static int64_t side_ns(const struct tolerance_side *side, int64_t ns)

@@ -39,10 +39,10 @@ struct tolerance {
 enum backoff_kind { BACKOFF_FIXED, BACKOFF_EXPONENTIAL };
 enum backoff_jitter {
     BACKOFF_JITTER_NONE,
-    BACKOFF_JITTER_FULL,        /* 0 to d */
-    BACKOFF_JITTER_EQUAL,       /* d/2 to d */
+    BACKOFF_JITTER_FULL,         /* 0 to d */
+    BACKOFF_JITTER_EQUAL,        /* d/2 to d */
     BACKOFF_JITTER_DECORRELATED, /* base to three times the delay before */
-    BACKOFF_JITTER_QUARTER,     /* 3/4 d to d: the official SDKs */
+    BACKOFF_JITTER_QUARTER,      /* 3/4 d to d: the official SDKs */
 };
 
 struct backoff {
@@ -63,7 +63,7 @@ struct expectation {
     int64_t high_ns;
     int64_t *durations_ns;
     char **texts;
-    size_t count; /* of durations_ns or texts */
+    size_t count;      /* of durations_ns or texts */
     regex_t *patterns; /* count of them */
     size_t pattern_count;
     struct backoff backoff;
@@ -135,12 +135,12 @@ int64_t tolerance_high(const struct tolerance *tolerance, int64_t high_ns);
 /* The kinds, each in its file. */
 extern const struct expectation_kind expect_requests, expect_calls, expect_attempts_per_call,
     expect_loop_attempts_per_call, expect_max_in_flight, expect_throttled, expect_throttled_share,
-    expect_quota_used;                                                     /* expect_counts.c */
+    expect_quota_used; /* expect_counts.c */
 extern const struct expectation_kind expect_delays, expect_loop_delays, expect_backoff,
-    expect_retry_after, expect_duration, expect_wait_after_last;           /* expect_delays.c */
+    expect_retry_after, expect_duration, expect_wait_after_last; /* expect_delays.c */
 extern const struct expectation_kind expect_outcome, expect_final_status, expect_final_code,
-    expect_exit_code, expect_not_retried;                                  /* expect_outcome.c */
+    expect_exit_code, expect_not_retried; /* expect_outcome.c */
 extern const struct expectation_kind expect_stdout_contains, expect_stdout_matches,
-    expect_stderr_contains, expect_stderr_matches;                         /* expect_output.c */
+    expect_stderr_contains, expect_stderr_matches; /* expect_output.c */
 
 #endif

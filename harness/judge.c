@@ -54,10 +54,11 @@ static bool judge_runs(const struct judge_input *input, struct result *result)
     char duration[DURATION_TEXT_SIZE];
     duration_text(client->timeout_ns, duration);
     snprintf(expected, sizeof expected, "ends by itself within %s", duration);
-    if (!demand(result, "finished", late == NULL, expected,
-                "The client hangs: a wait without a bound, a deadlock, or a lost answer. If it only "
-                "is slow, raise \"timeout\".",
-                late == NULL ? "it does" : "still running, was killed"))
+    if (!demand(
+            result, "finished", late == NULL, expected,
+            "The client hangs: a wait without a bound, a deadlock, or a lost answer. If it only "
+            "is slow, raise \"timeout\".",
+            late == NULL ? "it does" : "still running, was killed"))
         return false;
     snprintf(seen, sizeof seen, "killed by signal %d (%s)", killed != NULL ? killed->signal : 0,
              killed != NULL ? strsignal(killed->signal) : "");
@@ -118,12 +119,13 @@ static bool judge_limit(const struct judge_input *input, struct result *result)
     char seen[64];
     snprintf(seen, sizeof seen, "%" PRIu64 " of %" PRIu64 " requests", result->throttled,
              result->requests);
-    return demand(result, "met_the_limit", result->throttled > 0, "at least one 429 was sent",
-                  result->requests == 0
-                      ? "The client never reached the server: does it use OPENAI_BASE_URL?"
-                      : "The limit was never reached, so this run says nothing about how the client "
-                        "takes it. If that is meant, expect \"throttled\": 0.",
-                  seen);
+    return demand(
+        result, "met_the_limit", result->throttled > 0, "at least one 429 was sent",
+        result->requests == 0
+            ? "The client never reached the server: does it use OPENAI_BASE_URL?"
+            : "The limit was never reached, so this run says nothing about how the client "
+              "takes it. If that is meant, expect \"throttled\": 0.",
+        seen);
 }
 
 static bool judge_journal(const struct judge_input *input, struct result *result)
@@ -208,8 +210,7 @@ static void add_usage(void *owner, const struct pool *pool)
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
         if (pool->quota.limits.limit[i] == QUOTA_UNLIMITED)
             continue;
-        struct usage *usages =
-            realloc(result->usages, (result->usage_count + 1) * sizeof *usages);
+        struct usage *usages = realloc(result->usages, (result->usage_count + 1) * sizeof *usages);
         if (usages == NULL)
             return;
         result->usages = usages;
@@ -269,8 +270,7 @@ static void note_usage(struct result *result)
         const struct usage *usage = &result->usages[i];
         if (usage->throttled > 0)
             result_note(result,
-                        "%s of %s was used up: %" PRId64 " of %" PRId64
-                        " used at most, %" PRId64
+                        "%s of %s was used up: %" PRId64 " of %" PRId64 " used at most, %" PRId64
                         " requests refused; slow down, or ask for an increase",
                         usage->dimension, usage->model, usage->peak, usage->limit,
                         usage->throttled);

@@ -131,8 +131,8 @@ static bool replace_file(const struct report_kind *kind, const struct results *r
     return done;
 }
 
-bool report_to_path(const struct report_kind *kind, const struct results *results,
-                    const char *path, struct error *error)
+bool report_to_path(const struct report_kind *kind, const struct results *results, const char *path,
+                    struct error *error)
 {
     if (path == NULL || strcmp(path, "-") == 0)
         return write_and_close(kind, results, stdout, false, "stdout", error);

@@ -12,10 +12,10 @@
 #include <stdio.h>
 
 struct report_style {
-    bool colour;     /* ANSI colours; only for text on a terminal and without NO_COLOR */
-    bool unicode;    /* line-drawing characters; else plain ASCII */
-    int width;       /* columns, 60 to 200 */
-    bool verbose;    /* text: shows the verdicts that held, too, of scenarios that passed */
+    bool colour;  /* ANSI colours; only for text on a terminal and without NO_COLOR */
+    bool unicode; /* line-drawing characters; else plain ASCII */
+    int width;    /* columns, 60 to 200 */
+    bool verbose; /* text: shows the verdicts that held, too, of scenarios that passed */
 };
 
 struct report_kind {
@@ -32,8 +32,8 @@ struct report_style report_style_for(FILE *stream);
 
 /* Writes a report of this kind to `path` through a temporary file beside it, so that a full disk
  * never leaves half a report; NULL or "-" writes to stdout. */
-bool report_to_path(const struct report_kind *kind, const struct results *results,
-                    const char *path, struct error *error);
+bool report_to_path(const struct report_kind *kind, const struct results *results, const char *path,
+                    struct error *error);
 
 /* The kinds. Each returns false when the stream failed. */
 bool report_text(const struct results *results, const struct report_style *style, FILE *stream);

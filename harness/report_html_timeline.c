@@ -8,11 +8,11 @@
 #include <string.h>
 
 enum {
-    CALLS_MAX = 50,             /* rows drawn */
-    ATTEMPTS_DRAWN_MAX = 4000,  /* in one scenario: a hot loop must not make a page of megabytes */
-    ATTEMPTS_LISTED_MAX = 300,  /* rows of the table */
-    ROW_HEIGHT = 32,            /* px */
-    LINE_Y = 22,                /* of a row: below the text of the wait */
+    CALLS_MAX = 50,            /* rows drawn */
+    ATTEMPTS_DRAWN_MAX = 4000, /* in one scenario: a hot loop must not make a page of megabytes */
+    ATTEMPTS_LISTED_MAX = 300, /* rows of the table */
+    ROW_HEIGHT = 32,           /* px */
+    LINE_Y = 22,               /* of a row: below the text of the wait */
     TEXT_Y = 13,
 };
 

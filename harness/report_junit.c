@@ -55,8 +55,9 @@ static void put_evidence(FILE *stream, const struct result *result)
         if (verdict->state == VERDICT_HELD)
             continue;
         put_text(stream, verdict->expectation);
-        fputs(verdict->state == VERDICT_UNDETERMINED ? " (undecided)\n  expected  " :
-                                                       "\n  expected  ", stream);
+        fputs(verdict->state == VERDICT_UNDETERMINED ? " (undecided)\n  expected  "
+                                                     : "\n  expected  ",
+              stream);
         put_text(stream, verdict->expected);
         fputs("\n  seen      ", stream);
         put_text(stream, verdict->seen);

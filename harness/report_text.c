@@ -14,10 +14,10 @@
 #include <string.h>
 
 enum {
-    INDENT = 6,        /* of all that stands below a head line */
-    FIELD_COLUMN = 16, /* where the text of a labelled line begins */
+    INDENT = 6,         /* of all that stands below a head line */
+    FIELD_COLUMN = 16,  /* where the text of a labelled line begins */
     DETAIL_COLUMN = 26, /* and that of "expected", "seen", "hint" */
-    TAIL_LINES = 8,    /* of the client's output, where a scenario failed */
+    TAIL_LINES = 8,     /* of the client's output, where a scenario failed */
     TAIL_LINE_BYTES = 600,
     BAR_COLUMNS = 10,
 };
@@ -176,8 +176,8 @@ static void write_verdicts(const struct page *page, const struct result *result)
     char name[REPORT_WORDS_SIZE];
     for (size_t i = 0; i < result->verdict_count; i++) {
         const struct verdict *verdict = &result->verdicts[i];
-        int end = FIELD_COLUMN + GAP +
-                  text_columns(report_expectation_words(verdict->expectation, name));
+        int end =
+            FIELD_COLUMN + GAP + text_columns(report_expectation_words(verdict->expectation, name));
         held += verdict->state == VERDICT_HELD;
         if (verdict->state == VERDICT_HELD && end > seen_column)
             seen_column = end;
@@ -214,7 +214,7 @@ static void draw_bar(struct text_line *line, int column, const struct usage *usa
     for (int i = 0; i < BAR_COLUMNS; i++) {
         bool is_filled = i < filled;
         text_line_put(line, column + i,
-                      !is_filled              ? INK_DIM
+                      !is_filled             ? INK_DIM
                       : usage->throttled > 0 ? INK_YELLOW
                                              : INK_GREEN,
                       unicode ? (is_filled ? "█" : "░") : (is_filled ? "#" : "."));
@@ -409,8 +409,8 @@ bool report_text_summary(const struct results *results, const struct report_styl
             text_line_start(&line, style);
             column = 0;
         }
-        column = text_line_put(&line, column,
-                               counts.of[state] > 0 ? heads[state].ink : INK_PLAIN, text);
+        column =
+            text_line_put(&line, column, counts.of[state] > 0 ? heads[state].ink : INK_PLAIN, text);
     }
     text_line_end(&line, stream);
     return fflush(stream) == 0 && !ferror(stream);

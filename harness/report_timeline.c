@@ -68,7 +68,7 @@ struct timeline_span timeline_span_of(const struct result *result)
 
 int64_t timeline_tick_ns(int64_t span_ns)
 {
-    static const int64_t long_ticks_s[] = {10,   20,   30,    60,    120,   300,   600,
+    static const int64_t long_ticks_s[] = {10,   20,   30,   60,    120,   300,  600,
                                            1200, 3600, 7200, 14400, 43200, 86400};
     enum { TICKS_MAX = 6, LONG_COUNT = sizeof long_ticks_s / sizeof long_ticks_s[0] };
     for (int64_t power_ns = 1; power_ns <= NS_PER_S; power_ns *= 10) {
@@ -132,8 +132,7 @@ static void draw_line(struct text_line *line, int from, int to, const char *stro
 }
 
 /* The wait in full where there is room, else shorter, else not at all. */
-static void draw_wait(struct text_line *line, int from, int to, const char *stroke,
-                      int64_t wait_ns)
+static void draw_wait(struct text_line *line, int from, int to, const char *stroke, int64_t wait_ns)
 {
     enum { ROOM_BESIDE_TEXT = 4 }; /* a space and a stroke on either side */
     char full[DURATION_TEXT_SIZE];
@@ -220,7 +219,8 @@ static bool label_statuses(const struct canvas *canvas, const struct call *call,
     return true;
 }
 
-/* Above the marks, where each try of the client's own loop begins; what lies between is its SDK's. */
+/* Above the marks, where each try of the client's own loop begins; what lies between is its SDK's.
+ */
 static void write_loop_labels(const struct canvas *canvas, const struct call *call, FILE *stream)
 {
     struct text_line line;

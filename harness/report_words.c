@@ -121,9 +121,8 @@ int report_usage_percent(const struct usage *usage)
 
 const char *report_usage_words(const struct usage *usage, char text[REPORT_WORDS_SIZE])
 {
-    int length =
-        snprintf(text, REPORT_WORDS_SIZE, "%" PRId64 " of %" PRId64 " used (%d %%)", usage->peak,
-                 usage->limit, report_usage_percent(usage));
+    int length = snprintf(text, REPORT_WORDS_SIZE, "%" PRId64 " of %" PRId64 " used (%d %%)",
+                          usage->peak, usage->limit, report_usage_percent(usage));
     if (usage->throttled > 0)
         snprintf(text + length, REPORT_WORDS_SIZE - (size_t)length,
                  ", %" PRId64 " refused: ask for an increase in time", usage->throttled);
@@ -143,10 +142,9 @@ int64_t report_origin_ns(const struct result *result)
 char *report_full_name(const struct result *result)
 {
     char *name = NULL;
-    int length = result->repetition == 0
-                     ? asprintf(&name, "%s", result->name)
-                     : asprintf(&name, "%s (repetition %d, seed %" PRIu64 ")", result->name,
-                                result->repetition, result->seed);
+    int length = result->repetition == 0 ? asprintf(&name, "%s", result->name)
+                                         : asprintf(&name, "%s (repetition %d, seed %" PRIu64 ")",
+                                                    result->name, result->repetition, result->seed);
     return length < 0 ? NULL : name;
 }
 

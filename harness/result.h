@@ -95,12 +95,12 @@ struct result {
     char *why; /* may be "" */
     bool passed;
     bool could_not_run;
-    bool interrupted; /* stopped by a signal before its end */
+    bool interrupted;   /* stopped by a signal before its end */
     struct error error; /* where could_not_run */
     enum known_failing known_failing;
     enum clock_kind time;
     uint64_t seed;
-    int repetition; /* from 1; 0 when not repeated */
+    int repetition;      /* from 1; 0 when not repeated */
     int64_t wall_ms;     /* real time taken; -1 where the run's clock is virtual */
     int64_t duration_ns; /* from the client's start to its end, on the run's clock */
     char *command;       /* as one would type it */

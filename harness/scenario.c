@@ -42,8 +42,7 @@ static bool read_environment(struct scenario_client *client, const struct json_r
         return error_set_run(reader->error, reader->file, "out of memory");
     size_t used = 0;
     const cJSON *member;
-    cJSON_ArrayForEach(member, object)
-    {
+    cJSON_ArrayForEach (member, object) {
         char place[JSON_POINTER_SIZE];
         json_pointer_member(place, pointer, member->string);
         if (member->string[0] == '\0' || strchr(member->string, '=') != NULL)
@@ -103,7 +102,7 @@ static bool read_builtin(struct scenario_client *client, const struct json_reade
 static bool read_client(struct scenario_client *client, const struct json_reader *reader,
                         const cJSON *object, const char *pointer)
 {
-    static const char *const known[] = {"command", "directory",   "env",         "timeout", "runs",
+    static const char *const known[] = {"command", "directory",   "env",          "timeout", "runs",
                                         "builtin", "call_marker", "output_limit", NULL};
     const cJSON *command = NULL;
     const cJSON *environment = NULL;

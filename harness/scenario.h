@@ -36,7 +36,7 @@ struct scenario_builtin {
 };
 
 struct scenario_client {
-    char **command; /* NULL-terminated; NULL: the built-in client */
+    char **command;  /* NULL-terminated; NULL: the built-in client */
     char *directory; /* as it stands in the file, relative to the file's folder; NULL: as it is */
     char **environment; /* "NAME=value", NULL-terminated; never NULL */
     int64_t timeout_ns;

@@ -8,8 +8,8 @@ struct suite {
     const struct suite_options *options;
     struct results *results;
     bool *done;
-    size_t next;  /* to be begun */
-    size_t told;  /* for which `ended` has been called */
+    size_t next; /* to be begun */
+    size_t told; /* for which `ended` has been called */
     pthread_mutex_t mutex;
 };
 

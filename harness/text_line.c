@@ -6,8 +6,12 @@
 #include <uniwidth.h>
 
 static const char *const ink_codes[] = {
-    [INK_PLAIN] = "",        [INK_BOLD] = "\033[1m",    [INK_DIM] = "\033[2m",
-    [INK_GREEN] = "\033[32m", [INK_YELLOW] = "\033[33m", [INK_RED] = "\033[31m",
+    [INK_PLAIN] = "",
+    [INK_BOLD] = "\033[1m",
+    [INK_DIM] = "\033[2m",
+    [INK_GREEN] = "\033[32m",
+    [INK_YELLOW] = "\033[33m",
+    [INK_RED] = "\033[31m",
     [INK_BOLD_RED] = "\033[1;31m",
 };
 

@@ -10,7 +10,8 @@
  *     text_line_put(&line, 6, INK_PLAIN, "recovers");
  *     text_line_end(&line, stream);
  *
- * Text must have gone through escape_terminal(); the program's own may hold line-drawing characters.
+ * Text must have gone through escape_terminal(); the program's own may hold line-drawing
+ * characters.
  */
 #ifndef TOOMANY_HARNESS_TEXT_LINE_H
 #define TOOMANY_HARNESS_TEXT_LINE_H

@@ -84,9 +84,8 @@ static void list_pool(void *owner, const struct pool *pool)
         cJSON_AddStringToObject(object, "dimension", quota_dimension_name(dimension));
         cJSON_AddNumberToObject(object, "limit", (double)pool->quota.limits.limit[i]);
         cJSON_AddNumberToObject(object, "used", (double)used);
-        cJSON_AddNumberToObject(
-            object, "remaining",
-            (double)quota_remaining(&pool->quota, dimension, listing->now_ns));
+        cJSON_AddNumberToObject(object, "remaining",
+                                (double)quota_remaining(&pool->quota, dimension, listing->now_ns));
         cJSON_AddNumberToObject(object, "peak", (double)pool->quota.peak[i]);
         cJSON_AddNumberToObject(object, "throttled", (double)pool->throttled[i]);
         cJSON_AddStringToObject(object, "reset", reset);

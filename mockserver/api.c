@@ -411,8 +411,8 @@ static void record(struct decision *decision)
     snprintf(entry->code, sizeof entry->code, "%s", answer->code);
 }
 
-void api_decide(struct api *api, const struct api_request *request, int64_t now_ns,
-                int64_t wall_ns, struct journal_entry *entry, struct api_outcome *outcome)
+void api_decide(struct api *api, const struct api_request *request, int64_t now_ns, int64_t wall_ns,
+                struct journal_entry *entry, struct api_outcome *outcome)
 {
     *outcome = (struct api_outcome){0};
     struct decision decision = {
@@ -440,8 +440,7 @@ void api_refuse_too_large(struct api *api, size_t bytes_max, int64_t wall_ns,
                           struct journal_entry *entry, struct api_outcome *outcome)
 {
     *outcome = (struct api_outcome){0};
-    struct decision decision = {
-        .api = api, .wall_ns = wall_ns, .entry = entry, .outcome = outcome};
+    struct decision decision = {.api = api, .wall_ns = wall_ns, .entry = entry, .outcome = outcome};
     char message[128];
     snprintf(message, sizeof message, "Request body too large: at most %zu bytes are read.",
              bytes_max);

@@ -44,8 +44,8 @@ bool api_init(struct api *api, const struct config *config, uint64_t seed, int64
 void api_free(struct api *api);
 
 /* Decides. Fills the deciding fields of `entry` and *outcome, whose answer the caller frees. */
-void api_decide(struct api *api, const struct api_request *request, int64_t now_ns,
-                int64_t wall_ns, struct journal_entry *entry, struct api_outcome *outcome);
+void api_decide(struct api *api, const struct api_request *request, int64_t now_ns, int64_t wall_ns,
+                struct journal_entry *entry, struct api_outcome *outcome);
 
 /* The answer has ended: gives the place among concurrent requests back. */
 void api_finish(struct api_outcome *outcome);

@@ -44,7 +44,7 @@ static int64_t message_tokens(const cJSON *message)
         tokens += text_tokens(content->valuestring);
     const cJSON *part;
     if (cJSON_IsArray(content)) {
-        cJSON_ArrayForEach(part, content)
+        cJSON_ArrayForEach (part, content)
             tokens += part_tokens(part);
     }
     return tokens;
@@ -74,8 +74,7 @@ static bool read_members(struct chat_request *request, struct answer *answer)
                       "empty_array", "messages");
     request->tokens = TOKENS_PER_CHAT;
     const cJSON *message;
-    cJSON_ArrayForEach(message, messages)
-    {
+    cJSON_ArrayForEach (message, messages) {
         if (!cJSON_IsObject(message))
             return refuse(answer, "Invalid type for 'messages[]': expected an object.",
                           "invalid_type", "messages");

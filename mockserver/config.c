@@ -113,13 +113,12 @@ bool config_quotas_read(struct config_quotas *quotas, const struct json_reader *
 {
     if (!cJSON_IsObject(object))
         return json_wrong(reader, pointer, object, "an object of limits by model");
-    quotas->items = allocate_items(reader, object, pointer, CONFIG_MODELS_MAX,
-                                   sizeof *quotas->items);
+    quotas->items =
+        allocate_items(reader, object, pointer, CONFIG_MODELS_MAX, sizeof *quotas->items);
     if (quotas->items == NULL)
         return false;
     const cJSON *member;
-    cJSON_ArrayForEach(member, object)
-    {
+    cJSON_ArrayForEach (member, object) {
         char place[JSON_POINTER_SIZE];
         json_pointer_member(place, pointer, member->string);
         if (!check_model_name(reader, member, place))
@@ -137,8 +136,8 @@ bool config_quotas_read(struct config_quotas *quotas, const struct json_reader *
 }
 
 /* A duration, or {"low": ..., "high": ...}: drawn evenly from between. */
-static bool read_latency(const struct json_reader *reader, const cJSON *object,
-                         const char *pointer, int64_t *low_ns, int64_t *high_ns)
+static bool read_latency(const struct json_reader *reader, const cJSON *object, const char *pointer,
+                         int64_t *low_ns, int64_t *high_ns)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, "latency");
     if (item == NULL)
@@ -172,8 +171,7 @@ static bool read_models(struct config *config, const struct json_reader *reader,
     if (config->models == NULL)
         return false;
     const cJSON *member;
-    cJSON_ArrayForEach(member, object)
-    {
+    cJSON_ArrayForEach (member, object) {
         char place[JSON_POINTER_SIZE];
         json_pointer_member(place, pointer, member->string);
         struct config_model *model = &config->models[config->model_count++];
@@ -182,8 +180,7 @@ static bool read_models(struct config *config, const struct json_reader *reader,
         if (!check_model_name(reader, member, place) ||
             !json_known_members(reader, member, place,
                                 (const char *const[]){"latency", "content", NULL}) ||
-            !read_latency(reader, member, place, &model->latency_low_ns,
-                          &model->latency_high_ns) ||
+            !read_latency(reader, member, place, &model->latency_low_ns, &model->latency_high_ns) ||
             !read_copy(reader, member, place, "content", &model->content))
             return false;
     }
@@ -198,8 +195,7 @@ static bool read_api_keys(struct config *config, const struct json_reader *reade
     if (config->api_keys == NULL)
         return false;
     const cJSON *item;
-    cJSON_ArrayForEach(item, list)
-    {
+    cJSON_ArrayForEach (item, list) {
         char place[JSON_POINTER_SIZE];
         json_pointer_item(place, pointer, config->api_key_count);
         if (!cJSON_IsString(item) || item->valuestring[0] == '\0')
@@ -231,8 +227,7 @@ static bool read_headers(struct script_step *step, const struct json_reader *rea
                          const cJSON *object, const char *pointer)
 {
     const cJSON *member;
-    cJSON_ArrayForEach(member, object)
-    {
+    cJSON_ArrayForEach (member, object) {
         char place[JSON_POINTER_SIZE];
         json_pointer_member(place, pointer, member->string);
         if (!cJSON_IsString(member) || !is_header(member->string, member->valuestring))
@@ -290,8 +285,8 @@ static bool read_error_kind(struct script_step *step, const struct json_reader *
 static bool check_answer(const struct script_step *step, const struct json_reader *reader,
                          const cJSON *object, const char *pointer)
 {
-    bool is_error = step->error_kind != NULL || step->message != NULL || step->has_type ||
-                    step->has_param;
+    bool is_error =
+        step->error_kind != NULL || step->message != NULL || step->has_type || step->has_param;
     if (step->body != NULL && is_error)
         return json_wrong(reader, pointer, object,
                           "either \"body\", which is sent as it stands, or the parts of an error");
@@ -317,9 +312,9 @@ static bool read_answer(struct script_step *step, const struct json_reader *read
     }
     if (!cJSON_IsObject(item))
         return json_wrong(reader, pointer, item, "\"ok\" or an object with what is answered");
-    static const char *const known[] = {"status",  "error", "message", "type",
-                                        "code",    "param", "body",    "content",
-                                        "headers", "retry_after", "retry_after_form", NULL};
+    static const char *const known[] = {
+        "status",  "error",       "message",          "type", "code", "param", "body", "content",
+        "headers", "retry_after", "retry_after_form", NULL};
     static const char *const forms[] = {"seconds", "milliseconds", "date", NULL};
     int64_t status = 0;
     int form = 0;
@@ -382,8 +377,8 @@ static bool read_times(struct script_step *step, const struct json_reader *reade
     return json_read_whole(reader, object, pointer, "times", 1, 1000000000, &step->times);
 }
 
-static bool read_step(struct script_step *step, const struct json_reader *reader,
-                      const cJSON *item, const char *pointer)
+static bool read_step(struct script_step *step, const struct json_reader *reader, const cJSON *item,
+                      const char *pointer)
 {
     *step = (struct script_step){.share = 1, .latency_ns = -1, .retry_after_ns = -1};
     const cJSON *when = NULL;
@@ -399,8 +394,7 @@ static bool read_step(struct script_step *step, const struct json_reader *reader
     if (step->latency_ns > CONFIG_LATENCY_NS_MAX)
         return json_wrong(reader, json_pointer_member(place, pointer, "latency"),
                           cJSON_GetObjectItemCaseSensitive(item, "latency"), "at most 24h");
-    if (when != NULL &&
-        !read_when(step, reader, when, json_pointer_member(place, pointer, "when")))
+    if (when != NULL && !read_when(step, reader, when, json_pointer_member(place, pointer, "when")))
         return false;
     json_pointer_member(place, pointer, "answer");
     const cJSON *answer = cJSON_GetObjectItemCaseSensitive(item, "answer");
@@ -409,17 +403,15 @@ static bool read_step(struct script_step *step, const struct json_reader *reader
     return read_answer(step, reader, answer, place);
 }
 
-static bool read_script(struct config *config, const struct json_reader *reader,
-                        const cJSON *list, const char *pointer)
+static bool read_script(struct config *config, const struct json_reader *reader, const cJSON *list,
+                        const char *pointer)
 {
     struct script *script = &config->script;
-    script->steps =
-        allocate_items(reader, list, pointer, SCRIPT_STEPS_MAX, sizeof *script->steps);
+    script->steps = allocate_items(reader, list, pointer, SCRIPT_STEPS_MAX, sizeof *script->steps);
     if (script->steps == NULL)
         return false;
     const cJSON *item;
-    cJSON_ArrayForEach(item, list)
-    {
+    cJSON_ArrayForEach (item, list) {
         char place[JSON_POINTER_SIZE];
         json_pointer_item(place, pointer, script->step_count);
         if (!read_step(&script->steps[script->step_count++], reader, item, place))
@@ -449,16 +441,15 @@ static bool read_change(struct config_change *change, const struct json_reader *
     return config_quotas_read(&change->quotas, reader, quotas, place, NULL, NULL);
 }
 
-static bool read_changes(struct config *config, const struct json_reader *reader,
-                         const cJSON *list, const char *pointer)
+static bool read_changes(struct config *config, const struct json_reader *reader, const cJSON *list,
+                         const char *pointer)
 {
     config->changes =
         allocate_items(reader, list, pointer, CONFIG_CHANGES_MAX, sizeof *config->changes);
     if (config->changes == NULL)
         return false;
     const cJSON *item;
-    cJSON_ArrayForEach(item, list)
-    {
+    cJSON_ArrayForEach (item, list) {
         char place[JSON_POINTER_SIZE];
         json_pointer_item(place, pointer, config->change_count);
         if (!read_change(&config->changes[config->change_count++], reader, item, place))
@@ -470,8 +461,8 @@ static bool read_changes(struct config *config, const struct json_reader *reader
 bool config_read(struct config *config, const struct json_reader *reader, const cJSON *object,
                  const char *pointer)
 {
-    static const char *const known[] = {"quotas", "models", "only_listed_models", "latency",
-                                        "api_keys", "script", "changes", NULL};
+    static const char *const known[] = {
+        "quotas", "models", "only_listed_models", "latency", "api_keys", "script", "changes", NULL};
     const cJSON *quotas = NULL;
     const cJSON *models = NULL;
     const cJSON *api_keys = NULL;

@@ -10,8 +10,8 @@
 
 /* From a refusal (well under a millisecond) to a slow model. */
 static const int64_t bucket_ns[] = {
-    NS_PER_MS, 10 * NS_PER_MS, 100 * NS_PER_MS, 500 * NS_PER_MS, NS_PER_S, 5 * NS_PER_S,
-    10 * NS_PER_S, 30 * NS_PER_S, 60 * NS_PER_S,
+    NS_PER_MS,    10 * NS_PER_MS, 100 * NS_PER_MS, 500 * NS_PER_MS, NS_PER_S,
+    5 * NS_PER_S, 10 * NS_PER_S,  30 * NS_PER_S,   60 * NS_PER_S,
 };
 
 enum {
@@ -51,8 +51,7 @@ void metrics_reset(struct metrics *metrics)
 {
     struct series *series;
     struct series *next;
-    HASH_ITER(hh, metrics->series, series, next)
-    {
+    HASH_ITER (hh, metrics->series, series, next) {
         HASH_DEL(metrics->series, series);
         free(series);
     }
@@ -150,7 +149,8 @@ static void write_requests(const struct metrics *metrics, FILE *stream)
 static void write_durations(const struct metrics *metrics, FILE *stream)
 {
     const char *name = "toomany_request_duration_seconds";
-    write_head(stream, name, "histogram", "From the arrival of a request to the end of its answer.");
+    write_head(stream, name, "histogram",
+               "From the arrival of a request to the end of its answer.");
     for (int i = 0; i < BUCKET_COUNT; i++)
         fprintf(stream, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name,
                 (double)bucket_ns[i] / (double)NS_PER_S, metrics->buckets[i]);

@@ -165,8 +165,8 @@ void openai_error_answer_refusal(struct answer *answer, const struct quota_answe
         snprintf(message, sizeof message,
                  "Request too large for %s in organization " OPENAI_ORGANIZATION
                  " on %s: Limit %" PRId64 ", Requested %" PRId64
-                 ". The input or output tokens must be reduced in order to run successfully. "
-                 VISIT_LIMITS,
+                 ". The input or output tokens must be reduced in order to run "
+                 "successfully. " VISIT_LIMITS,
                  model, label, refusal->limit, refusal->requested);
     } else {
         char again[DURATION_TEXT_SIZE + 32] = "";

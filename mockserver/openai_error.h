@@ -19,8 +19,8 @@ struct openai_error_kind {
     const char *name; /* as scripts say it */
     int status;
     const char *type;
-    const char *code;  /* NULL: null in the body */
-    const char *param; /* likewise */
+    const char *code;    /* NULL: null in the body */
+    const char *param;   /* likewise */
     const char *message; /* "{model}", "{organization}", "{wait}" are filled in */
 };
 
@@ -47,7 +47,8 @@ void openai_error_answer_kind(struct answer *answer, const struct openai_error_k
                               const char *model, int64_t wait_ns);
 
 /* The message of a kind with its places filled; the caller frees it. */
-char *openai_error_message(const struct openai_error_kind *kind, const char *model, int64_t wait_ns);
+char *openai_error_message(const struct openai_error_kind *kind, const char *model,
+                           int64_t wait_ns);
 
 /* 429 for a request that a limit refused, with the numbers filled in. */
 void openai_error_answer_refusal(struct answer *answer, const struct quota_answer *refusal,

@@ -40,15 +40,13 @@ void pools_free(struct pools *pools)
         return;
     struct pool_entry *pool;
     struct pool_entry *pool_next;
-    HASH_ITER(hh, pools->pools, pool, pool_next)
-    {
+    HASH_ITER (hh, pools->pools, pool, pool_next) {
         HASH_DEL(pools->pools, pool);
         free(pool);
     }
     struct limits_entry *limits;
     struct limits_entry *limits_next;
-    HASH_ITER(hh, pools->limits, limits, limits_next)
-    {
+    HASH_ITER (hh, pools->limits, limits, limits_next) {
         HASH_DEL(pools->limits, limits);
         free(limits);
     }
@@ -82,8 +80,7 @@ bool pools_set_limits(struct pools *pools, const char *model, const struct quota
 
     struct pool_entry *pool;
     struct pool_entry *next;
-    HASH_ITER(hh, pools->pools, pool, next)
-    {
+    HASH_ITER (hh, pools->pools, pool, next) {
         struct quota_limits current = pools_limits(pools, pool->pool.model);
         quota_change(&pool->pool.quota, &current, now_ns);
     }

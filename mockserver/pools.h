@@ -15,8 +15,8 @@
 struct pools; /* opaque */
 
 enum {
-    POOLS_MAX = 1000000,    /* a client that sends random models must not fill the memory */
-    POOLS_MODEL_SIZE = 96,  /* with the closing NUL; OpenAI's longest ids are about 70 */
+    POOLS_MAX = 1000000,   /* a client that sends random models must not fill the memory */
+    POOLS_MODEL_SIZE = 96, /* with the closing NUL; OpenAI's longest ids are about 70 */
 };
 
 struct pool {

@@ -61,7 +61,9 @@ static void answer_error(const struct script_step *step, const char *model, stru
     char *message = openai_error_message(kind, model, step->retry_after_ns);
     struct openai_error error = {
         .status = step->status != 0 ? step->status : kind->status,
-        .message = step->message != NULL ? step->message : message != NULL ? message : "",
+        .message = step->message != NULL ? step->message
+                   : message != NULL     ? message
+                                         : "",
         .type = step->has_type ? step->type : kind->type,
         .code = step->has_code ? step->code : kind->code,
         .param = step->has_param ? step->param : kind->param,

@@ -33,25 +33,25 @@ struct script_step {
     char *model;
     char *path;
     char *key_tail;
-    double share;            /* of the requests that reach it; 1 all */
-    int64_t request;         /* only the request with this number, from 1; 0 any */
+    double share;    /* of the requests that reach it; 1 all */
+    int64_t request; /* only the request with this number, from 1; 0 any */
 
-    int64_t times;           /* SCRIPT_FOREVER or 1 and more */
-    int64_t lasts_ns;        /* since its first play; 0 no end */
-    int64_t latency_ns;      /* before the answer; -1 that of the model */
+    int64_t times;      /* SCRIPT_FOREVER or 1 and more */
+    int64_t lasts_ns;   /* since its first play; 0 no end */
+    int64_t latency_ns; /* before the answer; -1 that of the model */
 
-    bool serves;             /* "ok": not answered here but by quota and model */
-    char *content;           /* with serves: what the model says; NULL as ever */
+    bool serves;   /* "ok": not answered here but by quota and model */
+    char *content; /* with serves: what the model says; NULL as ever */
 
     int status;
-    char *error_kind;        /* row of openai_error, or NULL */
-    char *message;           /* instead of the kind's */
+    char *error_kind; /* row of openai_error, or NULL */
+    char *message;    /* instead of the kind's */
     char *type;
     char *code;
     char *param;
     bool has_type, has_code, has_param; /* given, perhaps as null */
-    char *body;              /* verbatim, instead of an error body */
-    int64_t retry_after_ns;  /* -1 none */
+    char *body;                         /* verbatim, instead of an error body */
+    int64_t retry_after_ns;             /* -1 none */
     enum retry_after_form retry_after_form;
     struct answer_header headers[SCRIPT_HEADERS_MAX];
     size_t header_count;

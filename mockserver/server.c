@@ -25,10 +25,10 @@ struct server {
     struct journal *journal;
     struct metrics *metrics;
     struct MHD_Daemon *daemon;
-    struct watch watch;           /* libmicrohttpd's epoll descriptor */
-    struct deadline run_again;    /* it has work that its descriptor does not show */
-    struct deadline next_change;  /* of the quotas, by time */
-    struct exchange *exchanges;   /* all that are under way */
+    struct watch watch;          /* libmicrohttpd's epoll descriptor */
+    struct deadline run_again;   /* it has work that its descriptor does not show */
+    struct deadline next_change; /* of the quotas, by time */
+    struct exchange *exchanges;  /* all that are under way */
     char *marker_header;
     char *marker_body;
     char base_url[96];
@@ -205,11 +205,9 @@ static bool begin_entry(struct exchange *exchange)
     entry->connection = exchange->link->number;
     snprintf(entry->method, sizeof entry->method, "%s", exchange->method);
     snprintf(entry->path, sizeof entry->path, "%s", exchange->path);
-    copy_header(exchange, "idempotency-key", entry->idempotency_key,
-                sizeof entry->idempotency_key);
+    copy_header(exchange, "idempotency-key", entry->idempotency_key, sizeof entry->idempotency_key);
     if (server->marker_header != NULL)
-        copy_header(exchange, server->marker_header, entry->call_marker,
-                    sizeof entry->call_marker);
+        copy_header(exchange, server->marker_header, entry->call_marker, sizeof entry->call_marker);
     read_retry_count(exchange, entry);
     return true;
 }
@@ -499,8 +497,8 @@ static void note_address(struct server *server, int fd, const char *host)
     bool is_v6 = bound.ss_family == AF_INET6;
     server->port = ntohs(is_v6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
                                : ((struct sockaddr_in *)&bound)->sin_port);
-    snprintf(server->base_url, sizeof server->base_url, is_v6 ? "http://[%s]:%u/v1" : "http://%s:%u/v1",
-             host, server->port);
+    snprintf(server->base_url, sizeof server->base_url,
+             is_v6 ? "http://[%s]:%u/v1" : "http://%s:%u/v1", host, server->port);
 }
 
 /* Every connection takes a descriptor; the soft limit of most systems is 1024. */
@@ -524,10 +522,10 @@ static bool start_daemon(struct server *server, int listen_fd, struct error *err
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)no_log, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK |
-            MHD_USE_ERROR_LOG,
-        0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+                                          MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_ERROR_LOG,
+                                      0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY, options,
+                                      MHD_OPTION_END);
     if (server->daemon == NULL) {
         close(listen_fd);
         return error_set_run(error, "libmicrohttpd", "did not start (out of descriptors?)");
@@ -553,9 +551,9 @@ struct server *server_new(struct loop *loop, const struct server_options *option
     server->run_again = (struct deadline){.fire = run_again, .owner = server};
     server->next_change = (struct deadline){.fire = make_changes, .owner = server};
     server->metrics = metrics_new();
-    server->journal = journal_new(
-        options->journal_capacity != 0 ? options->journal_capacity : JOURNAL_ENTRIES_MAX,
-        options->journal_when_full);
+    server->journal = journal_new(options->journal_capacity != 0 ? options->journal_capacity
+                                                                 : JOURNAL_ENTRIES_MAX,
+                                  options->journal_when_full);
     if (options->marker_header != NULL)
         server->marker_header = strdup(options->marker_header);
     if (options->marker_body != NULL)

@@ -34,9 +34,9 @@ struct server_options {
     const char *host;            /* NULL: 127.0.0.1; an IPv4 or IPv6 address */
     uint16_t port;               /* 0: a free one */
     uint64_t seed;
-    const char *marker_header;   /* request header that tells calls apart, or NULL */
-    const char *marker_body;     /* top-level body member (string) that does, or NULL */
-    size_t journal_capacity;     /* 0: JOURNAL_ENTRIES_MAX */
+    const char *marker_header; /* request header that tells calls apart, or NULL */
+    const char *marker_body;   /* top-level body member (string) that does, or NULL */
+    size_t journal_capacity;   /* 0: JOURNAL_ENTRIES_MAX */
     enum journal_when_full journal_when_full;
     FILE *journal_stream; /* every entry as a line of JSON; NULL none; not owned */
 };

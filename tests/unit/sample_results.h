@@ -29,8 +29,7 @@ static inline struct result sample_result(const char *name, const char *file)
 
 static inline struct call *sample_call(struct result *result)
 {
-    result->calls =
-        realloc(result->calls, (result->call_count + 1) * sizeof *result->calls);
+    result->calls = realloc(result->calls, (result->call_count + 1) * sizeof *result->calls);
     struct call *call = &result->calls[result->call_count++];
     memset(call, 0, sizeof *call);
     call->grouping = GROUPED_BY_BODY;
@@ -42,8 +41,7 @@ static inline struct call *sample_call(struct result *result)
 static inline struct attempt *sample_attempt(struct result *result, struct call *call, int status,
                                              double arrived_ms, double answered_ms)
 {
-    call->attempts =
-        realloc(call->attempts, (call->attempt_count + 1) * sizeof *call->attempts);
+    call->attempts = realloc(call->attempts, (call->attempt_count + 1) * sizeof *call->attempts);
     struct attempt *attempt = &call->attempts[call->attempt_count];
     int64_t before_ns =
         call->attempt_count > 0 ? call->attempts[call->attempt_count - 1].answered_ns : -1;
@@ -85,9 +83,8 @@ static inline void sample_verdict(struct result *result, const char *expectation
 }
 
 /* From `started_ms` to `ended_ms`; `errors` goes to stderr. */
-static inline struct client_run *sample_run(struct result *result, int exit_code,
-                                            double started_ms, double ended_ms, const char *output,
-                                            const char *errors)
+static inline struct client_run *sample_run(struct result *result, int exit_code, double started_ms,
+                                            double ended_ms, const char *output, const char *errors)
 {
     result->runs = realloc(result->runs, (result->run_count + 1) * sizeof *result->runs);
     struct client_run *run = &result->runs[result->run_count++];
@@ -107,8 +104,7 @@ static inline struct client_run *sample_run(struct result *result, int exit_code
 static inline void sample_usage(struct result *result, const char *dimension, int64_t limit,
                                 int64_t peak, int64_t throttled)
 {
-    result->usages =
-        realloc(result->usages, (result->usage_count + 1) * sizeof *result->usages);
+    result->usages = realloc(result->usages, (result->usage_count + 1) * sizeof *result->usages);
     struct usage *usage = &result->usages[result->usage_count++];
     memset(usage, 0, sizeof *usage);
     snprintf(usage->model, sizeof usage->model, "ft:gpt-4o-mini:acme::7p4lURel");
@@ -204,8 +200,7 @@ static inline struct result sample_amplified(void)
                                          "scenarios/r4-sdk-default-amplifies.json");
     struct call *call = sample_call(&result);
     for (int i = 0; i < 9; i++) {
-        struct attempt *attempt =
-            sample_attempt(&result, call, 429, at_ms[i], at_ms[i] + 1);
+        struct attempt *attempt = sample_attempt(&result, call, 429, at_ms[i], at_ms[i] + 1);
         attempt->retry_count = i % 3;
         attempt->starts_loop = i % 3 == 0;
     }
@@ -257,15 +252,15 @@ static inline struct result sample_could_not_run(void)
 static inline struct result sample_hostile(void)
 {
     struct result result = sample_result(
-        "<script>alert(\"1\")</script> & ]]> '\xff\x1b[31m' # %0A::error\r\n::warning::x", 
+        "<script>alert(\"1\")</script> & ]]> '\xff\x1b[31m' # %0A::error\r\n::warning::x",
         "scenarios/a,b:c%\n.json");
     struct call *call = sample_call(&result);
     snprintf(call->model, sizeof call->model, "<b>\"m\"\xc3\x28</b>");
     struct attempt *attempt = sample_attempt(&result, call, 503, 5, 6);
     snprintf(attempt->code, sizeof attempt->code, "\"]]><x>\x01");
     sample_attempt(&result, call, 0, 20, -1);
-    struct client_run *run =
-        sample_run(&result, -1, 0, 60000, "out", "\x1b]0;title\x07<script>\r\n\xfe\xff ]]>\r\n...\n---\n");
+    struct client_run *run = sample_run(&result, -1, 0, 60000, "out",
+                                        "\x1b]0;title\x07<script>\r\n\xfe\xff ]]>\r\n...\n---\n");
     free(run->errors);
     run->errors = malloc(24);
     memcpy(run->errors, "a\0b \x1b[2J <i>]]>\xff\r\n \xe2\x80\xae", 22);
@@ -273,8 +268,8 @@ static inline struct result sample_hostile(void)
     run->errors_length = 21;
     run->signal = 11;
     run->survivors = strdup("<sh>\x1b[0m");
-    sample_verdict(&result, "stderr_contains", VERDICT_FAILED, "\"a\\b\"\n<x>]]>", "\x1b[31mred\xff", 
-                   "Look & see.");
+    sample_verdict(&result, "stderr_contains", VERDICT_FAILED, "\"a\\b\"\n<x>]]>",
+                   "\x1b[31mred\xff", "Look & see.");
     sample_verdict(&result, "attempts_per_call", VERDICT_UNDETERMINED, "1", "2", "Not certain.");
     result_note(&result, "note with <b> and \x1b[1m and %%0A\nsecond line");
     return result;
@@ -297,8 +292,7 @@ static inline void sample_free(struct results *results)
 /* What `write` writes, as a string that the caller frees; NULL when it returned false. */
 static inline char *sample_written(bool (*write)(const struct results *,
                                                  const struct report_style *, FILE *),
-                                   const struct results *results,
-                                   const struct report_style *style)
+                                   const struct results *results, const struct report_style *style)
 {
     char *text = NULL;
     size_t length = 0;
@@ -312,8 +306,8 @@ static inline char *sample_written(bool (*write)(const struct results *,
 }
 
 /* As sample_written() of a list of one, which is freed. */
-static inline char *sample_report(bool (*write)(const struct results *,
-                                                const struct report_style *, FILE *),
+static inline char *sample_report(bool (*write)(const struct results *, const struct report_style *,
+                                                FILE *),
                                   struct result result, struct report_style style)
 {
     struct results results = sample_list(1, &result);

@@ -34,7 +34,8 @@ static void marks_and_lines_have_tooltips(void **state)
     (void)state;
     char *text = sample_report(report_html, sample_recovers(), style);
     assert_non_null(strstr(text, "<title>the client waits 1.003s</title>"));
-    assert_non_null(strstr(text, "<title>attempt 1: 429 (throttled) at 1ms, 1ms under way</title>"));
+    assert_non_null(
+        strstr(text, "<title>attempt 1: 429 (throttled) at 1ms, 1ms under way</title>"));
     assert_non_null(strstr(text, "aria-label=\"call 1: 3 attempts: 429 429 200\""));
     free(text);
 }

@@ -117,7 +117,10 @@ static void hostile_text_stays_valid_json_and_utf8(void **state)
     assert_true(is_null(client, "exit_code"));
     assert_true(number_of(client, "signal") == 11);
     cJSON *run = cJSON_GetArrayItem(cJSON_GetObjectItem(scenario, "runs"), 0);
-    assert_memory_equal(string_of(run, "stderr"), "a\xef\xbf\xbd" "b ", 6); /* a NUL is replaced */
+    assert_memory_equal(string_of(run, "stderr"),
+                        "a\xef\xbf\xbd"
+                        "b ",
+                        6); /* a NUL is replaced */
     cJSON *verdicts = cJSON_GetObjectItem(scenario, "verdicts");
     cJSON *undetermined = cJSON_GetArrayItem(verdicts, 1);
     assert_true(cJSON_IsFalse(cJSON_GetObjectItem(undetermined, "held")));

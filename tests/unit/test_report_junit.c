@@ -73,7 +73,8 @@ static void hostile_text_cannot_break_the_document(void **state)
     for (const char *character = text; *character != '\0'; character++)
         assert_true((unsigned char)*character >= 0x20 || *character == '\n');
     assert_non_null(strstr(text, "&#10;::warning::x\"")); /* CR LF in an attribute */
-    assert_non_null(strstr(text, "a\xe2\x90\x80" "b \xe2\x90\x9b[2J")); /* pictures of NUL, ESC */
+    assert_non_null(strstr(text, "a\xe2\x90\x80"
+                                 "b \xe2\x90\x9b[2J")); /* pictures of NUL, ESC */
     free(text);
 }
 

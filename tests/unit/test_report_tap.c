@@ -18,30 +18,30 @@ static void points_todos_and_diagnostics_read_as_tap_14(void **state)
     items[2].known_failing = LISTED_AND_FAILED;
     struct results results = sample_list(3, items);
     char *text = sample_written(report_tap, &results, &style);
-    assert_string_equal(text,
-                        "TAP version 14\n"
-                        "1..3\n"
-                        "ok 1 - recovers when the third attempt is served\n"
-                        "not ok 2 - cannot be run\n"
-                        "  ---\n"
-                        "  state: \"could not run\"\n"
-                        "  file: \"scenarios/none.json\"\n"
-                        "  command: \"no-such-program --fast\"\n"
-                        "  seed: 1\n"
-                        "  time: real\n"
-                        "  duration_ms: 0.000\n"
-                        "  error: \"scenarios/none.json: /client/command: \\\"no-such-program\\\" was "
-                        "not found in PATH\"\n"
-                        "  ...\n"
-                        "not ok 3 - cannot be run # TODO known failing\n"
-                        "  ---\n"
-                        "  state: \"known failing\"\n"
-                        "  file: \"scenarios/none.json\"\n"
-                        "  command: \"no-such-program --fast\"\n"
-                        "  seed: 1\n"
-                        "  time: real\n"
-                        "  duration_ms: 0.000\n"
-                        "  ...\n");
+    assert_string_equal(
+        text, "TAP version 14\n"
+              "1..3\n"
+              "ok 1 - recovers when the third attempt is served\n"
+              "not ok 2 - cannot be run\n"
+              "  ---\n"
+              "  state: \"could not run\"\n"
+              "  file: \"scenarios/none.json\"\n"
+              "  command: \"no-such-program --fast\"\n"
+              "  seed: 1\n"
+              "  time: real\n"
+              "  duration_ms: 0.000\n"
+              "  error: \"scenarios/none.json: /client/command: \\\"no-such-program\\\" was "
+              "not found in PATH\"\n"
+              "  ...\n"
+              "not ok 3 - cannot be run # TODO known failing\n"
+              "  ---\n"
+              "  state: \"known failing\"\n"
+              "  file: \"scenarios/none.json\"\n"
+              "  command: \"no-such-program --fast\"\n"
+              "  seed: 1\n"
+              "  time: real\n"
+              "  duration_ms: 0.000\n"
+              "  ...\n");
     free(text);
     sample_free(&results);
 }

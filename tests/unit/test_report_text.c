@@ -16,13 +16,12 @@ static void a_passing_scenario_takes_four_lines(void **state)
     (void)state;
     char *text = sample_report(report_text, sample_recovers(), plain);
     assert_string_equal(
-        text,
-        "pass  recovers when the third attempt is served                3.474s  real time\n"
-        "      ○─────── 1.003s ────────○──────────────────── 2.004s ────────────────────●\n"
-        "      429                    429                                             200\n"
-        "      ok        4 expectations held\n"
-        "\n"
-        "1 passed, 0 failed\n");
+        text, "pass  recovers when the third attempt is served                3.474s  real time\n"
+              "      ○─────── 1.003s ────────○──────────────────── 2.004s ────────────────────●\n"
+              "      429                    429                                             200\n"
+              "      ok        4 expectations held\n"
+              "\n"
+              "1 passed, 0 failed\n");
     free(text);
 }
 
@@ -73,10 +72,11 @@ static void concurrent_calls_share_one_axis(void **state)
     char *text = sample_report(report_text, sample_concurrent(), plain);
     assert_non_null(strstr(text, "      call 1  ━━━━━━━●  "));
     assert_non_null(strstr(
-        text, "      call 6  ○─── 1.002s ───○────────── 2.004s ───────────━━━━━━━●  429 429 200\n"));
-    assert_non_null(
-        strstr(text, "              ├──────────────┼─────────────┼──────────────┼────────\n"
-                     "              0s             1s            2s             3s\n"));
+        text,
+        "      call 6  ○─── 1.002s ───○────────── 2.004s ───────────━━━━━━━●  429 429 200\n"));
+    assert_non_null(strstr(text,
+                           "              ├──────────────┼─────────────┼──────────────┼────────\n"
+                           "              0s             1s            2s             3s\n"));
     assert_non_null(strstr(text, "requests per minute  ██░░░░░░░░  12 of 60 used (20 %)\n"));
     assert_non_null(strstr(text, "6 refused: ask for an increase in time\n"));
     free(text);
@@ -175,9 +175,9 @@ static void wide_and_combining_characters_keep_the_alignment(void **state)
     struct result wide = sample_result("限流 cafe\xcc\x81", "wide.json");
     wide.duration_ns = NS_PER_S;
     char *text = sample_report(report_text, wide, plain);
-    assert_non_null(
-        strstr(text, "pass  限流 cafe\xcc\x81                                             "
-                     "       1s  real time\n"));
+    assert_non_null(strstr(text,
+                           "pass  限流 cafe\xcc\x81                                             "
+                           "       1s  real time\n"));
     free(text);
 }
 
@@ -193,15 +193,14 @@ static void the_summary_counts_every_state_and_names_what_did_not_pass(void **st
     struct results results = sample_list(6, items);
     results.interrupted = true;
     char *text = sample_written(report_text_summary, &results, &plain);
-    assert_string_equal(text,
-                        "FAIL  gives up after three attempts and re-raises\n"
-                        "ERROR cannot be run\n"
-                        "FAIL  recovers when the third attempt is served\n"
-                        "stop  recovers when the third attempt is served\n"
-                        "stopped by a signal; what was not begun is not counted\n"
-                        "1 passed, 1 failed, 1 known failing, 1 passed though known failing, "
-                        "1 stopped,\n"
-                        "1 could not run\n");
+    assert_string_equal(text, "FAIL  gives up after three attempts and re-raises\n"
+                              "ERROR cannot be run\n"
+                              "FAIL  recovers when the third attempt is served\n"
+                              "stop  recovers when the third attempt is served\n"
+                              "stopped by a signal; what was not begun is not counted\n"
+                              "1 passed, 1 failed, 1 known failing, 1 passed though known failing, "
+                              "1 stopped,\n"
+                              "1 could not run\n");
     free(text);
     text = sample_written(report_text, &results, &plain);
     assert_non_null(strstr(text, "ERROR cannot be run\n"
