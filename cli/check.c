@@ -20,6 +20,8 @@ static const char help[] =
     "  --jobs N                 scenarios side by side; default 1\n"
     "  --repeat N               runs each N times, with seeds of their own\n"
     "  --seed N                 default 1\n"
+    "  --time auto|virtual|real auto, the default, runs commands in virtual time where it can be "
+    "had\n"
     "  --report KIND[=FILE]     text, json, junit, tap, html or github; may be given several "
     "times\n"
     "  --known-failing FILE     names of scenarios that may fail, one a line; one that passes is\n"
@@ -45,6 +47,7 @@ struct check_command {
     int64_t jobs;
     int64_t repeat;
     uint64_t seed;
+    enum check_time time;
     const char *known_failing_file;
     bool verbose;
     char **command; /* NULL: each scenario's own */
@@ -80,11 +83,12 @@ static bool read_report(struct check_command *check, char *argument)
 
 static int read_options(struct check_command *check, int argc, char **argv)
 {
-    enum { JOBS = 1000, REPEAT, SEED, REPORT, KNOWN_FAILING, VERBOSE, HELP };
+    enum { JOBS = 1000, REPEAT, SEED, TIME, REPORT, KNOWN_FAILING, VERBOSE, HELP };
     static const struct option options[] = {
         {"jobs", required_argument, NULL, JOBS},
         {"repeat", required_argument, NULL, REPEAT},
         {"seed", required_argument, NULL, SEED},
+        {"time", required_argument, NULL, TIME},
         {"report", required_argument, NULL, REPORT},
         {"known-failing", required_argument, NULL, KNOWN_FAILING},
         {"verbose", no_argument, NULL, VERBOSE},
@@ -113,6 +117,8 @@ static int read_options(struct check_command *check, int argc, char **argv)
             !cli_read_whole("check", "--repeat", optarg, 1, REPEAT_MAX, &check->repeat))
             return CLI_USAGE;
         if (option == SEED && !cli_read_seed("check", optarg, &check->seed))
+            return CLI_USAGE;
+        if (option == TIME && !cli_read_time("check", optarg, &check->time))
             return CLI_USAGE;
         if (option == REPORT && !read_report(check, optarg))
             return CLI_USAGE;
@@ -225,6 +231,7 @@ static int run(struct check_command *check, struct error *error)
         .items = check->items,
         .count = check->scenarios.count * (size_t)check->repeat,
         .jobs = (int)check->jobs,
+        .time = check->time,
         .stopping = &stop->stopping,
         .stop_fd = stop->stop_fd,
         .ended = ended,

@@ -52,6 +52,20 @@ bool cli_read_seed(const char *command, const char *text, uint64_t *seed)
     return false;
 }
 
+bool cli_read_time(const char *command, const char *text, enum check_time *time)
+{
+    static const char *const words[] = {"auto", "real", "virtual"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(words[i], text) == 0) {
+            *time = (enum check_time)i;
+            return true;
+        }
+    }
+    fprintf(stderr, "toomany %s: --time: found \"%s\", wanted auto, virtual or real\n", command,
+            text);
+    return false;
+}
+
 /* Signal handlers reach nothing but globals: this one is written once, before they are set. */
 static struct cli_stop stop_state;
 

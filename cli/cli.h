@@ -7,6 +7,7 @@
 #define TOOMANY_CLI_CLI_H
 
 #include "base/error.h"
+#include "harness/check.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -31,6 +32,9 @@ bool cli_read_whole(const char *command, const char *option, const char *text, i
 
 /* The seed of --seed: any whole number from 0 to 2^64-1. */
 bool cli_read_seed(const char *command, const char *text, uint64_t *seed);
+
+/* The word of --time. */
+bool cli_read_time(const char *command, const char *text, enum check_time *time);
 
 /* The first SIGINT or SIGTERM sets `stopping` and makes stop_fd readable; the second ends the
  * program at once. */

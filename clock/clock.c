@@ -40,6 +40,13 @@ void clock_jump(struct clock *clock, int64_t at_ns)
     clock->now_ns = at_ns;
 }
 
+void clock_let_run(struct clock *clock)
+{
+    assert(clock->kind == CLOCK_VIRTUAL);
+    clock->origin_ns = system_ns(CLOCK_MONOTONIC) - clock->now_ns;
+    clock->kind = CLOCK_REAL;
+}
+
 const char *clock_kind_name(enum clock_kind kind)
 {
     return kind == CLOCK_VIRTUAL ? "virtual" : "real";

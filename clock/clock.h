@@ -37,6 +37,9 @@ int64_t clock_wall_s(const struct clock *clock, int64_t now_ns);
 /* Moves a virtual clock forward to `at_ns`; going back is a programmer's mistake. */
 void clock_jump(struct clock *clock, int64_t at_ns);
 
+/* Makes a virtual clock real: it goes on from where it is, as fast as the machine's. */
+void clock_let_run(struct clock *clock);
+
 /* The word for reports: "real" or "virtual". */
 const char *clock_kind_name(enum clock_kind kind);
 

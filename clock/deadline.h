@@ -14,6 +14,7 @@ struct deadline {
     int64_t at_ns;
     uint64_t order;
     size_t position; /* in the heap, from 1; 0: not set */
+    bool is_at_once; /* was due when it was set: loop.c */
     void (*fire)(void *owner, int64_t now_ns);
     void *owner;
 };

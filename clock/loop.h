@@ -23,25 +23,54 @@
 #include "clock/clock.h"
 #include "clock/deadline.h"
 
-struct loop {
-    struct clock clock;
-    struct deadlines deadlines;
-    int epoll_fd;
-    int holds;
-    int parked;
-    bool stopping;
-};
-
 /* A descriptor that the loop watches. Lives in its owner; must be unwatched before it goes. */
 struct watch {
     int fd;
     void (*ready)(void *owner, uint32_t events);
     void *owner;
+    bool when_quiet; /* with guests: handed out only while all of them wait */
+};
+
+/* Programs that live on this loop's virtual clock, carried by somebody (clock/tracer.h).
+ *
+ * While one of them works, time stands still and the server does not look at its sockets, so that
+ * what it finds there does not depend on how fast who ran. When all wait, the server gets what has
+ * arrived; when nothing has, and a second look proves that nobody has run since the first, the
+ * clock moves to the earliest deadline. Deadlines fire one at a time, each when all wait again. */
+struct loop_guests {
+    void *owner;
+    /* True when every thread of every guest is asleep. */
+    bool (*all_wait)(void *owner);
+    /* True when they still are, and none has run since all_wait(). */
+    bool (*still_wait)(void *owner);
+    /* Told before the clock moves to the time of `deadline`. */
+    void (*jumps)(void *owner, int64_t from_ns, const struct deadline *deadline);
+};
+
+struct loop {
+    struct clock clock;
+    struct deadlines deadlines;
+    int epoll_fd;
+    int quiet_epoll_fd; /* of the watches that are handed out when_quiet; -1: epoll_fd has them */
+    int holds;
+    int parked;
+    bool stopping;
+    const struct loop_guests *guests; /* or NULL */
+    struct watch quiet_watch; /* quiet_epoll_fd in epoll_fd, where nobody waits for guests */
+    int64_t busy_since_ns;    /* machine time since which some guest works; 0: all wait */
 };
 
 /* False with the reason when epoll cannot be had. */
 bool loop_init(struct loop *loop, enum clock_kind kind, struct error *error);
 void loop_free(struct loop *loop);
+
+/* Makes room for guests; to be called before anything is watched when_quiet. */
+bool loop_expect_guests(struct loop *loop, struct error *error);
+/* Sets who knows whether they wait; NULL: there are none (any more). */
+void loop_set_guests(struct loop *loop, const struct loop_guests *guests);
+
+/* From now on a virtual clock goes as fast as the machine's, and guests are not waited for. */
+void loop_let_time_run(struct loop *loop);
 
 /* Watches watch->fd for `events` (EPOLLIN, EPOLLOUT, ...); a watched one gets the new events. */
 bool loop_watch(struct loop *loop, struct watch *watch, uint32_t events, struct error *error);

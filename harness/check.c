@@ -1,12 +1,14 @@
 #include "harness/check.h"
 
 #include "base/duration.h"
+#include "clock/tracer.h"
 #include "harness/builtin.h"
 #include "harness/environment.h"
 #include "harness/judge.h"
 #include "harness/process.h"
 #include "mockserver/server.h"
 
+#include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +23,10 @@ struct check {
     struct server *server;
     char **environment;
     uint64_t *run_lasts;
-    struct process *process; /* the one that runs now, or NULL */
+    struct process *process;       /* the one that runs now, or NULL */
+    bool carries;                  /* the client, into virtual time */
+    FILE *clock_log;               /* TOOMANY_CLOCK_LOG; or NULL */
+    struct tracer_summary summary; /* of all runs */
     struct watch stop;
     bool stop_watched;
 };
@@ -96,10 +101,32 @@ static char *directory_of(const struct check *check)
     return path;
 }
 
+static void add_summary(struct check *check, const struct tracer *tracer)
+{
+    struct tracer_summary summary = tracer_summary(tracer);
+    check->summary.jumps += summary.jumps;
+    check->summary.stops += summary.stops;
+    check->summary.crept_ns += summary.crept_ns;
+    if (check->summary.let_go == NULL && summary.let_go != NULL) {
+        check->summary.let_go = summary.let_go;
+        check->summary.let_go_ns = summary.let_go_ns;
+        check->carries = false;
+    }
+}
+
 static bool run_process(struct check *check, struct client_run *run, struct error *error)
 {
+    struct tracer *tracer = NULL;
+    if (check->carries) {
+        struct tracer_options tracer_options = {.server_port = server_port(check->server),
+                                                .log = check->clock_log};
+        tracer = tracer_new(&check->loop, &tracer_options, error);
+        if (tracer == NULL)
+            return false;
+    }
     char *directory = directory_of(check);
     struct process_options options = {
+        .tracer = tracer,
         .command = (const char *const *)command_of(check),
         .directory = directory,
         .environment = (const char *const *)check->environment,
@@ -109,8 +136,10 @@ static bool run_process(struct check *check, struct client_run *run, struct erro
     struct process process;
     bool started = process_start(&process, &check->loop, &options, error);
     free(directory);
-    if (!started)
+    if (!started) {
+        tracer_free(tracer);
         return false;
+    }
     check->process = &process;
     bool overflow_seen = false;
     if (is_stopping(check))
@@ -125,6 +154,9 @@ static bool run_process(struct check *check, struct client_run *run, struct erro
     check->process = NULL;
     *run = process.run;
     process_free(&process);
+    if (tracer != NULL)
+        add_summary(check, tracer);
+    tracer_free(tracer);
     return true;
 }
 
@@ -167,6 +199,14 @@ static bool run_client(struct check *check, struct error *error)
 static bool start(struct check *check, struct error *error)
 {
     const struct check_options *options = check->options;
+    const char *log = getenv("TOOMANY_CLOCK_LOG");
+    if (check->carries && !loop_expect_guests(&check->loop, error))
+        return false;
+    if (check->carries && log != NULL && log[0] != '\0') {
+        check->clock_log = fopen(log, "ae");
+        if (check->clock_log == NULL)
+            return error_set_run(error, log, "TOOMANY_CLOCK_LOG: %s", strerror(errno));
+    }
     struct server_options server = {
         .config = &check->scenario->server,
         .seed = options->seed,
@@ -211,12 +251,57 @@ static void describe(const struct check_options *options, struct result *result)
     result->file = strdup(scenario->file);
     result->why = strdup(scenario->why);
     result->seed = options->seed;
-    result->time = is_builtin(options) ? CLOCK_VIRTUAL : CLOCK_REAL;
+    result->time = CLOCK_VIRTUAL;
     result->wall_ms = -1;
     result->command =
         is_builtin(options)
             ? strdup("(built-in client)")
             : command_text(options->command != NULL ? options->command : scenario->client.command);
+}
+
+/* One sentence for the reports: where the times come from, and how far they can be trusted. */
+static void describe_time(const struct check *check, struct result *result)
+{
+    const struct tracer_summary *summary = &check->summary;
+    char text[DURATION_TEXT_SIZE];
+    char *note = NULL;
+    int length = 0;
+    if (summary->let_go != NULL) {
+        result->time = CLOCK_REAL;
+        result->is_inexact = true;
+        length =
+            asprintf(&note, "carried into virtual time by tracing, and from %s on in real time: %s",
+                     duration_text(summary->let_go_ns, text), summary->let_go);
+    } else if (summary->crept_ns > 0) {
+        result->is_inexact = true;
+        length =
+            asprintf(&note,
+                     "carried into virtual time by tracing; it waits by looking at a clock again "
+                     "and again, so time crept for it, %s in all, and delays are not exact",
+                     duration_text(summary->crept_ns, text));
+    } else if (check->carries) {
+        length = asprintf(&note, "carried into virtual time by tracing");
+    } else if (check->options->time == CHECK_TIME_AUTO && !is_builtin(check->options)) {
+        result->is_inexact = true;
+        length = asprintf(&note, "in real time, because %s", tracer_unavailable());
+    }
+    result->time_note = length > 0 ? note : NULL;
+}
+
+/* Whether the client is carried, and on which clock the run is. False with the reason when it must
+ * be and cannot. */
+static bool choose_time(struct check *check, struct error *error)
+{
+    const struct check_options *options = check->options;
+    if (is_builtin(options))
+        return true;
+    const char *reason = options->time == CHECK_TIME_REAL ? "" : tracer_unavailable();
+    check->carries = reason == NULL;
+    check->result->time = check->carries ? CLOCK_VIRTUAL : CLOCK_REAL;
+    if (options->time == CHECK_TIME_VIRTUAL && !check->carries)
+        return error_set_run(error, options->scenario->file,
+                             "--time virtual cannot be had: %s; use --time real", reason);
+    return true;
 }
 
 void check_scenario(const struct check_options *options, struct result *result)
@@ -225,13 +310,21 @@ void check_scenario(const struct check_options *options, struct result *result)
     describe(options, result);
     int64_t started_ns = machine_now();
     bool done = false;
-    if (loop_init(&check.loop, result->time, &result->error)) {
+    if (choose_time(&check, &result->error) &&
+        loop_init(&check.loop, result->time, &result->error)) {
         done = carry_out(&check, &result->error);
         if (check.stop_watched)
             loop_unwatch(&check.loop, &check.stop);
         server_free(check.server);
         loop_free(&check.loop);
     }
+    if (check.clock_log != NULL)
+        fclose(check.clock_log);
+    describe_time(&check, result);
+    if (done && options->time == CHECK_TIME_VIRTUAL && check.summary.let_go != NULL)
+        done = error_set_run(&result->error, options->scenario->file,
+                             "--time virtual could not be kept: %s; use --time real or auto",
+                             check.summary.let_go);
     if (result->time == CLOCK_REAL)
         result->wall_ms = (machine_now() - started_ns) / NS_PER_MS;
     environment_free(check.environment);

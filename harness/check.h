@@ -1,7 +1,8 @@
 /* check: carries out one scenario: server up, client run, judged.
  *
- * A command runs as a process of its own, in real time. The built-in client runs in this process
- * on a virtual clock, so that the same scenario and seed give the same result to the byte.
+ * A command runs as a process of its own, in virtual time where it can be carried there
+ * (clock/tracer.h), else in real time. The built-in client runs in this process, always on a
+ * virtual clock.
  *
  * A check lives on a loop of its own and touches nothing global, so several can run in threads.
  */
@@ -13,10 +14,17 @@
 
 #include <stdatomic.h>
 
+enum check_time {
+    CHECK_TIME_AUTO,    /* virtual where it can be had, else real, and the result says why */
+    CHECK_TIME_REAL,
+    CHECK_TIME_VIRTUAL, /* what cannot be carried could not be run */
+};
+
 struct check_options {
     const struct scenario *scenario;
     char *const *command; /* NULL-terminated; replaces the scenario's client; NULL: its own */
     uint64_t seed;
+    enum check_time time;
     const atomic_bool *stopping; /* set by a signal: ends the client and reports what was seen */
     int stop_fd;                 /* readable when *stopping is set */
 };

@@ -472,6 +472,7 @@ static bool note_exit(struct process *process, int wait_flags)
     process->run.signal = failed == 0 && !is_exit ? info.si_status : 0;
     process->run.ended_ns = loop_now(process->loop);
     process->phase = PROCESS_EXITED;
+    loop_cancel(process->loop, &process->timeout);
     loop_unwatch(process->loop, &process->exit_watch);
     return true;
 }
@@ -497,15 +498,43 @@ void process_stop(struct process *process)
     machine_timer_start(&process->timer, KILL_AFTER_NS);
 }
 
+static void end_for_time(struct process *process)
+{
+    process->run.timed_out = true;
+    if (process->tracer != NULL) {
+        size_t size = 0;
+        FILE *stream = must_have(open_memstream(&process->run.waits, &size));
+        tracer_describe(process->tracer, stream);
+        fclose(stream);
+    }
+    process_stop(process);
+}
+
+static void timeout_fired(void *owner, int64_t now_ns)
+{
+    struct process *process = owner;
+    (void)now_ns;
+    if (process->phase == PROCESS_RUNS)
+        end_for_time(process);
+}
+
+static void watch_for_stall(struct process *process)
+{
+    process->advanced_ns = loop_now(process->loop);
+    machine_timer_start(&process->timer, PROCESS_STALL_SECONDS * NS_PER_S);
+}
+
 static void timer_fired(void *owner)
 {
     struct process *process = owner;
-    if (process->phase == PROCESS_EXITED) {
+    if (process->phase == PROCESS_EXITED)
         look_for_survivors(process);
-        return;
-    }
-    process->run.timed_out = process->run.timed_out || process->phase == PROCESS_RUNS;
-    process_stop(process);
+    else if (process->phase != PROCESS_RUNS)
+        process_stop(process);
+    else if (loop_now(process->loop) > process->advanced_ns)
+        watch_for_stall(process);
+    else
+        end_for_time(process);
 }
 
 void process_free(struct process *process)
@@ -520,6 +549,7 @@ void process_free(struct process *process)
         end_run(process, &family);
     }
     machine_timer_free(&process->timer);
+    loop_cancel(process->loop, &process->timeout);
     for (size_t i = 0; i < 2; i++)
         free(process->streams[i]);
 }
@@ -536,9 +566,10 @@ struct launch {
     pid_t parent;
     int output_fds[2]; /* what becomes stdout and stderr; none is below 3 */
     int failure_fd;    /* closed by the exec */
+    struct tracer *tracer;
 };
 
-enum launch_step { LAUNCH_STREAMS, LAUNCH_DIRECTORY, LAUNCH_EXEC };
+enum launch_step { LAUNCH_STREAMS, LAUNCH_DIRECTORY, LAUNCH_TRACER, LAUNCH_EXEC };
 
 struct launch_failure {
     enum launch_step step;
@@ -609,6 +640,8 @@ _Noreturn static void child_become_client(const struct launch *launch)
     if (launch->directory != NULL && chdir(launch->directory) != 0)
         launch_fail(launch, (struct launch_failure){LAUNCH_DIRECTORY, errno, 0});
     child_reset_signals();
+    if (launch->tracer != NULL && !tracer_enter(launch->tracer))
+        launch_fail(launch, (struct launch_failure){LAUNCH_TRACER, errno, 0});
     launch_fail(launch, child_exec(launch));
 }
 
@@ -710,7 +743,10 @@ static void explain_failure(const struct launch *launch, struct launch_failure f
 {
     const char *program = launch->arguments[0];
     bool is_lost = failure.error_number == ENOENT || failure.error_number == ENOTDIR;
-    if (failure.step == LAUNCH_STREAMS)
+    if (failure.step == LAUNCH_TRACER)
+        error_set_run(error, program, "cannot be carried into virtual time: %s; use --time real",
+                      strerror(failure.error_number));
+    else if (failure.step == LAUNCH_STREAMS)
         error_set_run(error, "/dev/null", "%s", strerror(failure.error_number));
     else if (failure.step == LAUNCH_DIRECTORY)
         error_set_run(error, launch->directory, "%s",
@@ -773,6 +809,8 @@ static bool launch_run(struct process *process, struct launch *launch, struct er
         child_become_client(launch);
     int error_number = errno;
     close(failure_ends[1]);
+    if (process->pid > 0 && launch->tracer != NULL)
+        tracer_attach(launch->tracer, process->pid, error); /* where it fails, the child says so */
     struct launch_failure failure;
     ssize_t got = 0;
     while (process->pid > 0 && (got = read(failure_ends[0], &failure, sizeof failure)) < 0 &&
@@ -837,6 +875,8 @@ bool process_start(struct process *process, struct loop *loop,
         .loop = loop,
         .pid_fd = -1,
         .output_bytes_max = options->output_bytes_max,
+        .tracer = options->tracer,
+        .timeout = {.fire = timeout_fired, .owner = process},
         .run = {.exit_code = -1, .started_ns = loop_now(loop), .ended_ns = -1},
     };
     snprintf(process->tag, sizeof process->tag, "TOOMANY_RUN_%016" PRIx64 "=1", machine_entropy());
@@ -852,12 +892,15 @@ bool process_start(struct process *process, struct loop *loop,
             list_candidates(options->command[0], environment_get(options->environment, "PATH")),
         .directory = options->directory,
         .parent = getpid(),
+        .tracer = options->tracer,
         .output_fds = {-1, -1},
     };
     bool is_started = open_and_launch(process, &launch, error);
     launch_free(&launch);
     if (is_started) {
-        machine_timer_start(&process->timer, options->timeout_ns);
+        loop_after(loop, &process->timeout, options->timeout_ns);
+        if (options->tracer != NULL)
+            watch_for_stall(process);
         return true;
     }
     for (size_t i = 0; i < 2; i++) {

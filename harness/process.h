@@ -7,6 +7,8 @@
  * its environment, also after setsid) gets 200 ms to end by itself, as a shell's pipeline does,
  * and is then listed and killed. A client that does not end within its time-out gets SIGTERM
  * and, after a second, SIGKILL, with its process group; one that writes too much gets SIGKILL.
+ * The time-out is on the loop's clock. Where that is virtual, a client under which it does not move
+ * for PROCESS_STALL_SECONDS of real time (endless computation) is ended as if it had come.
  *
  *     process_start(&process, loop, &options, &error);
  *     while (!process.ended) loop_turn(loop, -1);
@@ -26,6 +28,7 @@
 #include "base/error.h"
 #include "clock/loop.h"
 #include "clock/machine_timer.h"
+#include "clock/tracer.h"
 #include "harness/result.h"
 
 #include <sys/types.h>
@@ -36,14 +39,17 @@ struct process_options {
                                      * `directory` */
     const char *directory;          /* NULL: as it is */
     const char *const *environment; /* NULL-terminated "NAME=value", the whole but for the tag */
-    int64_t timeout_ns;             /* of real time, more than 0 */
+    int64_t timeout_ns;             /* on the loop's clock, more than 0 */
     uint64_t output_bytes_max;      /* stdout and stderr together, at least 1; more ends the
                                      * client and is neither read nor counted */
+    struct tracer *tracer; /* carries it into the loop's virtual time; NULL: it lives in real time */
 };
 
 /* How much of each stream is kept: the first and the last 32 KiB, with a line between that says
  * how many bytes are left out. */
 enum { PROCESS_KEEP_BYTES = 32 * 1024 };
+
+enum { PROCESS_STALL_SECONDS = 60 };
 
 struct process_stream; /* private: a bounded buffer */
 
@@ -66,6 +72,9 @@ struct process {
     struct process_stream *streams[2];
     struct watch exit_watch;
     struct machine_timer timer; /* the end of the phase */
+    struct deadline timeout;
+    int64_t advanced_ns; /* the loop's time when it was last looked at whether it goes on */
+    struct tracer *tracer;
     enum process_phase phase;
     int64_t grace_ends_ns;            /* on the machine's time, when PROCESS_EXITED */
     unsigned long long started_ticks; /* as /proc/PID/stat shows it */

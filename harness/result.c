@@ -17,6 +17,7 @@ void result_free(struct result *result)
         free(result->runs[i].output);
         free(result->runs[i].errors);
         free(result->runs[i].survivors);
+        free(result->runs[i].waits);
     }
     for (size_t i = 0; i < result->call_count; i++)
         free(result->calls[i].attempts);
@@ -35,6 +36,7 @@ void result_free(struct result *result)
     free(result->file);
     free(result->why);
     free(result->command);
+    free(result->time_note);
     result_init(result);
 }
 

@@ -74,6 +74,7 @@ struct client_run {
     char *errors; /* stderr, likewise */
     size_t errors_length;
     uint64_t output_bytes; /* how much it wrote to both in all */
+    char *waits; /* where it timed out in virtual time: what each thread was doing; else NULL */
     char *survivors;       /* names of processes it left behind: "sh, sleep (2)"; NULL when none */
 };
 
@@ -99,6 +100,8 @@ struct result {
     struct error error; /* where could_not_run */
     enum known_failing known_failing;
     enum clock_kind time;
+    char *time_note; /* how the client was carried into virtual time, or why not; NULL: built in */
+    bool is_inexact; /* it was to be in virtual time, but time went on by itself at some point */
     uint64_t seed;
     int repetition;      /* from 1; 0 when not repeated */
     int64_t wall_ms;     /* real time taken; -1 where the run's clock is virtual */

@@ -46,6 +46,7 @@ static void *work(void *argument)
             .scenario = item->scenario,
             .command = item->command,
             .seed = item->seed,
+            .time = suite->options->time,
             .stopping = suite->options->stopping,
             .stop_fd = suite->options->stop_fd,
         };

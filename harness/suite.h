@@ -19,6 +19,7 @@ struct suite_options {
     const struct suite_item *items;
     size_t count;
     int jobs;
+    enum check_time time;
     const atomic_bool *stopping;
     int stop_fd;
     void (*ended)(void *owner, struct result *result);

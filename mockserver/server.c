@@ -142,7 +142,7 @@ static void park(struct exchange *exchange)
     loop_park(loop);
     exchange->is_parked = true;
     exchange->peer =
-        (struct watch){.fd = exchange->link->fd, .ready = peer_left, .owner = exchange};
+        (struct watch){.fd = exchange->link->fd, .ready = peer_left, .owner = exchange, .when_quiet = true};
     exchange->peer_watched = loop_watch(loop, &exchange->peer, EPOLLRDHUP, NULL);
     MHD_suspend_connection(exchange->connection);
 }
@@ -534,6 +534,7 @@ static bool start_daemon(struct server *server, int listen_fd, struct error *err
         .fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
         .ready = daemon_ready,
         .owner = server,
+        .when_quiet = true,
     };
     return loop_watch(server->loop, &server->watch, EPOLLIN, error);
 }
