@@ -744,8 +744,12 @@ static enum look look_at(const struct tracee *tracee, uint64_t *switches)
         return LOOK_GONE; /* until its child has started a program, or somebody lets it go on */
     if (tracee->process == NULL || !read_state(tracee, &state, switches))
         return LOOK_WORKS; /* its end will be reported */
+    /* A zombie is about to be reported, and until then its parent does not know: something is still
+     * to happen. Only the first thread of a process stays one while the others live. */
+    bool waits_for_others =
+        tracee->tid == tracee->process->pid && tracee->process->thread_count > 1;
     if (state == 'Z' || state == 'X')
-        return LOOK_GONE;
+        return waits_for_others ? LOOK_GONE : LOOK_WORKS;
     return state == 'S' || state == 'T' ? LOOK_SLEEPS : LOOK_WORKS;
 }
 
@@ -962,24 +966,74 @@ struct tracer_summary tracer_summary(const struct tracer *tracer)
     return tracer->summary;
 }
 
+/* The calls in which programs usually sleep without a time-out. */
+static const char *call_name(int64_t number)
+{
+    static const struct {
+        int64_t number;
+        const char *name;
+    } names[] = {
+        {SYS_read, "read"},
+        {SYS_write, "write"},
+        {SYS_recvfrom, "recvfrom"},
+        {SYS_recvmsg, "recvmsg"},
+        {SYS_sendto, "sendto"},
+        {SYS_accept, "accept"},
+        {SYS_accept4, "accept4"},
+        {SYS_connect, "connect"},
+        {SYS_futex, "futex"},
+        {SYS_poll, "poll"},
+        {SYS_ppoll, "ppoll"},
+        {SYS_select, "select"},
+        {SYS_pselect6, "pselect6"},
+        {SYS_wait4, "wait4"},
+        {SYS_waitid, "waitid"},
+        {SYS_epoll_wait, "epoll_wait"},
+        {SYS_epoll_pwait, "epoll_pwait"},
+        {SYS_pause, "pause"},
+        {SYS_rt_sigsuspend, "sigsuspend"},
+        {SYS_rt_sigtimedwait, "sigwait"},
+        {SYS_flock, "flock"},
+        {SYS_fcntl, "fcntl"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i].number == number)
+            return names[i].name;
+    }
+    return "a system call";
+}
+
+static void describe_thread(const struct tracee *tracee, FILE *stream)
+{
+    char name[32];
+    char left[DURATION_TEXT_SIZE];
+    uint64_t switches;
+    char state = '?';
+    tracee_name(tracee, name);
+    read_state(tracee, &state, &switches);
+    if (tracee->phase == TRACEE_WAITS)
+        fprintf(stream, "%s waits in %s for another %s", name, tracee->call->name,
+                duration_text(tracee->due.at_ns - tracer_now(tracee->process->tracer), left));
+    else if (state == 'S')
+        fprintf(stream, "%s waits in %s", name, call_name(tracee->blocked_in));
+    else if (state == 'R')
+        fprintf(stream, "%s computes", name);
+    else
+        fprintf(stream, "%s is in state %c", name, state);
+}
+
 void tracer_describe(const struct tracer *tracer, FILE *stream)
 {
+    enum { THREADS_MAX = 16 };
+    int count = 0;
     for (const struct tracee *tracee = tracer->first; tracee != NULL; tracee = tracee->next) {
-        char name[32];
-        char left[DURATION_TEXT_SIZE];
-        tracee_name(tracee, name);
-        char state = '?';
-        uint64_t switches;
-        read_state(tracee, &state, &switches);
-        if (tracee->phase == TRACEE_WAITS)
-            fprintf(stream, "%s waits in %s for another %s\n", name, tracee->call->name,
-                    duration_text(tracee->due.at_ns - tracer_now(tracer), left));
-        else if (state == 'S')
-            fprintf(stream, "%s waits in system call %" PRId64 " without a time-out\n", name,
-                    tracee->blocked_in);
-        else
-            fprintf(stream, "%s computes\n", name);
+        if (count++ >= THREADS_MAX || tracee->process == NULL)
+            continue;
+        fputs(count > 1 ? "; " : "", stream);
+        describe_thread(tracee, stream);
     }
+    if (count > THREADS_MAX)
+        fprintf(stream, "; and %d threads more", count - THREADS_MAX);
 }
 
 /* --- whether it can be done ---------------------------------------------------------------------

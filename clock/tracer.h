@@ -62,7 +62,8 @@ struct tracer_summary {
 };
 struct tracer_summary tracer_summary(const struct tracer *tracer);
 
-/* One line a thread: what it is and what it waits for. */
+/* In one line, what each thread is and what it waits for: "sh waits in wait4; sleep waits in
+ * clock_nanosleep for another 2s". */
 void tracer_describe(const struct tracer *tracer, FILE *stream);
 
 #endif

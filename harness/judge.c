@@ -50,15 +50,18 @@ static bool judge_runs(const struct judge_input *input, struct result *result)
         survived = run->survivors != NULL && !by_us ? run : survived;
     }
     char expected[128];
-    char seen[256];
+    char seen[1024];
     char duration[DURATION_TEXT_SIZE];
     duration_text(client->timeout_ns, duration);
     snprintf(expected, sizeof expected, "ends by itself within %s", duration);
+    const char *waits = late != NULL && late->waits != NULL ? late->waits : "";
+    snprintf(seen, sizeof seen, "still running, was killed%s%.900s", waits[0] != '\0' ? ": " : "",
+             waits);
     if (!demand(
             result, "finished", late == NULL, expected,
             "The client hangs: a wait without a bound, a deadlock, or a lost answer. If it only "
             "is slow, raise \"timeout\".",
-            late == NULL ? "it does" : "still running, was killed"))
+            late == NULL ? "it does" : seen))
         return false;
     snprintf(seen, sizeof seen, "killed by signal %d (%s)", killed != NULL ? killed->signal : 0,
              killed != NULL ? strsignal(killed->signal) : "");
