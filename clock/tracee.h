@@ -6,6 +6,7 @@
 #define TOOMANY_CLOCK_TRACEE_H
 
 #include "clock/loop.h"
+#include "clock/proc_thread.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -56,8 +57,7 @@ struct tracee {
     int64_t resumed_due_ns;
 
     /* For the proof that it has not run between two looks. */
-    int status_fd;
-    int syscall_fd;
+    struct proc_thread files;
     uint64_t switches;         /* from and to a processor, at the last look */
     uint64_t blocked_switches; /* when `blocked_in` was read */
     int64_t blocked_in;        /* the system call that it sleeps in, not stopped by the filter */

@@ -2,6 +2,7 @@
 
 #include "base/duration.h"
 #include "clock/machine_timer.h"
+#include "clock/proc_thread.h"
 #include "clock/traced_call.h"
 #include "clock/vdso.h"
 
@@ -34,11 +35,10 @@
 #define WATCH_CLOCK_AFTER_NS (200 * NS_PER_MS)
 
 enum {
-    CREEP_AFTER_READS = 20000, /* traced in a row by one thread: it does nothing but look */
-    SOFTNET_BYTES = 16 * 1024, /* /proc/net/softnet_stat has some 120 bytes a processor */
-    PORTS_MAX = 64,            /* that clients listen on */
+    CREEP_AFTER_READS = 5000, /* traced in a row by one thread: it does nothing but look */
+    PORTS_MAX = 64,           /* that clients listen on */
 };
-#define CREEP_NS (50 * NS_PER_US) /* how far time creeps at each further read */
+#define CREEP_NS (100 * NS_PER_US) /* how far time creeps at each further read */
 
 struct tracer {
     struct loop *loop;
@@ -52,6 +52,7 @@ struct tracer {
     struct tracee *tracees; /* by thread id */
     struct tracee *first;
     struct tracee *last;
+    struct tracee *suspect; /* was seen to work, or let go on, last: likely to work now; or NULL */
     struct tracee_process *processes;
     struct socket_timeouts *sockets;
     uint16_t ports[PORTS_MAX];
@@ -127,13 +128,6 @@ static struct tracee *find_tracee(struct tracer *tracer, pid_t tid)
     return tracee;
 }
 
-static int open_proc(pid_t tid, const char *name, int flags)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)tid, name);
-    return open(path, flags | O_CLOEXEC);
-}
-
 static struct tracee *add_tracee(struct tracer *tracer, pid_t tid)
 {
     struct tracee *tracee = calloc(1, sizeof *tracee);
@@ -144,8 +138,7 @@ static struct tracee *add_tracee(struct tracer *tracer, pid_t tid)
     tracee->tid = tid;
     tracee->due = (struct deadline){.fire = end_wait, .owner = tracee};
     tracee->receive = (struct deadline){.fire = end_receive, .owner = tracee};
-    tracee->status_fd = open_proc(tid, "status", O_RDONLY);
-    tracee->syscall_fd = open_proc(tid, "syscall", O_RDONLY);
+    proc_thread_open(&tracee->files, tid);
     HASH_ADD_INT(tracer->tracees, tid, tracee);
     tracee->previous = tracer->last;
     if (tracer->last != NULL)
@@ -204,10 +197,9 @@ static void remove_tracee(struct tracer *tracer, struct tracee *tracee)
     HASH_DEL(tracer->tracees, tracee);
     *(tracee->previous != NULL ? &tracee->previous->next : &tracer->first) = tracee->next;
     *(tracee->next != NULL ? &tracee->next->previous : &tracer->last) = tracee->previous;
-    if (tracee->status_fd >= 0)
-        close(tracee->status_fd);
-    if (tracee->syscall_fd >= 0)
-        close(tracee->syscall_fd);
+    if (tracer->suspect == tracee)
+        tracer->suspect = NULL;
+    proc_thread_close(&tracee->files);
     leave_process(tracer, tracee->process);
     free(tracee);
 }
@@ -366,8 +358,10 @@ static void end_wait(void *owner, int64_t now_ns)
 /* --- stops --------------------------------------------------------------------------------------
  */
 
-static void resume(const struct tracee *tracee, int signal_number)
+static void resume(struct tracee *tracee, int signal_number)
 {
+    if (tracee->process != NULL)
+        tracee->process->tracer->suspect = tracee;
     bool follows = tracee->phase != TRACEE_RUNS;
     ptrace(follows ? PTRACE_SYSCALL : PTRACE_CONT, tracee->tid, NULL, (long)signal_number);
 }
@@ -454,7 +448,7 @@ static void prepare_program(struct tracer *tracer, struct tracee *tracee)
     struct tracee_process *process = tracee->process;
     if (process->memory_fd >= 0)
         close(process->memory_fd);
-    process->memory_fd = open_proc(process->pid, "mem", O_RDWR);
+    process->memory_fd = proc_open(process->pid, "mem", O_RDWR);
     process->vdso_time = 0;
     struct user_regs_struct regs;
     enum { CODE_SEGMENT_64 = 0x33 };
@@ -500,26 +494,12 @@ static void on_exec(struct tracer *tracer, struct tracee *tracee)
     tracee->is_vforked = false;
     tracee->may_resume = false;
     /* The files of the thread that ran before belong to another task now. */
-    close(tracee->status_fd);
-    close(tracee->syscall_fd);
-    tracee->status_fd = open_proc(tracee->tid, "status", O_RDONLY);
-    tracee->syscall_fd = open_proc(tracee->tid, "syscall", O_RDONLY);
+    proc_thread_close(&tracee->files);
+    proc_thread_open(&tracee->files, tracee->tid);
     tracee->blocked_switches = 0;
     guest_timers_exec(tracee->process);
     prepare_program(tracer, tracee);
     resume(tracee, 0);
-}
-
-static pid_t thread_group(pid_t tid)
-{
-    char text[512];
-    int fd = open_proc(tid, "status", O_RDONLY);
-    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
-    if (fd >= 0)
-        close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    const char *line = strstr(text, "\nTgid:");
-    return line != NULL ? (pid_t)strtol(line + 6, NULL, 10) : tid;
 }
 
 static void on_new(struct tracer *tracer, struct tracee *parent)
@@ -530,11 +510,11 @@ static void on_new(struct tracer *tracer, struct tracee *parent)
     struct tracee *child = find_tracee(tracer, tid);
     if (child == NULL)
         child = add_tracee(tracer, tid);
-    pid_t pid = thread_group(tid);
+    pid_t pid = proc_thread_group(tid);
     struct tracee_process *process = find_process(tracer, pid);
     if (process == NULL) {
         process = add_process(tracer, pid);
-        process->memory_fd = open_proc(pid, "mem", O_RDWR);
+        process->memory_fd = proc_open(pid, "mem", O_RDWR);
         process->vdso_time = parent->process->vdso_time; /* a copy of the parent's memory */
     }
     join_process(child, process);
@@ -675,49 +655,12 @@ static void take_reports(void *owner, uint32_t events)
 /* --- whether everybody waits --------------------------------------------------------------------
  */
 
-/* State and number of switches from and to a processor. False when the thread is gone. */
-static bool read_state(const struct tracee *tracee, char *state, uint64_t *switches)
-{
-    char text[4096];
-    ssize_t length = pread(tracee->status_fd, text, sizeof text - 1, 0);
-    if (length <= 0)
-        return false;
-    text[length] = '\0';
-    const char *at = strstr(text, "\nState:\t");
-    const char *voluntary = at != NULL ? strstr(at, "\nvoluntary_ctxt_switches:\t") : NULL;
-    const char *involuntary =
-        voluntary != NULL ? strstr(voluntary, "\nnonvoluntary_ctxt_switches:\t") : NULL;
-    if (involuntary == NULL)
-        return false;
-    *state = at[8];
-    *switches = strtoull(voluntary + 26, NULL, 10) + strtoull(involuntary + 29, NULL, 10);
-    return true;
-}
-
-/* Which system call it sleeps in, with its first argument; false while it is on a processor: the
- * kernel waits until it has left it, so an answer is proof that it had. */
-static bool read_blocked(const struct tracee *tracee, int64_t *number, uint64_t *argument)
-{
-    char text[256];
-    ssize_t length = pread(tracee->syscall_fd, text, sizeof text - 1, 0);
-    if (length <= 0)
-        return false;
-    text[length] = '\0';
-    long long call = -1;
-    unsigned long long first = 0;
-    if (sscanf(text, "%lld %llx", &call, &first) < 1)
-        return false; /* "running" */
-    *number = call;
-    *argument = first;
-    return true;
-}
-
 /* What it sleeps in, where the filter did not stop it: read once a sleep. */
 static bool know_blocked(struct tracee *tracee)
 {
     if (tracee->phase == TRACEE_WAITS || tracee->blocked_switches == tracee->switches)
         return true;
-    if (!read_blocked(tracee, &tracee->blocked_in, &tracee->blocked_argument))
+    if (!proc_thread_blocked(&tracee->files, &tracee->blocked_in, &tracee->blocked_argument))
         return false;
     tracee->blocked_switches = tracee->switches;
     loop_cancel(tracee->process->tracer->loop, &tracee->receive);
@@ -742,7 +685,7 @@ static enum look look_at(const struct tracee *tracee, uint64_t *switches)
     char state;
     if (tracee->is_vforked || tracee->is_stopped)
         return LOOK_GONE; /* until its child has started a program, or somebody lets it go on */
-    if (tracee->process == NULL || !read_state(tracee, &state, switches))
+    if (tracee->process == NULL || !proc_thread_state(&tracee->files, &state, switches))
         return LOOK_WORKS; /* its end will be reported */
     /* A zombie is about to be reported, and until then its parent does not know: something is still
      * to happen. Only the first thread of a process stays one while the others live. */
@@ -761,7 +704,7 @@ static bool is_asleep(struct tracee *tracee)
     return know_blocked(tracee) && (tracee->phase == TRACEE_WAITS || !is_in_disk_wait(tracee));
 }
 
-/* Off the processor now, and not on it since the first look: else it would have switched. */
+/* The second look (proc_thread.h). */
 static bool has_slept_on(const struct tracee *tracee)
 {
     int64_t number;
@@ -770,50 +713,37 @@ static bool has_slept_on(const struct tracee *tracee)
     enum look look = look_at(tracee, &switches);
     if (look != LOOK_SLEEPS)
         return look == LOOK_GONE;
-    return read_blocked(tracee, &number, &argument) && switches == tracee->switches;
+    return proc_thread_blocked(&tracee->files, &number, &argument) && switches == tracee->switches;
+}
+
+static void consider_clock_watch(struct tracer *tracer)
+{
+    if (machine_now() - tracer->last_event_ns > WATCH_CLOCK_AFTER_NS)
+        watch_clock(tracer, true);
 }
 
 static bool all_wait(void *owner)
 {
     struct tracer *tracer = owner;
+    if (tracer->suspect != NULL && !is_asleep(tracer->suspect)) {
+        consider_clock_watch(tracer);
+        return false;
+    }
     for (struct tracee *tracee = tracer->first; tracee != NULL; tracee = tracee->next) {
         if (is_asleep(tracee))
             continue;
-        if (machine_now() - tracer->last_event_ns > WATCH_CLOCK_AFTER_NS)
-            watch_clock(tracer, true);
+        tracer->suspect = tracee;
+        consider_clock_watch(tracer);
         return false;
     }
     tracer->last_event_ns = machine_now();
     return true;
 }
 
-/* Packets that wait for a processor to take them to their socket: under load loopback, too, puts
- * them off. The twelfth number of each processor's line. */
-static bool packets_are_under_way(const struct tracer *tracer)
-{
-    enum { BACKLOG_COLUMN = 12 };
-    char text[SOFTNET_BYTES];
-    ssize_t length = pread(tracer->softnet_fd, text, sizeof text - 1, 0);
-    if (length <= 0)
-        return false;
-    text[length] = '\0';
-    for (char *line = text; *line != '\0'; line += strspn(line, "\n")) {
-        unsigned long value = 0;
-        size_t line_length = strcspn(line, "\n");
-        char *end = line;
-        for (int column = 0; column < BACKLOG_COLUMN && end < line + line_length; column++)
-            value = strtoul(end, &end, 16);
-        if (value != 0)
-            return true;
-        line += line_length;
-    }
-    return false;
-}
-
 static bool still_wait(void *owner)
 {
     struct tracer *tracer = owner;
-    if (packets_are_under_way(tracer))
+    if (proc_packets_wait(tracer->softnet_fd))
         return false;
     for (struct tracee *tracee = tracer->first; tracee != NULL; tracee = tracee->next) {
         if (!has_slept_on(tracee))
@@ -1010,7 +940,7 @@ static void describe_thread(const struct tracee *tracee, FILE *stream)
     uint64_t switches;
     char state = '?';
     tracee_name(tracee, name);
-    read_state(tracee, &state, &switches);
+    proc_thread_state(&tracee->files, &state, &switches);
     if (tracee->phase == TRACEE_WAITS)
         fprintf(stream, "%s waits in %s for another %s", name, tracee->call->name,
                 duration_text(tracee->due.at_ns - tracer_now(tracee->process->tracer), left));
