@@ -44,7 +44,8 @@ enum { SETTING_COUNT = sizeof settings / sizeof settings[0] };
 /* A delay may be late by a tenth, and early by no more than that: design.md. */
 static const struct tolerance TOLERANCE_DEFAULT = {.early = {.share = 0.1}, .late = {.share = 0.1}};
 
-static void set_text(char **target, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void set_text(char **target, const char *format,
+                                                           va_list arguments)
 {
     char *text = NULL;
     if (vasprintf(&text, format, arguments) < 0)
