@@ -45,7 +45,9 @@ static bool judge_runs(const struct judge_input *input, struct result *result)
         const struct client_run *run = &result->runs[i];
         late = run->timed_out ? run : late;
         loud = run->output_exceeded ? run : loud;
-        bool by_us = run->timed_out || run->output_exceeded;
+        /* A client that was ended with its run has not crashed. */
+        bool by_us = run->timed_out || run->output_exceeded || input->journal_overflowed ||
+                     result->interrupted;
         killed = run->signal != 0 && !by_us ? run : killed;
         survived = run->survivors != NULL && !by_us ? run : survived;
     }
