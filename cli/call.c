@@ -231,6 +231,7 @@ int cli_call(int argc, char **argv)
                 .base_url = environment("OPENAI_BASE_URL", NULL),
                 .api_key = environment("OPENAI_API_KEY", NULL),
                 .seed = machine_entropy(),
+                .key_seed = machine_entropy(),
                 .on_wait = tell_wait,
                 .on_wait_owner = &call,
             },

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <curl/curl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 enum {
     HEADER_VALUE_SIZE = 128,  /* a longer Retry-After or x-request-id says nothing that we read */
     API_KEY_BYTES_MAX = 4096, /* project keys have under 200 */
+    IDEMPOTENCY_HEADER_SIZE = 64,
 };
 
 enum call_phase {
@@ -46,7 +48,8 @@ struct client_call {
     void *owner;
 
     char *request_body;
-    char *marker_header; /* "Name: value", or NULL */
+    char *marker_header;                              /* "Name: value", or NULL */
+    char idempotency_header[IDEMPOTENCY_HEADER_SIZE]; /* the same in all attempts */
 
     struct retry_state retry;
     struct random random;
@@ -89,6 +92,7 @@ struct client {
     struct client_call *first_queued; /* all after it are queued too: calls start in order */
     size_t open_count;
     uint64_t calls_made;
+    struct random keys; /* a stream of its own: keys and jitter do not shift each other */
 };
 
 static const char closed_too_early[] = "the connection was closed before the answer was complete";
@@ -366,14 +370,12 @@ static bool append_header(struct curl_slist **list, const char *header)
 
 static bool make_headers(struct client_call *call)
 {
-    char retry_count[64];
-    snprintf(retry_count, sizeof retry_count, "x-stainless-retry-count: %d", call->retry.attempts);
     struct curl_slist **list = &call->request_headers;
     return append_header(list, call->client->authorization) &&
            append_header(list, call->client->user_agent) &&
            append_header(list, "Content-Type: application/json") &&
            append_header(list, "Accept: application/json") && append_header(list, "Expect:") &&
-           append_header(list, retry_count) &&
+           append_header(list, call->idempotency_header) &&
            (call->marker_header == NULL || append_header(list, call->marker_header));
 }
 
@@ -769,6 +771,7 @@ struct client *client_new(struct loop *loop, const struct client_options *option
     client->loop = loop;
     client->options = *options;
     client->gate.in_flight_max = options->in_flight_max;
+    random_seed(&client->keys, options->key_seed, 0);
     if (client->options.attempt_timeout_ns == 0)
         client->options.attempt_timeout_ns = ATTEMPT_TIMEOUT_NS_DEFAULT;
     bool is_made =
@@ -821,6 +824,15 @@ static bool check_request(const struct client_request *request, struct error *er
     return true;
 }
 
+/* By this key a server knows that two attempts are the same call. */
+static void draw_idempotency_key(struct client_call *call)
+{
+    uint64_t high_bits = random_bits(&call->client->keys);
+    uint64_t low_bits = random_bits(&call->client->keys);
+    snprintf(call->idempotency_header, sizeof call->idempotency_header,
+             "Idempotency-Key: toomany-%016" PRIx64 "%016" PRIx64, high_bits, low_bits);
+}
+
 static struct client_call *new_call(struct client *client, const struct client_request *request)
 {
     struct client_call *call = calloc(1, sizeof *call);
@@ -861,6 +873,7 @@ bool client_call(struct client *client, const struct client_request *request,
     call->number = ++client->calls_made;
     call->phase = CALL_QUEUED;
     random_seed(&call->random, client->options.seed, call->number);
+    draw_idempotency_key(call);
     link_call(client, call);
     start_queued(client);
     return true;

@@ -140,6 +140,7 @@ static bool start(struct toomany_client *client, const struct toomany_client_opt
         .base_url = environment_or(options->base_url, "OPENAI_BASE_URL"),
         .in_flight_max = options->max_in_flight,
         .seed = options->seed != 0 ? options->seed : machine_entropy(),
+        .key_seed = machine_entropy(), /* two programs with one seed are still two programs */
         .on_wait = options->on_wait != NULL ? tell_wait : NULL,
         .on_wait_owner = client,
     };
