@@ -17,7 +17,7 @@ enum journal_decision {
     JOURNAL_SERVED,    /* admitted and answered by the model */
     JOURNAL_THROTTLED, /* refused by a limit, with 429 */
     JOURNAL_SCRIPTED,  /* answered by a step of the script */
-    JOURNAL_REJECTED,  /* a bad request: 400, 401, 404, 405, 413 */
+    JOURNAL_REJECTED,  /* a bad request: 400, 401, 404, 405, 413; or never complete: status 0 */
 };
 
 struct journal_entry {
