@@ -333,6 +333,16 @@ static void read_body_marker(struct exchange *exchange)
     cJSON_Delete(root);
 }
 
+static void make_changes(void *owner, int64_t now_ns)
+{
+    struct server *server = owner;
+    int64_t next_ns = api_make_timed_changes(&server->api, now_ns);
+    if (next_ns >= 0)
+        loop_at(server->loop, &server->next_change, next_ns);
+    else
+        loop_cancel(server->loop, &server->next_change);
+}
+
 static void decide_admin(struct exchange *exchange)
 {
     struct server *server = exchange->server;
@@ -348,6 +358,7 @@ static void decide_admin(struct exchange *exchange)
     admin_answer(&admin, exchange->method, exchange->path, after,
                  exchange->body != NULL ? exchange->body : "", exchange->body_length,
                  &exchange->outcome.answer);
+    make_changes(server, admin.now_ns); /* a reset starts the timed ones again */
 }
 
 static void decide_api(struct exchange *exchange)
@@ -356,9 +367,8 @@ static void decide_api(struct exchange *exchange)
     int64_t now_ns = loop_now(server->loop);
     int64_t wall_ns = server->loop->clock.wall_start_ns + now_ns;
     if (exchange->discarded > 0) {
-        exchange->entry->decided_ns = now_ns;
-        api_refuse_too_large(&server->api, SERVER_BODY_BYTES_MAX, wall_ns, exchange->entry,
-                             &exchange->outcome);
+        api_refuse_too_large(&server->api, SERVER_BODY_BYTES_MAX, now_ns, wall_ns,
+                             exchange->entry, &exchange->outcome);
         return;
     }
     read_body_marker(exchange);
@@ -425,14 +435,6 @@ static void run_again(void *owner, int64_t now_ns)
 {
     (void)now_ns;
     run_daemon(owner);
-}
-
-static void make_changes(void *owner, int64_t now_ns)
-{
-    struct server *server = owner;
-    int64_t next_ns = api_make_timed_changes(&server->api, now_ns);
-    if (next_ns >= 0)
-        loop_at(server->loop, &server->next_change, next_ns);
 }
 
 static void no_log(void *owner, const char *format, va_list arguments)
