@@ -302,7 +302,8 @@ static void decide_chat(struct decision *decision)
 
 static void decide_model(struct decision *decision, const char *id)
 {
-    if (id[0] == '\0' || strlen(id) > CONFIG_MODEL_NAME_MAX ||
+    size_t length = strlen(id);
+    if (length == 0 || length > CONFIG_MODEL_NAME_MAX || !json_is_utf8(id, length) ||
         !is_served_model(decision->api->config, id)) {
         reject_model(decision, id);
         return;
