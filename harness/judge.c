@@ -256,7 +256,7 @@ static void note_ambiguity(struct result *result)
     if (ambiguous > 0)
         result_note(result,
                     "%zu calls with equal bodies ran at the same time; which attempts belong to "
-                    "which is not certain. Ask the client for a marker (\"call_marker\")",
+                    "which is not certain. Let the client send a marker (\"call_marker\")",
                     ambiguous);
     else if (by_connection > 0)
         result_note(result,
@@ -296,8 +296,13 @@ static int64_t last_answer(const struct result *result)
 
 bool judge(const struct judge_input *input, struct result *result)
 {
-    if (!calls_find(input->journal, input->run_lasts, result->run_count, &result->calls,
-                    &result->call_count))
+    struct calls_input calls = {
+        .journal = input->journal,
+        .run_lasts = input->run_lasts,
+        .run_count = result->run_count,
+        .by_connection = input->scenario->client.marker_is_connection,
+    };
+    if (!calls_find(&calls, &result->calls, &result->call_count))
         return false;
     count_requests(input->journal, result);
     if (result->run_count > 0)

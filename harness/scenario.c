@@ -62,13 +62,17 @@ static bool read_marker(struct scenario_client *client, const struct json_reader
     const char *header = NULL;
     const char *body = NULL;
     if (!json_known_members(reader, object, pointer,
-                            (const char *const[]){"header", "body", NULL}) ||
+                            (const char *const[]){"header", "body", "connection", NULL}) ||
         !json_read_string(reader, object, pointer, "header", &header) ||
-        !json_read_string(reader, object, pointer, "body", &body))
+        !json_read_string(reader, object, pointer, "body", &body) ||
+        !json_read_bool(reader, object, pointer, "connection", &client->marker_is_connection))
         return false;
-    if ((header != NULL) == (body != NULL) || (header != NULL && header[0] == '\0'))
+    int count = (header != NULL) + (body != NULL) + client->marker_is_connection;
+    bool is_empty = (header != NULL && header[0] == '\0') || (body != NULL && body[0] == '\0');
+    if (count != 1 || is_empty)
         return json_wrong(reader, pointer, object,
-                          "{\"header\": NAME} or {\"body\": NAME of a member of the body}");
+                          "{\"header\": NAME}, {\"body\": NAME of a member of the body} or "
+                          "{\"connection\": true}");
     if (header != NULL)
         client->marker_header = strdup(header);
     if (body != NULL)
@@ -146,6 +150,9 @@ static bool read_client(struct scenario_client *client, const struct json_reader
     if (marker != NULL &&
         !read_marker(client, reader, marker, json_pointer_member(place, pointer, "call_marker")))
         return false;
+    if (builtin != NULL && marker != NULL && client->marker_header == NULL)
+        return json_wrong(reader, json_pointer_member(place, pointer, "call_marker"), marker,
+                          "{\"header\": NAME}; the built-in client sends its marker as a header");
     return builtin == NULL ||
            read_builtin(client, reader, builtin, json_pointer_member(place, pointer, "builtin"));
 }
