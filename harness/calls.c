@@ -307,8 +307,7 @@ static bool link_by_body(struct search *search, bool by_counter)
             const struct item *open = &search->items[index];
             if (continuable_from(open->entry) > item->entry->arrived_ns || index >= i)
                 break;
-            bool is_open =
-                can_be_continued(open->entry) && !has_name(open->entry) && !open->is_continued;
+            bool is_open = can_be_continued(open->entry) && !has_name(open->entry);
             if (is_open &&
                 !enqueue(search, index, by_counter ? open->entry->retry_count : ANY_COUNTER))
                 return false;

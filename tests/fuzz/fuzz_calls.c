@@ -78,8 +78,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t runs = 1; runs <= 2; runs++) {
         struct call *calls = NULL;
         size_t call_count = 0;
-        assert(
-            calls_find(journal, runs == 1 ? &run_lasts[1] : run_lasts, runs, &calls, &call_count));
+        struct calls_input input = {
+            .journal = journal,
+            .run_lasts = runs == 1 ? &run_lasts[1] : run_lasts,
+            .run_count = runs,
+            .by_connection = (size & 1) != 0,
+        };
+        assert(calls_find(&input, &calls, &call_count));
         check_calls(calls, call_count, is_post, count);
         for (size_t i = 0; i < call_count; i++)
             free(calls[i].attempts);
