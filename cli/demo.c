@@ -14,7 +14,9 @@ static const char help[] =
     "Shows the broken and the fixed program of the reference page side by side, against a server\n"
     "that really throttles them, and how an SDK's own retries multiply those of the program.\n"
     "Takes about ten seconds. Without --client it takes Python if script/demo has set it up, else "
-    "C.\n";
+    "C.\n\n"
+    "Example:\n"
+    "  toomany demo --client c\n";
 
 /* What is shown, in this order. Each act is a scenario that ships, with a program that ships. */
 struct act {
@@ -181,15 +183,19 @@ static int perform(struct stage *stage, struct error *error)
     return status;
 }
 
+static enum language fall_back(void)
+{
+    fputs("toomany demo: Python is not set up here, so the programs in C are shown; "
+          "script/demo sets it up where it can\n",
+          stderr);
+    return C_LANGUAGE;
+}
+
 static int choose(int argc, char **argv, enum language *language)
 {
     static const struct option options[] = {
         {"client", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-    *language = is_available(PYTHON) ? PYTHON : C_LANGUAGE;
-    if (*language == C_LANGUAGE)
-        fputs("toomany demo: Python is not set up here, so the programs in C are shown; "
-              "script/demo sets it up where it can\n",
-              stderr);
+    *language = LANGUAGE_COUNT;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'h') {
@@ -213,6 +219,12 @@ static int choose(int argc, char **argv, enum language *language)
             return CLI_COULD_NOT_RUN;
         }
     }
+    if (optind < argc) {
+        fprintf(stderr, "toomany demo: \"%s\" is not an option\n", argv[optind]);
+        return cli_misused("demo");
+    }
+    if (*language == LANGUAGE_COUNT)
+        *language = is_available(PYTHON) ? PYTHON : fall_back();
     return CLI_DONE;
 }
 
