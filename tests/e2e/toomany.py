@@ -36,11 +36,12 @@ def environment(**more):
     return {**kept, "LC_ALL": "C.UTF-8", **more}
 
 
-def run(*arguments, env=None, cwd=None, input=None, stdout=subprocess.PIPE, timeout=PATIENCE_S):
+def run(*arguments, env=None, **more):
     """One run of toomany to its end; text in and out."""
+    more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True,
+            "timeout": PATIENCE_S, **more}
     return subprocess.run([str(TOOMANY), *map(str, arguments)], env=environment(**(env or {})),
-                          cwd=cwd, input=input, stdout=stdout, stderr=subprocess.PIPE, text=True,
-                          timeout=timeout)
+                          **more)
 
 
 def start(*arguments, env=None, **more):
