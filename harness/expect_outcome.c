@@ -136,7 +136,8 @@ static void judge_outcome(const struct expectation *expectation, const struct ev
 static char *status_text(const cJSON *value)
 {
     char text[16];
-    if (!cJSON_IsNumber(value) || value->valuedouble < 100 || value->valuedouble > 599)
+    if (!cJSON_IsNumber(value) || value->valuedouble < 100 || value->valuedouble > 599 ||
+        value->valuedouble != value->valueint)
         return NULL;
     snprintf(text, sizeof text, "%d", value->valueint);
     return strdup(text);
@@ -204,7 +205,8 @@ static char *exit_text(const cJSON *value)
     char text[16];
     if (cJSON_IsString(value) && strcmp(value->valuestring, "nonzero") == 0)
         return strdup("nonzero");
-    if (!cJSON_IsNumber(value) || value->valuedouble < 0 || value->valuedouble > 255)
+    if (!cJSON_IsNumber(value) || value->valuedouble < 0 || value->valuedouble > 255 ||
+        value->valuedouble != value->valueint)
         return NULL;
     snprintf(text, sizeof text, "%d", value->valueint);
     return strdup(text);

@@ -118,9 +118,12 @@ static bool read_side(struct tolerance_side *side, const struct json_reader *rea
     if (cJSON_IsString(value)) {
         if (duration_parse(value->valuestring, &side->ns))
             return true;
+        /* strtod takes more than digits: signs, spaces, "inf", "0x10". */
+        size_t digits = strspn(value->valuestring, "0123456789.");
         char *end = NULL;
         double percent = strtod(value->valuestring, &end);
-        if (end != value->valuestring && strcmp(end, "%") == 0 && percent >= 0 && percent <= 1000) {
+        if (digits > 0 && end == value->valuestring + digits && strcmp(end, "%") == 0 &&
+            percent <= 1000) {
             side->share = percent / 100;
             return true;
         }

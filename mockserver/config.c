@@ -313,6 +313,17 @@ static bool check_wait(const struct script_step *step, const struct json_reader 
     return true;
 }
 
+/* Notes of the writer ("$comment") aside. */
+static bool has_member_beside(const cJSON *object, const char *name)
+{
+    const cJSON *member;
+    cJSON_ArrayForEach (member, object) {
+        if (member->string[0] != '$' && strcmp(member->string, name) != 0)
+            return true;
+    }
+    return false;
+}
+
 static bool check_answer(const struct script_step *step, const struct json_reader *reader,
                          const cJSON *object, const char *pointer)
 {
@@ -322,7 +333,7 @@ static bool check_answer(const struct script_step *step, const struct json_reade
         return json_wrong(reader, pointer, object,
                           "either \"body\", which is sent as it stands, or the parts of an error");
     is_error |= step->has_code; /* beside a body it tells the journal what stands in it */
-    if (step->content != NULL && cJSON_GetArraySize(object) > 1)
+    if (step->content != NULL && has_member_beside(object, "content"))
         return json_wrong(reader, pointer, object,
                           "\"content\" alone: it is what the model answers with status 200");
     if (step->status != 0 && step->error_kind == NULL && step->body == NULL &&
