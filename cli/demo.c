@@ -79,7 +79,7 @@ static bool shared(const char *name, char **path, struct error *error)
     return true;
 }
 
-/* The C programs are built beside the executable. */
+/* The C programs are built beside the executable, and installed with their sources. */
 static bool c_program(const char *program, char **path, struct error *error)
 {
     char directory[1024];
@@ -92,7 +92,14 @@ static bool c_program(const char *program, char **path, struct error *error)
         return error_set_run(error, program, "out of memory");
     if (access(*path, X_OK) == 0)
         return true;
-    return error_set_run(error, *path, "not built; run script/demo");
+    char installed[1024];
+    char name[64];
+    snprintf(name, sizeof name, "examples/c/%s", program);
+    if (!cli_shared_path(name, installed, sizeof installed))
+        return error_set_run(error, *path, "not built; run script/demo");
+    free(*path);
+    *path = strdup(installed);
+    return *path != NULL || error_set_run(error, program, "out of memory");
 }
 
 static bool make_command(struct stage *stage, size_t index, const struct act *act,
