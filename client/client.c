@@ -61,6 +61,7 @@ struct client_call {
     CURL *easy;
     struct curl_slist *request_headers;
     int requests_sent;
+    bool headers_ended;
     bool body_too_large;
     struct answer_headers headers;
     char *body;
@@ -140,6 +141,9 @@ static void read_completed(struct client *client)
         char *private_data = NULL;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private_data);
         struct client_call *call = (struct client_call *)(void *)private_data;
+        /* libcurl takes headers that break off for an answer without a body. */
+        if (result == CURLE_OK && !call->headers_ended)
+            result = CURLE_GOT_NOTHING;
         end_attempt(call, result == CURLE_OK ? NULL : transport_error_of(call, result));
     }
 }
@@ -291,8 +295,11 @@ static size_t on_header(char *line, size_t size, size_t count, void *owner)
     struct client_call *call = owner;
     size_t length = size * count;
     /* What an interim answer (100, 103) says is not the answer's. */
-    if (length > 5 && memcmp(line, "HTTP/", 5) == 0)
+    if (length > 5 && memcmp(line, "HTTP/", 5) == 0) {
         call->headers = (struct answer_headers){0};
+        call->headers_ended = false;
+    }
+    call->headers_ended |= line[0] == '\r' || line[0] == '\n';
     take_header(line, length, "retry-after-ms", call->headers.retry_after_ms);
     take_header(line, length, "retry-after", call->headers.retry_after);
     take_header(line, length, "x-should-retry", call->headers.should_retry);
@@ -382,6 +389,7 @@ static bool make_headers(struct client_call *call)
 static bool prepare(struct client_call *call)
 {
     call->requests_sent = 0;
+    call->headers_ended = false;
     call->body_too_large = false;
     call->body_bytes = 0;
     call->headers = (struct answer_headers){0};
