@@ -364,10 +364,10 @@ static struct attempt make_attempt(const struct journal_entry *entry, const stru
         .abandoned = entry->abandoned,
     };
     snprintf(attempt.code, sizeof attempt.code, "%s", entry->code);
-    if (before != NULL && before->answered_ns >= 0) {
+    if (before != NULL) {
         /* An attempt that came before the last answer had ended did not wait at all. */
-        int64_t delay_ns = entry->arrived_ns - before->answered_ns;
-        attempt.delay_ns = delay_ns > 0 ? delay_ns : 0;
+        bool waited = before->answered_ns >= 0 && entry->arrived_ns > before->answered_ns;
+        attempt.delay_ns = waited ? entry->arrived_ns - before->answered_ns : 0;
     }
     return attempt;
 }

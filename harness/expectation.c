@@ -81,7 +81,7 @@ bool range_read(struct range *range, const struct json_reader *reader, const cJS
         *range = (struct range){.low = number, .high = number, .is_exact = true};
         return true;
     }
-    if (!cJSON_IsObject(value))
+    if (!cJSON_IsObject(value) || value->child == NULL)
         return json_wrong(reader, pointer, value, "a whole number or {\"min\": N, \"max\": N}");
     if (!json_known_members(reader, value, pointer, (const char *const[]){"min", "max", NULL}) ||
         !json_read_number(reader, value, pointer, "min", 0, high_max, &range->low) ||
@@ -101,13 +101,13 @@ const char *range_text(const struct range *range, char text[64])
 {
     enum { NO_END = 1000000000 };
     if (range->is_exact || range->low == range->high)
-        snprintf(text, 64, "%g", range->low);
+        snprintf(text, 64, "%.10g", range->low);
     else if (range->high >= NO_END)
-        snprintf(text, 64, "at least %g", range->low);
+        snprintf(text, 64, "at least %.10g", range->low);
     else if (range->low == 0)
-        snprintf(text, 64, "at most %g", range->high);
+        snprintf(text, 64, "at most %.10g", range->high);
     else
-        snprintf(text, 64, "%g to %g", range->low, range->high);
+        snprintf(text, 64, "%.10g to %.10g", range->low, range->high);
     return text;
 }
 
@@ -154,7 +154,7 @@ bool tolerance_read(struct tolerance *tolerance, const struct json_reader *reade
 
 static int64_t side_ns(const struct tolerance_side *side, int64_t ns)
 {
-    return side->ns + (int64_t)(side->share * (double)ns);
+    return side->ns + llround(side->share * (double)ns);
 }
 
 int64_t tolerance_low(const struct tolerance *tolerance, int64_t low_ns)
@@ -201,8 +201,11 @@ static bool read_one(struct expectations *expectations, const struct expectation
     if (!kind->read(expectation, reader, value, json_pointer_member(place, pointer, kind->name)))
         return false;
     bool counts_throttled = kind == &expect_throttled || kind == &expect_throttled_share;
+    bool counts_requests = kind == &expect_requests || kind == &expect_calls;
     if (counts_throttled && expectation->range.high == 0)
         expectations->no_throttling = true;
+    if (counts_requests && expectation->range.high == 0)
+        expectations->no_request = true;
     return true;
 }
 
@@ -266,7 +269,9 @@ void expectation_judge(const struct expectation *expectation, const struct evide
         verdict->state = VERDICT_UNDETERMINED;
         verdict->hint = "Calls with equal bodies ran at the same time and nothing tells their "
                         "attempts apart. Let the client send a marker (\"call_marker\" of the "
-                        "scenario's client), or give each call a prompt of its own.";
+                        "scenario's client), or give each call a prompt of its own. If each call "
+                        "keeps to a connection of its own, say \"call_marker\": "
+                        "{\"connection\": true}.";
     }
     if (verdict->state == VERDICT_HELD)
         verdict->hint = "";

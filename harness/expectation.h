@@ -77,6 +77,7 @@ struct expectations {
     bool script_partly;    /* "script_played": "partly" */
     bool leaves_processes; /* "leaves_processes": true */
     bool no_throttling;    /* demands that nothing is throttled: then no 429 is waited for */
+    bool no_request;       /* demands that the client sends nothing */
 };
 
 /* What the judge may look at. */

@@ -117,7 +117,9 @@ static bool judge_limit(const struct judge_input *input, struct result *result)
                        !input->scenario->expectations.no_throttling &&
                        !input->scenario->expectations.script_partly;
     if (!expects_429)
-        return true;
+        return result->requests > 0 || input->scenario->expectations.no_request ||
+               demand(result, "reached_the_server", false, "at least one request is sent",
+                      "The client never reached the server: does it use OPENAI_BASE_URL?", "none");
     char seen[64];
     snprintf(seen, sizeof seen, "%" PRIu64 " of %" PRIu64 " requests", result->throttled,
              result->requests);
@@ -237,12 +239,16 @@ static void note_amplification(struct result *result)
         attempts += result->calls[i].attempt_count;
         loop_attempts += result->calls[i].loop_attempts;
     }
-    if (attempts == loop_attempts || loop_attempts == 0)
+    if (attempts == loop_attempts)
         return;
-    result_note(result,
-                "%zu attempt%s in the client's loop, %zu requests on the wire: its SDK retries by "
-                "itself (x-stainless-retry-count); max_retries=0 turns that off",
-                loop_attempts, loop_attempts == 1 ? "" : "s", attempts);
+    static const char cure[] =
+        "SDK retries by itself (x-stainless-retry-count); max_retries=0 turns that off";
+    if (loop_attempts == result->call_count) /* the client has no loop of its own */
+        result_note(result, "%zu call%s, %zu requests on the wire: the client's %s", loop_attempts,
+                    loop_attempts == 1 ? "" : "s", attempts, cure);
+    else
+        result_note(result, "%zu attempts in the client's loop, %zu requests on the wire: its %s",
+                    loop_attempts, attempts, cure);
 }
 
 static void note_ambiguity(struct result *result)
@@ -250,13 +256,14 @@ static void note_ambiguity(struct result *result)
     size_t ambiguous = 0;
     size_t by_connection = 0;
     for (size_t i = 0; i < result->call_count; i++) {
-        ambiguous += result->calls[i].grouping == GROUPED_AMBIGUOUS;
+        if (result->calls[i].grouping == GROUPED_AMBIGUOUS)
+            ambiguous += result->calls[i].attempt_count;
         by_connection += result->calls[i].grouping == GROUPED_BY_CONNECTION;
     }
     if (ambiguous > 0)
         result_note(result,
-                    "%zu calls with equal bodies ran at the same time; which attempts belong to "
-                    "which is not certain. Let the client send a marker (\"call_marker\")",
+                    "calls with equal bodies ran at the same time; to which of them %zu attempts "
+                    "belong is not certain. Let the client send a marker (\"call_marker\")",
                     ambiguous);
     else if (by_connection > 0)
         result_note(result,
