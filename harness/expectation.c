@@ -70,6 +70,12 @@ void verdict_seen(struct verdict *verdict, const char *format, ...)
     va_end(arguments);
 }
 
+bool range_has_end(const cJSON *value)
+{
+    return cJSON_GetObjectItemCaseSensitive(value, "min") != NULL ||
+           cJSON_GetObjectItemCaseSensitive(value, "max") != NULL;
+}
+
 bool range_read(struct range *range, const struct json_reader *reader, const cJSON *value,
                 const char *pointer, double high_max)
 {
@@ -81,12 +87,14 @@ bool range_read(struct range *range, const struct json_reader *reader, const cJS
         *range = (struct range){.low = number, .high = number, .is_exact = true};
         return true;
     }
-    if (!cJSON_IsObject(value) || value->child == NULL)
+    if (!cJSON_IsObject(value))
         return json_wrong(reader, pointer, value, "a whole number or {\"min\": N, \"max\": N}");
     if (!json_known_members(reader, value, pointer, (const char *const[]){"min", "max", NULL}) ||
         !json_read_number(reader, value, pointer, "min", 0, high_max, &range->low) ||
         !json_read_number(reader, value, pointer, "max", 0, high_max, &range->high))
         return false;
+    if (!range_has_end(value))
+        return json_wrong(reader, pointer, value, "\"min\", \"max\" or both");
     if (range->high < range->low)
         return json_wrong(reader, pointer, value, "\"max\" not below \"min\"");
     return true;
