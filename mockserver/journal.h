@@ -32,7 +32,8 @@ struct journal_entry {
     int64_t arrived_ns;    /* the request's headers had been read */
     int64_t decided_ns;    /* its body had been read and the answer was chosen; -1 not yet */
     int64_t first_byte_ns; /* the answer was handed to the connection; -1 not yet */
-    int64_t answered_ns;   /* its last byte was sent, or the client was gone; -1 not yet */
+    int64_t answered_ns;   /* its last byte was sent, or the client was gone; -1 not yet. Never
+                            * later than the client can have read that byte. */
     enum journal_decision decision;
     enum quota_dimension limit; /* where throttled */
     int status;

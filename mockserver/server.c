@@ -30,6 +30,8 @@ struct server {
     struct deadline run_again;   /* it has work that its descriptor does not show */
     struct deadline next_change; /* of the quotas, by time */
     struct exchange *exchanges;  /* all that are under way */
+    struct link *ending;         /* whose end is being passed on, or NULL */
+    int64_t run_started_ns;      /* the pass of libmicrohttpd that is under way */
     char *marker_header;
     char *marker_body;
     char base_url[96];
@@ -48,6 +50,8 @@ struct link {
     struct exchange *exchange; /* that is under way, or NULL */
     bool is_receiving;         /* a request's first line has come, but not yet all of it */
     struct deadline patience;  /* cuts a connection that sends nothing, or too slowly */
+    struct watch end;          /* sees that the client sends no more; not while parked */
+    bool has_ended;            /* it has */
 };
 
 /* One request and its answer. */
@@ -112,6 +116,8 @@ static void note_timeout(struct exchange *exchange, int64_t now_ns)
     snprintf(entry->code, sizeof entry->code, "request_timeout");
 }
 
+static void run_daemon(struct server *server);
+
 static void cut_link(void *owner, int64_t now_ns)
 {
     struct link *link = owner;
@@ -127,6 +133,23 @@ static void wait_for(struct link *link, int64_t seconds)
     loop_after(link->server->loop, &link->patience, seconds * NS_PER_S);
 }
 
+/* The client has closed its sending side. Edge-triggered, libmicrohttpd misses the end of a stream
+ * that comes together with the last data, and would keep the connection open. What it has not read
+ * yet it reads here; then shutdown makes a new edge, which it sees when it next wants to read. */
+static void pass_end_on(void *owner, uint32_t events)
+{
+    struct link *link = owner;
+    struct server *server = link->server;
+    (void)events;
+    loop_unwatch(server->loop, &link->end);
+    link->has_ended = true;
+    server->ending = link;
+    run_daemon(server);
+    if (server->ending == link)
+        shutdown(link->fd, SHUT_RD);
+    server->ending = NULL;
+}
+
 static void on_connection(void *owner, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -136,6 +159,9 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
         server->connections_open--;
         if (link == NULL)
             return;
+        if (server->ending == link)
+            server->ending = NULL;
+        loop_unwatch(server->loop, &link->end);
         loop_cancel(server->loop, &link->patience);
         free(link);
         return;
@@ -149,6 +175,8 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
     link->number = ++server->connection_count;
     link->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     link->patience = (struct deadline){.fire = cut_link, .owner = link};
+    link->end = (struct watch){.fd = link->fd, .ready = pass_end_on, .owner = link};
+    loop_watch(server->loop, &link->end, EPOLLRDHUP, NULL);
     wait_for(link, SERVER_IDLE_SECONDS);
 }
 
@@ -182,8 +210,11 @@ static void run_soon(struct server *server)
 
 static void unpark(struct exchange *exchange)
 {
+    struct link *link = exchange->link;
     if (exchange->peer_watched)
         loop_unwatch(exchange->server->loop, &exchange->peer);
+    if (exchange->peer_watched && !link->has_ended)
+        loop_watch(exchange->server->loop, &link->end, EPOLLRDHUP, NULL);
     exchange->peer_watched = false;
     if (exchange->is_parked)
         loop_unpark(exchange->server->loop);
@@ -216,6 +247,7 @@ static void peer_left(void *owner, uint32_t events)
 {
     struct exchange *exchange = owner;
     struct loop *loop = exchange->server->loop;
+    exchange->link->has_ended = true;
     if (!is_peer_gone(exchange, events)) {
         /* It is answered when that is due. From now on only a reset is news. */
         loop_watch(loop, &exchange->peer, 0, NULL);
@@ -356,6 +388,18 @@ static void exchange_free(struct exchange *exchange)
     free(exchange);
 }
 
+/* A client may have read the last byte before we come here, where other programs keep the processor
+ * busy: its wait would then seem shorter than it was, and a right client too early. So the end is
+ * what it cannot be before: the answer was there, and the pass that sent it had begun. */
+static int64_t end_of_answer(const struct exchange *exchange)
+{
+    const struct journal_entry *entry = exchange->entry;
+    int64_t end_ns = exchange->server->run_started_ns;
+    end_ns = entry->arrived_ns > end_ns ? entry->arrived_ns : end_ns;
+    end_ns = entry->decided_ns > end_ns ? entry->decided_ns : end_ns;
+    return entry->first_byte_ns > end_ns ? entry->first_byte_ns : end_ns;
+}
+
 static void on_completed(void *owner, struct MHD_Connection *connection, void **context,
                          enum MHD_RequestTerminationCode code)
 {
@@ -366,11 +410,13 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
         return;
     *context = NULL;
     exchange->link->is_receiving = false;
+    if (exchange->link->has_ended)
+        shutdown(exchange->link->fd, SHUT_RD); /* see pass_end_on() */
     wait_for(exchange->link, SERVER_IDLE_SECONDS);
     struct journal_entry *entry = exchange->entry;
     if (entry != NULL) {
         server->in_flight--;
-        entry->answered_ns = loop_now(server->loop);
+        entry->answered_ns = end_of_answer(exchange);
         entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out;
         api_finish(&exchange->outcome);
         metrics_count(server->metrics, entry);
@@ -530,6 +576,7 @@ static void run_daemon(struct server *server)
 {
     enum { ROUNDS_MAX = 16 };
     for (int i = 0; i < ROUNDS_MAX; i++) {
+        server->run_started_ns = loop_now(server->loop);
         MHD_run(server->daemon);
         MHD_UNSIGNED_LONG_LONG timeout_ms = 1;
         if (MHD_get_timeout(server->daemon, &timeout_ms) != MHD_YES || timeout_ms != 0)
@@ -668,6 +715,7 @@ void server_free(struct server *server)
     }
     if (server->watch.fd >= 0)
         loop_unwatch(server->loop, &server->watch);
+    server->run_started_ns = loop_now(server->loop);
     if (server->daemon != NULL)
         MHD_stop_daemon(server->daemon);
     loop_cancel(server->loop, &server->run_again);
