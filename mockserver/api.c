@@ -431,6 +431,7 @@ static void record(struct decision *decision)
     entry->status = answer->status;
     entry->retry_after_ns = answer->retry_after_ns;
     snprintf(entry->code, sizeof entry->code, "%s", answer->code);
+    json_make_utf8(entry->code); /* a script's may have been cut */
 }
 
 void api_decide(struct api *api, const struct api_request *request, int64_t now_ns, int64_t wall_ns,
