@@ -229,6 +229,7 @@ static int on_curl_timer(CURLM *multi, long timeout_ms, void *owner)
 #if LIBCURL_VERSION_NUM >= 0x075000
 /* libcurl repeats a request by itself when a connection that it used again turns out to be closed.
  * That would be an attempt that no policy decided on. */
+// NOLINTNEXTLINE(readability-non-const-parameter): the type is libcurl's
 static int before_request(void *owner, char *remote_ip, char *local_ip, int remote_port,
                           int local_port)
 {

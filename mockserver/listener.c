@@ -67,7 +67,7 @@ static int listen_on(const char *host, uint16_t port, struct error *error)
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t length = sizeof bound;
     getsockname(fd, (struct sockaddr *)&bound, &length);
     return ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port

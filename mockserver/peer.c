@@ -39,8 +39,8 @@ static void put_address(const struct sockaddr_storage *address, __be16 *port, __
 /* Asks for the socket whose ends are those of `fd`, the other way round. */
 static bool make_question(int fd, struct question *question)
 {
-    struct sockaddr_storage own;
-    struct sockaddr_storage other;
+    struct sockaddr_storage own = {0};
+    struct sockaddr_storage other = {0};
     socklen_t own_length = sizeof own;
     socklen_t other_length = sizeof other;
     if (getsockname(fd, (struct sockaddr *)&own, &own_length) != 0 ||

@@ -274,8 +274,9 @@ static void park(struct exchange *exchange)
 static enum MHD_Result queue_answer(struct exchange *exchange)
 {
     struct answer *answer = &exchange->outcome.answer;
+    static char nothing[1];
     struct MHD_Response *response = MHD_create_response_from_buffer(
-        answer->body_length, answer->body != NULL ? answer->body : (void *)(intptr_t) "",
+        answer->body_length, answer->body != NULL ? answer->body : nothing,
         answer->body != NULL ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
     if (response == NULL)
         return MHD_NO;

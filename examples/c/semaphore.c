@@ -20,9 +20,9 @@ static int option(int argc, char **argv, const char *name, int otherwise)
         if (strncmp(argv[i], name, length) != 0)
             continue;
         if (argv[i][length] == '=')
-            return atoi(argv[i] + length + 1);
+            return (int)strtol(argv[i] + length + 1, NULL, 10);
         if (argv[i][length] == '\0' && i + 1 < argc)
-            return atoi(argv[i + 1]);
+            return (int)strtol(argv[i + 1], NULL, 10);
     }
     return otherwise;
 }
