@@ -165,16 +165,16 @@ static void nests_to_sixty_four(void **state)
     char text[400];
     struct json_text_fault fault;
     for (int objects = 0; objects < 2; objects++) {
-        for (int depth = 63; depth <= 66; depth++) {
+        for (size_t depth = 63; depth <= 66; depth++) {
             size_t used = 0;
-            for (int i = 0; i < depth; i++) {
+            for (size_t i = 0; i < depth; i++) {
                 const char *open = objects ? "{\"\":" : "[";
                 memcpy(text + used, open, strlen(open));
                 used += strlen(open);
             }
             text[used++] = '0';
-            memset(text + used, objects ? '}' : ']', (size_t)depth);
-            used += (size_t)depth;
+            memset(text + used, objects ? '}' : ']', depth);
+            used += depth;
             assert_int_equal(json_text_check(text, used, &fault), depth <= JSON_DEPTH_MAX);
             if (depth > JSON_DEPTH_MAX)
                 assert_string_equal(fault.message, "nested deeper than 64 levels");
