@@ -136,7 +136,7 @@ static void judge_percent(const struct expectation *expectation, double percent,
 {
     char text[64];
     verdict_expected(verdict, "%s %%", range_text(&expectation->range, text));
-    verdict_seen(verdict, "%.*f %%", percent < 10 && percent != floor(percent) ? 1 : 0, percent);
+    verdict_seen(verdict, "%.*f %%", percent != floor(percent) ? 1 : 0, percent);
     verdict->state = range_holds(&expectation->range, percent) ? VERDICT_HELD : VERDICT_FAILED;
     verdict->hint = percent < expectation->range.low ? too_low : too_high;
 }

@@ -280,9 +280,9 @@ static void note_usage(struct result *result)
         if (usage->throttled > 0)
             result_note(result,
                         "%s of %s was used up: %" PRId64 " of %" PRId64 " used at most, %" PRId64
-                        " requests refused; slow down, or ask for an increase",
-                        usage->dimension, usage->model, usage->peak, usage->limit,
-                        usage->throttled);
+                        " request%s refused; slow down, or ask for an increase",
+                        usage->dimension, usage->model, usage->peak, usage->limit, usage->throttled,
+                        usage->throttled == 1 ? "" : "s");
     }
 }
 
