@@ -230,6 +230,7 @@ WRONG = {
     "output limit 0": document("/client", {"command": COMMAND, "output_limit": 0}),
     "marker empty": document("/client", {"command": COMMAND, "call_marker": {}}),
     "marker without name": document("/client", {"command": COMMAND, "call_marker": {"header": ""}}),
+    "marker no header": document("/client", {"command": COMMAND, "call_marker": {"header": "a b"}}),
     "marker twice": document("/client", {"command": COMMAND,
                                          "call_marker": {"header": "a", "body": "b"}}),
     "marker in the builtin's body": document("/client/call_marker", {"body": "user"}),
