@@ -101,7 +101,7 @@ static void name_option(struct error *error)
     if (strcmp(error->place, "base_url") == 0)
         snprintf(error->place, sizeof error->place, "--base-url or OPENAI_BASE_URL");
     if (strcmp(error->place, "api_key") == 0)
-        snprintf(error->place, sizeof error->place, "OPENAI_API_KEY");
+        snprintf(error->place, sizeof error->place, "OPENAI_API_KEY or --api-key");
 }
 
 static bool read_policy(struct call_command *call, struct error *error)

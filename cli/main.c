@@ -70,8 +70,12 @@ int main(int argc, char **argv)
         return CLI_DONE;
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        char name[32]; /* getopt_long puts it before its messages */
+        snprintf(name, sizeof name, "toomany %s", commands[i].name);
+        argv[1] = name;
+        return commands[i].run(argc - 1, argv + 1);
     }
     fprintf(stderr, "toomany: there is no command \"%s\"; see `toomany --help`\n", argv[1]);
     return CLI_USAGE;

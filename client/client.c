@@ -735,7 +735,7 @@ static bool read_names(struct client *client, struct error *error)
     const char *key = client->options.api_key;
     const char *agent = client->options.user_agent;
     if (key == NULL || key[0] == '\0')
-        return error_set(error, "api_key", "there is none");
+        return error_set(error, "api_key", "there is none; `toomany serve` takes any text");
     if (has_control(key) || strlen(key) > API_KEY_BYTES_MAX)
         return error_set(error, "api_key",
                          "it has a line break or another control character in it, or is longer "
