@@ -58,9 +58,9 @@ def test_command_after_the_dashes_replaces_the_scenarios_own(folder):
 
 def test_client_finds_the_server_in_its_environment(folder):
     (folder / "env.json").write_text(json.dumps(
-        scenario({"stdout_matches": ["^OPENAI_BASE_URL=http://127\\.0\\.0\\.1:[0-9]+/v1$",
-                                     "^OPENAI_API_KEY=.+$", "^OPENAI_FINE_TUNED_MODEL=of-ours$",
-                                     "^MORE=as the scenario says$", "^HOME=", "^NO_PROXY=.*127"]},
+        scenario({"requests": 0, "stdout_matches": ["^OPENAI_BASE_URL=http://127\\.0\\.0\\.1:[0-9]+/v1$",
+                                                    "^OPENAI_API_KEY=.+$", "^OPENAI_FINE_TUNED_MODEL=of-ours$",
+                                                    "^MORE=as the scenario says$", "^HOME=", "^NO_PROXY=.*127"]},
                  command=["env"],
                  env={"OPENAI_FINE_TUNED_MODEL": "of-ours", "MORE": "as the scenario says"})))
     assert report(folder, "env.json", command=None)["passed"]
@@ -72,7 +72,7 @@ def test_directory_is_seen_from_the_scenarios_file(folder):
     program.write_text("#!/bin/sh\npwd\n")
     program.chmod(0o755)
     write_scenario(folder / "programs", scenario(
-        {"stdout_matches": f"^{folder}/programs$"}, command=["./where"], directory="."))
+        {"requests": 0, "stdout_matches": f"^{folder}/programs$"}, command=["./where"], directory="."))
     assert report(folder.parent, f"{folder.name}/programs/scenario.json", command=None)["passed"]
 
 
@@ -94,7 +94,7 @@ def test_jobs_run_side_by_side_and_report_in_order(tmp_path):
     for number in range(4):
         meet = (f"touch {tmp_path}/{number}; until [ -e {tmp_path}/0 ] && [ -e {tmp_path}/1 ] && "
                 f"[ -e {tmp_path}/2 ] && [ -e {tmp_path}/3 ]; do sleep 0.02; done")
-        write_scenario(tmp_path, scenario({"exit_code": 0}, command=["sh", "-c", meet])
+        write_scenario(tmp_path, scenario({"requests": 0, "exit_code": 0}, command=["sh", "-c", meet])
                        | {"name": str(number)}, f"{number}.json")
     seen = report(tmp_path, "--jobs", 4, ".", command=None)
     assert seen["passed"] and names(seen) == ["0", "1", "2", "3"]
@@ -351,18 +351,26 @@ def test_report_replaces_a_file_in_one_step(folder):
 
 # ---- signals ----
 
-def stopped(folder, number, reports, *arguments, times=1, until="started"):
+def is_caught(pid, number):
+    """Whether the process has a handler for the signal: ours is for the first one only."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as lines:
+        mask, = [line.split()[1] for line in lines if line.startswith("SigCgt:")]
+    return int(mask, 16) >> (number - 1) & 1 == 1
+
+
+def stopped(folder, number, reports, times=1):
     """Starts a check, sends it the signal once the client has begun, and waits for its end."""
-    process = start("check", *arguments, *[f"--report={kind}=report.{kind}" for kind in reports],
+    process = start("check", *[f"--report={kind}=report.{kind}" for kind in reports],
                     "1.json", "2.json", "3.json", cwd=folder)
     deadline = time.monotonic() + PATIENCE_S
-    while not (folder / until).exists() and process.poll() is None:
+    while not (folder / "started").exists() and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     sent = time.monotonic()
     process.send_signal(number)
-    for _ in range(1, times):
-        time.sleep(0.1)
+    if times == 2:
+        while is_caught(process.pid, number):
+            pass
         process.send_signal(number)
     output, errors = process.communicate(timeout=PATIENCE_S)
     return process.returncode, output, errors, time.monotonic() - sent

@@ -87,8 +87,9 @@ SLOW = scenario(
     {"requests": 3, "calls": 1, "attempts_per_call": 3, "outcome": "raises"},
     {"script": [{"answer": soon(), "latency": "500ms", "times": "forever"}]})
 
+# 100,000 requests take seconds, and a minute where a sanitizer watches.
 HOT_LOOP = scenario({"outcome": "raises"},
-                    {"script": [{"answer": RATE_LIMIT, "times": "forever"}]})
+                    {"script": [{"answer": RATE_LIMIT, "times": "forever"}]}, timeout="150s")
 
 # name of the case: scenario, right client, wrong clients and what catches them
 CASES = {
@@ -146,6 +147,7 @@ CASES = {
     }),
     "keeps a reserve": (RESERVE, ["right"], {
         ("too_many_calls",): {"quota_used", "calls", "requests"},
+        ("never_calls",): {"reached_the_server", "quota_used", "calls", "requests", "outcome"},
     }),
     "in flight": (IN_FLIGHT, ["one_more_in_flight", "--at-once", 2], {
         ("one_more_in_flight",): {"max_in_flight"},

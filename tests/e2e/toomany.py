@@ -23,7 +23,7 @@ CLIENTS = ROOT / "tests" / "clients"
 MODEL = "ft:gpt-4o-mini:acme::7p4lURel"
 
 # Nothing hangs a test run: far more than any step takes, far less than a CI job's patience.
-PATIENCE_S = 90
+PATIENCE_S = 180
 
 # What the tests' own surroundings must not lend to the program under test.
 LEFT_OUT = ("GITHUB_ACTIONS", "NO_COLOR", "COLUMNS", "OPENAI_BASE_URL", "OPENAI_API_KEY",
