@@ -140,9 +140,11 @@ const char *duration_text(int64_t ns, char text[DURATION_TEXT_SIZE])
     else if (magnitude < NS_PER_MS)
         snprintf(text, DURATION_TEXT_SIZE, "%s%" PRId64 "us", sign, magnitude / NS_PER_US);
     else if (magnitude < NS_PER_S)
-        snprintf(text, DURATION_TEXT_SIZE, "%s%.1fms", sign, (double)magnitude / (double)NS_PER_MS);
+        snprintf(text, DURATION_TEXT_SIZE, "%s%" PRId64 ".%" PRId64 "ms", sign,
+                 magnitude / NS_PER_MS, magnitude / (NS_PER_MS / 10) % 10);
     else if (magnitude < NS_PER_MINUTE)
-        snprintf(text, DURATION_TEXT_SIZE, "%s%.3fs", sign, (double)magnitude / (double)NS_PER_S);
+        snprintf(text, DURATION_TEXT_SIZE, "%s%" PRId64 ".%03" PRId64 "s", sign,
+                 magnitude / NS_PER_S, magnitude / NS_PER_MS % 1000);
     else
         return duration_go(ns, text);
     return text;

@@ -36,9 +36,9 @@ bool duration_parse(const char *text, int64_t *ns);
 /* Writes Go's form, cut to milliseconds, into `text` and returns it. ns may be negative. */
 const char *duration_go(int64_t ns, char text[DURATION_TEXT_SIZE]);
 
-/* Writes a form for people: three decimals under a minute ("1.004s"), exact units where
- * they are whole ("1s", "250ms", "2m5s"); all digits below a millisecond are kept only
- * when the value is under 1 ms ("37us"). */
+/* Writes a form for people, cut and never rounded up to the next unit: exact where it is whole in
+ * milliseconds ("1s", "250ms", "2m5s"), else "37us", "1.5ms", "1.004s" and from a minute on as
+ * duration_go. */
 const char *duration_text(int64_t ns, char text[DURATION_TEXT_SIZE]);
 
 #endif

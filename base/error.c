@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool error_fill(struct error *error, bool could_not_run, const char *place,
-                       const char *format, va_list arguments)
+__attribute__((format(printf, 4, 0))) static bool error_fill(struct error *error,
+                                                             bool could_not_run, const char *place,
+                                                             const char *format, va_list arguments)
 {
     if (error == NULL)
         return false;

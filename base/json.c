@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistr.h>
 
 char *json_file_bytes(const char *path, size_t bytes_max, size_t *length, struct error *error)
 {
@@ -59,64 +58,23 @@ char *json_file_bytes(const char *path, size_t bytes_max, size_t *length, struct
     return NULL;
 }
 
-bool json_is_utf8(const char *text, size_t length)
-{
-    return u8_check((const uint8_t *)text, length) == NULL;
-}
-
 static bool fail_at_byte(const char *text, size_t offset, const char *file, struct error *error,
                          const char *message)
 {
     size_t line = 1;
     size_t column = 1;
-    for (size_t i = 0; i < offset; i++) {
+    bool has_mark = offset >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0;
+    for (size_t i = has_mark ? 3 : 0; i < offset; i++) {
         if (text[i] == '\n') {
             line++;
             column = 1;
-        } else {
-            column++;
+        } else if (((unsigned char)text[i] & 0xc0) != 0x80) {
+            column++; /* characters, as editors count them */
         }
     }
     char place[512];
     snprintf(place, sizeof place, "%s:%zu:%zu", file, line, column);
     return error_set(error, place, "%s", message);
-}
-
-/* cJSON accepts a NUL that is written as an escape and cuts the string there, and nests to
- * 1000; one pass over the text finds both, outside and inside of strings. */
-static bool check_text(const char *text, size_t length, const char *file, struct error *error)
-{
-    const uint8_t *invalid = u8_check((const uint8_t *)text, length);
-    if (invalid != NULL)
-        return fail_at_byte(text, (size_t)((const char *)invalid - text), file, error,
-                            "invalid UTF-8; save the file as UTF-8");
-    size_t depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (in_string) {
-            if (c == '\\') {
-                if (length - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
-                    return fail_at_byte(text, i, file, error, "a NUL character in a string");
-                i++;
-            } else if (c == '"') {
-                in_string = false;
-            } else if (c < 0x20) {
-                return fail_at_byte(text, i, file, error,
-                                    "a control character in a string; write it as an escape");
-            }
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > JSON_DEPTH_MAX)
-                return fail_at_byte(text, i, file, error, "nested deeper than 64 levels");
-        } else if ((c == '}' || c == ']') && depth > 0) {
-            depth--;
-        } else if (c == '\0') {
-            return fail_at_byte(text, i, file, error, "a NUL byte");
-        }
-    }
-    return true;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -177,24 +135,14 @@ static bool check_duplicates(const cJSON *item, const char *pointer, const char 
 
 cJSON *json_parse(const char *text, size_t length, const char *file, struct error *error)
 {
-    if (!check_text(text, length, file, error))
-        return NULL;
-    const char *end = NULL;
-    cJSON *root = cJSON_ParseWithLengthOpts(text, length, &end, 0);
-    if (root == NULL) {
-        size_t offset = end != NULL && end >= text ? (size_t)(end - text) : 0;
-        fail_at_byte(text, offset < length ? offset : length, file, error,
-                     offset >= length ? "the JSON text ends too early"
-                                      : "this is not JSON (a comma, quote or bracket too many or "
-                                        "too few?)");
+    struct json_text_fault fault;
+    if (!json_text_check(text, length, &fault)) {
+        fail_at_byte(text, fault.offset, file, error, fault.message);
         return NULL;
     }
-    size_t offset = (size_t)(end - text);
-    while (offset < length && strchr(" \t\r\n", text[offset]) != NULL)
-        offset++;
-    if (offset < length) {
-        fail_at_byte(text, offset, file, error, "text after the end of the JSON value");
-        cJSON_Delete(root);
+    cJSON *root = cJSON_ParseWithLength(text, length);
+    if (root == NULL) {
+        error_set_run(error, file, "out of memory");
         return NULL;
     }
     if (!check_duplicates(root, "", file, error)) {
@@ -241,11 +189,22 @@ const char *json_pointer_item(char text[JSON_POINTER_SIZE], const char *pointer,
     return json_pointer_member(text, pointer, name);
 }
 
+static void describe_string(const char *value, char *text, size_t size)
+{
+    int shown = 60;
+    if (strlen(value) <= (size_t)shown) {
+        snprintf(text, size, "\"%s\"", value);
+        return;
+    }
+    while (((unsigned char)value[shown] & 0xc0) == 0x80)
+        shown--; /* not in the middle of a character */
+    snprintf(text, size, "\"%.*s\"...", shown, value);
+}
+
 static void describe(const cJSON *item, char *text, size_t size)
 {
     if (cJSON_IsString(item))
-        snprintf(text, size, "\"%.60s\"%s", item->valuestring,
-                 strlen(item->valuestring) > 60 ? "..." : "");
+        describe_string(item->valuestring, text, size);
     else if (cJSON_IsNumber(item))
         snprintf(text, size, "%.15g", item->valuedouble);
     else if (cJSON_IsBool(item))

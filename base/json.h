@@ -6,8 +6,10 @@
  * right.
  *
  *     struct json_reader reader = {.file = "r3.json", .error = &error};
- *     json_known_members(&reader, object, "/client", (const char *const[]){"command", "env",
- * NULL}); json_read_duration(&reader, object, "/client", "timeout", &timeout_ns);
+ *     static const char *const known[] = {"command", "timeout", NULL};
+ *     if (!json_known_members(&reader, object, "/client", known) ||
+ *         !json_read_duration(&reader, object, "/client", "timeout", &timeout_ns))
+ *         return false;
  *
  * Every json_read_* leaves its target alone when the member is absent, and returns false, with
  * the error filled, only when it is there and wrong.
@@ -16,6 +18,7 @@
 #define TOOMANY_BASE_JSON_H
 
 #include "base/error.h"
+#include "base/json_text.h"
 
 #include <cjson/cJSON.h>
 #include <stdint.h>
@@ -23,7 +26,6 @@
 enum {
     JSON_FILE_BYTES_MAX =
         16 * 1024 * 1024, /* a scenario is a few KiB; a journal is not read here */
-    JSON_DEPTH_MAX = 64,  /* recursion depth of the readers */
 };
 
 struct json_reader {
@@ -37,7 +39,8 @@ struct json_reader {
 char *json_file_bytes(const char *path, size_t bytes_max, size_t *length, struct error *error);
 
 /* Parses `length` bytes of `text`. The caller frees the result with cJSON_Delete(). NULL with
- * place "file:line:column" on a syntax error, "file: /pointer" on a duplicate key. */
+ * place "file:line:column" (from 1, in characters) on a syntax error, "file: /pointer" on a
+ * duplicate key. */
 cJSON *json_parse(const char *text, size_t length, const char *file, struct error *error);
 
 /* Both of the above. */
@@ -79,8 +82,5 @@ enum { JSON_POINTER_SIZE = 256 };
 const char *json_pointer_member(char text[JSON_POINTER_SIZE], const char *pointer,
                                 const char *name);
 const char *json_pointer_item(char text[JSON_POINTER_SIZE], const char *pointer, size_t index);
-
-/* True for valid UTF-8 (Unicode's definition: no overlong forms, no surrogates). */
-bool json_is_utf8(const char *text, size_t length);
 
 #endif

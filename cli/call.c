@@ -101,7 +101,7 @@ static void name_option(struct error *error)
     if (strcmp(error->place, "base_url") == 0)
         snprintf(error->place, sizeof error->place, "--base-url or OPENAI_BASE_URL");
     if (strcmp(error->place, "api_key") == 0)
-        snprintf(error->place, sizeof error->place, "OPENAI_API_KEY");
+        snprintf(error->place, sizeof error->place, "OPENAI_API_KEY or --api-key");
 }
 
 static bool read_policy(struct call_command *call, struct error *error)
@@ -231,6 +231,7 @@ int cli_call(int argc, char **argv)
                 .base_url = environment("OPENAI_BASE_URL", NULL),
                 .api_key = environment("OPENAI_API_KEY", NULL),
                 .seed = machine_entropy(),
+                .key_seed = machine_entropy(),
                 .on_wait = tell_wait,
                 .on_wait_owner = &call,
             },

@@ -190,8 +190,11 @@ static bool write_reports(const struct check_command *check, const struct result
     if (check->text_on_stdout) {
         report_text_summary(results, &check->style, stdout);
         all_written = fflush(stdout) == 0 && !ferror(stdout);
-        if (!all_written)
-            error_set_run(error, "stdout", "the report could not be written (disk full?)");
+        if (!all_written) {
+            error_set_run(error, "stdout",
+                          "the report could not be written (disk full, or closed?)");
+            cli_fail("check", error);
+        }
     }
     for (size_t i = 0; i < check->report_count; i++) {
         const struct report_request *request = &check->reports[i];

@@ -1,9 +1,12 @@
 #include "cli/cli.h"
 
+#include "harness/escape.h"
 #include "harness/report.h"
 #include "harness/suite.h"
+#include "harness/text_line.h"
 
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,24 +17,28 @@ static const char help[] =
     "Shows the broken and the fixed program of the reference page side by side, against a server\n"
     "that really throttles them, and how an SDK's own retries multiply those of the program.\n"
     "Takes about ten seconds. Without --client it takes Python if script/demo has set it up, else "
-    "C.\n";
+    "C.\n\n"
+    "Example:\n"
+    "  toomany demo --client c\n";
 
 /* What is shown, in this order. Each act is a scenario that ships, with a program that ships. */
 struct act {
     const char *title;
+    const char *summary;
     const char *scenario;
     const char *program; /* without its ending */
     bool needs_sdk;      /* shows what the official SDK does by itself */
 };
 
 static const struct act acts[] = {
-    {"Broken: one call, no handling. The first 429 ends it.", "r2-broken.json", "broken", false},
-    {"Fixed: waits 1 s, then 2 s. The third attempt is served.", "r3-fixed-recovers.json", "fixed",
-     false},
-    {"Fixed, but the server never recovers: three attempts, then the last error is re-raised.",
-     "r4-fixed-gives-up.json", "fixed", false},
-    {"The same fixed program with the SDK's own retries left on: they multiply.",
-     "r4-sdk-default-amplifies.json", "fixed", true},
+    {"Broken: one call, no handling. The first 429 ends the program.", "broken", "r2-broken.json",
+     "broken", false},
+    {"Fixed: waits 1 s, then 2 s. The third attempt is served.", "fixed, recovers",
+     "r3-fixed-recovers.json", "fixed", false},
+    {"Fixed, but the server never recovers: three attempts, then the last error is raised again.",
+     "fixed, gives up", "r4-fixed-gives-up.json", "fixed", false},
+    {"Fixed, with the SDK's own retries left on: three attempts become nine requests.",
+     "fixed, SDK retries too", "r4-sdk-default-amplifies.json", "fixed", true},
 };
 
 enum { ACT_COUNT = sizeof acts / sizeof acts[0] };
@@ -55,6 +62,7 @@ struct stage {
     enum language language;
     struct scenario scenarios[ACT_COUNT];
     char *commands[ACT_COUNT][4];
+    char typed[ACT_COUNT][128]; /* the command, as one would type it */
     struct suite_item items[ACT_COUNT];
     size_t count;
     size_t shown;
@@ -77,7 +85,7 @@ static bool shared(const char *name, char **path, struct error *error)
     return true;
 }
 
-/* The C programs are built beside the executable. */
+/* The C programs are built beside the executable, and installed with their sources. */
 static bool c_program(const char *program, char **path, struct error *error)
 {
     char directory[1024];
@@ -90,18 +98,32 @@ static bool c_program(const char *program, char **path, struct error *error)
         return error_set_run(error, program, "out of memory");
     if (access(*path, X_OK) == 0)
         return true;
-    return error_set_run(error, *path, "not built; run script/demo");
+    char installed[1024];
+    char name[64];
+    snprintf(name, sizeof name, "examples/c/%s", program);
+    if (!cli_shared_path(name, installed, sizeof installed))
+        return error_set_run(error, *path, "not built; run script/demo");
+    free(*path);
+    *path = strdup(installed);
+    return *path != NULL || error_set_run(error, program, "out of memory");
 }
 
 static bool make_command(struct stage *stage, size_t index, const struct act *act,
                          struct error *error)
 {
     char **command = stage->commands[index];
-    if (stage->language == C_LANGUAGE)
+    char *typed = stage->typed[index];
+    size_t typed_size = sizeof stage->typed[index];
+    if (stage->language == C_LANGUAGE) {
+        snprintf(typed, typed_size, "examples/c/%s", act->program);
         return c_program(act->program, &command[0], error);
-    char name[256];
+    }
+    const char *option = act->needs_sdk ? NULL : languages[stage->language].no_sdk_retries;
+    char name[64];
     snprintf(name, sizeof name, "examples/%s/%s.%s", languages[stage->language].name, act->program,
              stage->language == PYTHON ? "py" : "mjs");
+    snprintf(typed, typed_size, "%s %s%s%s", languages[stage->language].name, name,
+             option != NULL ? " " : "", option != NULL ? option : "");
     if (stage->language == NODE)
         command[0] = strdup("node");
     /* The link in a virtual environment must be called by its own name, so it is not resolved. */
@@ -109,8 +131,8 @@ static bool make_command(struct stage *stage, size_t index, const struct act *ac
     if (stage->language == PYTHON && cli_shared_path("examples/python", folder, sizeof folder) &&
         asprintf(&command[0], "%s/.venv/bin/python", folder) < 0)
         command[0] = NULL;
-    if (!act->needs_sdk)
-        command[2] = strdup(languages[stage->language].no_sdk_retries);
+    if (option != NULL)
+        command[2] = strdup(option);
     return shared(name, &command[1], error);
 }
 
@@ -135,15 +157,118 @@ static bool add_act(struct stage *stage, const struct act *act, struct error *er
     return make_command(stage, index, act, error);
 }
 
+static void put_paragraph(const struct stage *stage, const char *text)
+{
+    struct text_paragraph paragraph = {.label = ""};
+    text_write_paragraph(&paragraph, text, &stage->style, stdout);
+}
+
+static void put_field(const struct stage *stage, const char *label, const char *text, size_t length)
+{
+    struct text_paragraph paragraph = {
+        .indent = 6, .column = 16, .label = label, .label_ink = INK_DIM};
+    char *safe = escape_terminal(text, length, stage->style.unicode);
+    text_write_paragraph(&paragraph, safe != NULL ? safe : "(out of memory)", &stage->style,
+                         stdout);
+    free(safe);
+}
+
+/* What a person looks at: what the program says itself, and its error without the way there. */
+static bool is_telling(const char *line, size_t length)
+{
+    return strncmp(line, "attempt ", strlen("attempt ")) == 0 ||
+           memmem(line, length, "RateLimitError: ", strlen("RateLimitError: ")) != NULL;
+}
+
+static void put_lines(const struct stage *stage, const char *text, bool only_telling,
+                      bool *is_first)
+{
+    for (const char *line = text; line != NULL && *line != '\0';) {
+        size_t length = strcspn(line, "\n");
+        if (!only_telling || is_telling(line, length)) {
+            put_field(stage, *is_first ? "prints" : "", line, length);
+            *is_first = false;
+        }
+        line += length + (line[length] != '\0');
+    }
+}
+
+/* The program, as somebody sees it who starts it by hand. */
+static void put_program(const struct stage *stage, const char *typed, const struct client_run *run)
+{
+    char exit_code[32];
+    bool is_first = true;
+    put_field(stage, "program", typed, strlen(typed));
+    put_lines(stage, run->errors, true, &is_first);
+    put_lines(stage, run->output, false, &is_first);
+    snprintf(exit_code, sizeof exit_code, "%d", run->exit_code);
+    put_field(stage, "exit code", exit_code, strlen(exit_code));
+}
+
 static void show(void *owner, struct result *result)
 {
     struct stage *stage = owner;
-    const char *bold = stage->style.colour ? "\033[1m" : "";
-    const char *plain = stage->style.colour ? "\033[0m" : "";
-    printf("\n%s%zu. %s%s\n\n", bold, stage->shown + 1, stage->played[stage->shown]->title, plain);
-    stage->shown++;
+    size_t index = stage->shown++;
+    char number[16];
+    snprintf(number, sizeof number, "%zu.", index + 1);
+    struct text_paragraph title = {
+        .column = 3, .label = number, .label_ink = INK_BOLD, .ink = INK_BOLD};
+    if (index == 0)
+        putchar('\n'); /* a report ends with a blank line */
+    text_write_paragraph(&title, stage->played[index]->title, &stage->style, stdout);
+    putchar('\n');
+    if (result->run_count > 0)
+        put_program(stage, stage->typed[index], &result->runs[0]);
+    putchar('\n');
     report_text_one(result, &stage->style, stdout);
     fflush(stdout);
+}
+
+enum { LOOP_COLUMN = 44, REQUESTS_COLUMN = 58, EXIT_COLUMN = 67, TOOK_COLUMN = 77 };
+
+static void put_row(const struct stage *stage, enum ink ink, const char *const cells[5])
+{
+    static const int columns[5] = {0, LOOP_COLUMN, REQUESTS_COLUMN, EXIT_COLUMN, TOOK_COLUMN};
+    struct text_line line;
+    text_line_start(&line, &stage->style);
+    text_line_put(&line, 6, ink, cells[0]);
+    for (int i = 1; i < 5; i++) {
+        if (columns[i] <= line.width)
+            text_line_put_right(&line, columns[i], ink, cells[i]);
+    }
+    text_line_end(&line, stdout);
+}
+
+/* All of them side by side. */
+static void put_summary(const struct stage *stage, const struct results *results)
+{
+    put_row(stage, INK_BOLD, (const char *const[]){"In short", "attempts", "requests", "exit", ""});
+    put_row(stage, INK_BOLD,
+            (const char *const[]){"", "of its loop", "on the wire", "code", "took"});
+    for (size_t i = 0; i < results->count; i++) {
+        const struct result *result = &results->items[i];
+        size_t loop_attempts = 0;
+        for (size_t j = 0; j < result->call_count; j++)
+            loop_attempts += result->calls[j].loop_attempts;
+        char loop[24];
+        char requests[24];
+        char exit_code[24];
+        char took[24];
+        snprintf(loop, sizeof loop, "%zu", loop_attempts);
+        snprintf(requests, sizeof requests, "%" PRIu64, result->requests);
+        snprintf(exit_code, sizeof exit_code, "%d",
+                 result->run_count > 0 ? result->runs[0].exit_code : -1);
+        snprintf(took, sizeof took, "%.1f s", (double)result->duration_ns / 1e9);
+        put_row(stage, INK_PLAIN,
+                (const char *const[]){stage->played[i]->summary, loop, requests, exit_code, took});
+    }
+    if (stage->language != C_LANGUAGE)
+        return;
+    putchar('\n');
+    put_paragraph(stage,
+                  "The official SDKs retry by themselves, inside the program's own loop, and "
+                  "multiply its attempts. This library does not; --client python or node "
+                  "shows it.");
 }
 
 static int perform(struct stage *stage, struct error *error)
@@ -152,8 +277,9 @@ static int perform(struct stage *stage, struct error *error)
     struct results results = {0};
     if (!cli_stop_on_signals(&stop, error))
         return cli_fail("demo", error);
-    printf("toomany demo: %s. The server answers 429 as OpenAI does; the waits are real.\n",
-           languages[stage->language].title);
+    printf("toomany demo: %s.\n", languages[stage->language].title);
+    put_paragraph(stage, "The mock server answers 429 as OpenAI does, and the waits are real. A "
+                         "scenario passes when its program does as described, a crash included.");
     fflush(stdout);
     struct suite_options options = {
         .items = stage->items,
@@ -167,6 +293,8 @@ static int perform(struct stage *stage, struct error *error)
     if (!suite_run(&options, &results, error))
         return cli_fail("demo", error);
     int status = CLI_DONE;
+    if (!results.interrupted)
+        put_summary(stage, &results);
     for (size_t i = 0; i < results.count; i++) {
         if (results.items[i].could_not_run || results.interrupted)
             status = CLI_COULD_NOT_RUN;
@@ -181,15 +309,19 @@ static int perform(struct stage *stage, struct error *error)
     return status;
 }
 
+static enum language fall_back(void)
+{
+    fputs("toomany demo: Python is not set up here, so the programs in C are shown; "
+          "script/demo sets it up where it can\n",
+          stderr);
+    return C_LANGUAGE;
+}
+
 static int choose(int argc, char **argv, enum language *language)
 {
     static const struct option options[] = {
         {"client", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-    *language = is_available(PYTHON) ? PYTHON : C_LANGUAGE;
-    if (*language == C_LANGUAGE)
-        fputs("toomany demo: Python is not set up here, so the programs in C are shown; "
-              "script/demo sets it up where it can\n",
-              stderr);
+    *language = LANGUAGE_COUNT;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'h') {
@@ -213,6 +345,12 @@ static int choose(int argc, char **argv, enum language *language)
             return CLI_COULD_NOT_RUN;
         }
     }
+    if (optind < argc) {
+        fprintf(stderr, "toomany demo: \"%s\" is not an option\n", argv[optind]);
+        return cli_misused("demo");
+    }
+    if (*language == LANGUAGE_COUNT)
+        *language = is_available(PYTHON) ? PYTHON : fall_back();
     return CLI_DONE;
 }
 

@@ -3,10 +3,12 @@
 #include "harness/process.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command {
     const char *name;
@@ -36,8 +38,20 @@ static void print_help(FILE *stream)
           stream);
 }
 
+/* Where we were started with one of them closed, the next descriptor that we open, such as that of
+ * a timer, would take its number, and reports would be written to it. What is opened here instead
+ * can be neither read nor written, so that this is noticed. */
+static void hold_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", O_PATH);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    hold_standard_streams();
     setlocale(LC_CTYPE, "");  /* what the terminal can show; numbers stay as in C */
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is a failed write, not our end */
     process_adopt_orphans();
@@ -56,8 +70,12 @@ int main(int argc, char **argv)
         return CLI_DONE;
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        char name[32]; /* getopt_long puts it before its messages */
+        snprintf(name, sizeof name, "toomany %s", commands[i].name);
+        argv[1] = name;
+        return commands[i].run(argc - 1, argv + 1);
     }
     fprintf(stderr, "toomany: there is no command \"%s\"; see `toomany --help`\n", argv[1]);
     return CLI_USAGE;

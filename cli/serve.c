@@ -89,6 +89,23 @@ static void end(void *owner, uint32_t events)
     loop_stop(ending->loop);
 }
 
+/* Until the loop is stopped. A journal that cannot be written does not stop it: who has started a
+ * server wants it to answer. */
+static void answer_requests(struct loop *loop, const struct server *server, const char *file)
+{
+    bool is_told = false;
+    while (!loop->stopping) {
+        loop_turn(loop, -1);
+        if (is_told || !journal_stream_failed(server_journal(server)))
+            continue;
+        is_told = true;
+        fprintf(stderr,
+                "toomany serve: %s: the journal could not be written (disk full?); serving goes on "
+                "without it\n",
+                file);
+    }
+}
+
 static bool serve_until_stopped(struct serve *serve, struct cli_stop *stop, struct error *error)
 {
     struct loop loop;
@@ -104,7 +121,7 @@ static bool serve_until_stopped(struct serve *serve, struct cli_stop *stop, stru
     if (watched) {
         printf("toomany: serving %s\n", server_base_url(server));
         fflush(stdout);
-        loop_run(&loop);
+        answer_requests(&loop, server, serve->journal_file);
         fprintf(stderr, "toomany serve: stopped after %" PRIu64 " requests\n",
                 journal_total(server_journal(server)));
     }

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <curl/curl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 enum {
     HEADER_VALUE_SIZE = 128,  /* a longer Retry-After or x-request-id says nothing that we read */
     API_KEY_BYTES_MAX = 4096, /* project keys have under 200 */
+    IDEMPOTENCY_HEADER_SIZE = 64,
 };
 
 enum call_phase {
@@ -46,7 +48,8 @@ struct client_call {
     void *owner;
 
     char *request_body;
-    char *marker_header; /* "Name: value", or NULL */
+    char *marker_header;                              /* "Name: value", or NULL */
+    char idempotency_header[IDEMPOTENCY_HEADER_SIZE]; /* the same in all attempts */
 
     struct retry_state retry;
     struct random random;
@@ -58,6 +61,7 @@ struct client_call {
     CURL *easy;
     struct curl_slist *request_headers;
     int requests_sent;
+    bool headers_ended;
     bool body_too_large;
     struct answer_headers headers;
     char *body;
@@ -89,6 +93,7 @@ struct client {
     struct client_call *first_queued; /* all after it are queued too: calls start in order */
     size_t open_count;
     uint64_t calls_made;
+    struct random keys; /* a stream of its own: keys and jitter do not shift each other */
 };
 
 static const char closed_too_early[] = "the connection was closed before the answer was complete";
@@ -136,6 +141,9 @@ static void read_completed(struct client *client)
         char *private_data = NULL;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private_data);
         struct client_call *call = (struct client_call *)(void *)private_data;
+        /* libcurl takes headers that break off for an answer without a body. */
+        if (result == CURLE_OK && !call->headers_ended)
+            result = CURLE_GOT_NOTHING;
         end_attempt(call, result == CURLE_OK ? NULL : transport_error_of(call, result));
     }
 }
@@ -221,6 +229,7 @@ static int on_curl_timer(CURLM *multi, long timeout_ms, void *owner)
 #if LIBCURL_VERSION_NUM >= 0x075000
 /* libcurl repeats a request by itself when a connection that it used again turns out to be closed.
  * That would be an attempt that no policy decided on. */
+// NOLINTNEXTLINE(readability-non-const-parameter): the type is libcurl's
 static int before_request(void *owner, char *remote_ip, char *local_ip, int remote_port,
                           int local_port)
 {
@@ -287,8 +296,11 @@ static size_t on_header(char *line, size_t size, size_t count, void *owner)
     struct client_call *call = owner;
     size_t length = size * count;
     /* What an interim answer (100, 103) says is not the answer's. */
-    if (length > 5 && memcmp(line, "HTTP/", 5) == 0)
+    if (length > 5 && memcmp(line, "HTTP/", 5) == 0) {
         call->headers = (struct answer_headers){0};
+        call->headers_ended = false;
+    }
+    call->headers_ended |= line[0] == '\r' || line[0] == '\n';
     take_header(line, length, "retry-after-ms", call->headers.retry_after_ms);
     take_header(line, length, "retry-after", call->headers.retry_after);
     take_header(line, length, "x-should-retry", call->headers.should_retry);
@@ -366,20 +378,19 @@ static bool append_header(struct curl_slist **list, const char *header)
 
 static bool make_headers(struct client_call *call)
 {
-    char retry_count[64];
-    snprintf(retry_count, sizeof retry_count, "x-stainless-retry-count: %d", call->retry.attempts);
     struct curl_slist **list = &call->request_headers;
     return append_header(list, call->client->authorization) &&
            append_header(list, call->client->user_agent) &&
            append_header(list, "Content-Type: application/json") &&
            append_header(list, "Accept: application/json") && append_header(list, "Expect:") &&
-           append_header(list, retry_count) &&
+           append_header(list, call->idempotency_header) &&
            (call->marker_header == NULL || append_header(list, call->marker_header));
 }
 
 static bool prepare(struct client_call *call)
 {
     call->requests_sent = 0;
+    call->headers_ended = false;
     call->body_too_large = false;
     call->body_bytes = 0;
     call->headers = (struct answer_headers){0};
@@ -724,7 +735,7 @@ static bool read_names(struct client *client, struct error *error)
     const char *key = client->options.api_key;
     const char *agent = client->options.user_agent;
     if (key == NULL || key[0] == '\0')
-        return error_set(error, "api_key", "there is none");
+        return error_set(error, "api_key", "there is none; `toomany serve` takes any text");
     if (has_control(key) || strlen(key) > API_KEY_BYTES_MAX)
         return error_set(error, "api_key",
                          "it has a line break or another control character in it, or is longer "
@@ -769,6 +780,7 @@ struct client *client_new(struct loop *loop, const struct client_options *option
     client->loop = loop;
     client->options = *options;
     client->gate.in_flight_max = options->in_flight_max;
+    random_seed(&client->keys, options->key_seed, 0);
     if (client->options.attempt_timeout_ns == 0)
         client->options.attempt_timeout_ns = ATTEMPT_TIMEOUT_NS_DEFAULT;
     bool is_made =
@@ -821,6 +833,15 @@ static bool check_request(const struct client_request *request, struct error *er
     return true;
 }
 
+/* By this key a server knows that two attempts are the same call. */
+static void draw_idempotency_key(struct client_call *call)
+{
+    uint64_t high_bits = random_bits(&call->client->keys);
+    uint64_t low_bits = random_bits(&call->client->keys);
+    snprintf(call->idempotency_header, sizeof call->idempotency_header,
+             "Idempotency-Key: toomany-%016" PRIx64 "%016" PRIx64, high_bits, low_bits);
+}
+
 static struct client_call *new_call(struct client *client, const struct client_request *request)
 {
     struct client_call *call = calloc(1, sizeof *call);
@@ -861,6 +882,7 @@ bool client_call(struct client *client, const struct client_request *request,
     call->number = ++client->calls_made;
     call->phase = CALL_QUEUED;
     random_seed(&call->random, client->options.seed, call->number);
+    draw_idempotency_key(call);
     link_call(client, call);
     start_queued(client);
     return true;

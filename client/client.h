@@ -12,6 +12,9 @@
  * A call keeps its place in the gate while it waits for a retry, as a program that holds a
  * semaphore around the call does: others that went ahead would take the quota it waits for.
  *
+ * All attempts of a call carry the same Idempotency-Key, drawn from key_seed, so that a server can
+ * tell which requests are one call.
+ *
  * One attempt is one request on the wire. libcurl's own silent repetition on a connection that
  * the server had closed is refused: it counts as a failed attempt, and the policy decides.
  *
@@ -54,7 +57,8 @@ struct client_options {
     int in_flight_max;          /* 0: no gate */
     int64_t attempt_timeout_ns; /* 0: 600 s, as the official SDKs */
     uint64_t seed;              /* of the jitter; each call has a stream of its own */
-    const char *user_agent;     /* NULL: "toomany/VERSION" */
+    uint64_t key_seed;      /* of the idempotency keys; clients that share it send the same keys */
+    const char *user_agent; /* NULL: "toomany/VERSION" */
     void (*on_wait)(void *owner, const struct client_wait *wait); /* or NULL */
     void *on_wait_owner;
 };

@@ -1,6 +1,7 @@
 #include "client/error_line.h"
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 const char *error_line_name(int status)
@@ -29,11 +30,27 @@ const char *error_line_name(int status)
     }
 }
 
+/* Control characters of ASCII, and those of Unicode from U+0080 to U+009F in UTF-8, which some
+ * terminals obey too. */
+static bool is_control(const char *text)
+{
+    unsigned char c = (unsigned char)text[0];
+    unsigned char next = c != '\0' ? (unsigned char)text[1] : 0;
+    return c < 0x20 || c == 0x7f || (c == 0xc2 && next >= 0x80 && next <= 0x9f);
+}
+
 static void write_text(FILE *stream, const char *text)
 {
     for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        fputc(c < 0x20 || c == 0x7f ? ' ' : c, stream);
+        if (!is_control(text)) {
+            fputc(*text, stream);
+            continue;
+        }
+        fputc(' ', stream);
+        if ((unsigned char)*text == 0xc2) {
+            fputc(' ', stream);
+            text++;
+        }
     }
 }
 

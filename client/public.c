@@ -9,6 +9,7 @@
 
 #include <curl/curl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,6 +141,7 @@ static bool start(struct toomany_client *client, const struct toomany_client_opt
         .base_url = environment_or(options->base_url, "OPENAI_BASE_URL"),
         .in_flight_max = options->max_in_flight,
         .seed = options->seed != 0 ? options->seed : machine_entropy(),
+        .key_seed = machine_entropy(), /* two programs with one seed are still two programs */
         .on_wait = options->on_wait != NULL ? tell_wait : NULL,
         .on_wait_owner = client,
     };
@@ -200,9 +202,45 @@ static void fill_reply(void *owner, const struct client_outcome *outcome)
     reply->succeeded = outcome->succeeded && reply->content != NULL;
 }
 
+/* OpenSSL writes to connections that the server may have closed; the signal for that must not end
+ * the program that links us. Blocked for this thread only, and taken back if it came. */
+struct pipe_guard {
+    sigset_t before;
+    bool was_pending;
+};
+
+static void read_pipe_signal(sigset_t *pipe_only, bool *is_pending)
+{
+    sigset_t pending;
+    sigemptyset(pipe_only);
+    sigaddset(pipe_only, SIGPIPE);
+    sigpending(&pending);
+    *is_pending = sigismember(&pending, SIGPIPE) == 1;
+}
+
+static void guard_pipe(struct pipe_guard *guard)
+{
+    sigset_t pipe_only;
+    read_pipe_signal(&pipe_only, &guard->was_pending);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &guard->before);
+}
+
+static void unguard_pipe(const struct pipe_guard *guard)
+{
+    sigset_t pipe_only;
+    bool is_pending;
+    const struct timespec now = {0};
+    read_pipe_signal(&pipe_only, &is_pending);
+    if (is_pending && !guard->was_pending)
+        sigtimedwait(&pipe_only, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+}
+
 bool toomany_chat_all(struct toomany_client *client, const char *model,
                       const char *const messages[], size_t count, struct toomany_reply replies[])
 {
+    struct pipe_guard guard;
+    guard_pipe(&guard);
     for (size_t i = 0; i < count; i++) {
         struct error error;
         struct client_request request = {.model = model, .message = messages[i]};
@@ -214,6 +252,7 @@ bool toomany_chat_all(struct toomany_client *client, const char *model,
     }
     while (client_calls_open(client->client) > 0)
         loop_turn(&client->loop, -1);
+    unguard_pipe(&guard);
     bool all_succeeded = true;
     for (size_t i = 0; i < count; i++)
         all_succeeded = all_succeeded && replies[i].succeeded;

@@ -57,7 +57,7 @@ bool deadlines_set(struct deadlines *deadlines, struct deadline *deadline, int64
     deadlines_cancel(deadlines, deadline);
     if (deadlines->count + 1 >= deadlines->capacity) {
         size_t capacity = deadlines->capacity == 0 ? 64 : deadlines->capacity * 2;
-        struct deadline **heap = realloc(deadlines->heap, capacity * sizeof *heap);
+        struct deadline **heap = realloc(deadlines->heap, capacity * sizeof(struct deadline *));
         if (heap == NULL)
             return false;
         deadlines->heap = heap;

@@ -18,6 +18,7 @@ struct builtin {
     bool any_failed;
     bool timed_out;
     bool output_exceeded;
+    bool stopped;
 };
 
 static void on_timeout(void *owner, int64_t now_ns)
@@ -79,7 +80,8 @@ static bool play(struct builtin *builtin, struct error *error)
     if (!make_calls(builtin, error))
         return false;
     while (client_calls_open(builtin->client) > 0) {
-        if (options->stopping != NULL && atomic_load(options->stopping))
+        builtin->stopped = options->stopping != NULL && atomic_load(options->stopping);
+        if (builtin->stopped)
             client_cancel_all(builtin->client);
         else
             loop_turn(builtin->loop, -1);
@@ -91,7 +93,7 @@ static void fill_run(const struct builtin *builtin, struct client_run *run)
 {
     run->timed_out = builtin->timed_out;
     run->output_exceeded = builtin->output_exceeded;
-    bool cut_off = builtin->timed_out || builtin->output_exceeded;
+    bool cut_off = builtin->timed_out || builtin->output_exceeded || builtin->stopped;
     run->exit_code = builtin->any_failed || cut_off ? 1 : 0;
     run->ended_ns = loop_now(builtin->loop);
     run->output_bytes = run->output_length + run->errors_length;

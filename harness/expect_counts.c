@@ -2,6 +2,7 @@
 #include "harness/expectation.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 enum { COUNT_MAX = 1000000000 };
@@ -135,7 +136,7 @@ static void judge_percent(const struct expectation *expectation, double percent,
 {
     char text[64];
     verdict_expected(verdict, "%s %%", range_text(&expectation->range, text));
-    verdict_seen(verdict, "%.3g %%", percent);
+    verdict_seen(verdict, "%.*f %%", percent != floor(percent) ? 1 : 0, percent);
     verdict->state = range_holds(&expectation->range, percent) ? VERDICT_HELD : VERDICT_FAILED;
     verdict->hint = percent < expectation->range.low ? too_low : too_high;
 }
@@ -151,16 +152,18 @@ static void judge_throttled_share(const struct expectation *expectation,
                   "Too many requests were refused: pace them, or wait longer after a 429.");
 }
 
-static bool read_quota_used(struct expectation *expectation, const struct json_reader *reader,
-                            const cJSON *value, const char *pointer)
-{
-    return range_read(&expectation->range, reader, value, pointer, COUNT_MAX);
-}
-
 static void judge_quota_used(const struct expectation *expectation, const struct evidence *evidence,
                              struct verdict *verdict)
 {
     double percent = 0;
+    if (evidence->usage_count == 0) {
+        char text[64];
+        verdict_expected(verdict, "%s %%", range_text(&expectation->range, text));
+        verdict_seen(verdict, "no quota was used");
+        verdict->hint = "The client asked for no model that has a quota: does it use "
+                        "OPENAI_BASE_URL and OPENAI_FINE_TUNED_MODEL?";
+        return;
+    }
     for (size_t i = 0; i < evidence->usage_count; i++) {
         const struct usage *usage = &evidence->usages[i];
         double share = usage->limit > 0 ? 100 * (double)usage->peak / (double)usage->limit : 100;
@@ -182,5 +185,5 @@ const struct expectation_kind expect_max_in_flight = {"max_in_flight", false, re
 const struct expectation_kind expect_throttled = {"throttled", false, read_count, judge_throttled};
 const struct expectation_kind expect_throttled_share = {"throttled_share", false, read_share,
                                                         judge_throttled_share};
-const struct expectation_kind expect_quota_used = {"quota_used", false, read_quota_used,
+const struct expectation_kind expect_quota_used = {"quota_used", false, read_count,
                                                    judge_quota_used};

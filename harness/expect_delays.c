@@ -11,15 +11,18 @@
 
 /* The delays of a call that an expectation speaks of: all, or those of the client's own loop. */
 struct delays {
-    int64_t ns[EXPECTATION_ITEMS_MAX];
-    size_t count;
+    int64_t ns[EXPECTATION_ITEMS_MAX]; /* the first ones */
+    size_t count;                      /* of ns */
+    size_t total;
 };
 
 static void collect(const struct call *call, bool loop_only, struct delays *delays)
 {
-    delays->count = 0;
-    for (size_t i = 1; i < call->attempt_count && delays->count < EXPECTATION_ITEMS_MAX; i++) {
-        if (!loop_only || call->attempts[i].starts_loop)
+    delays->count = delays->total = 0;
+    for (size_t i = 1; i < call->attempt_count; i++) {
+        if (loop_only && !call->attempts[i].starts_loop)
+            continue;
+        if (delays->total++ < EXPECTATION_ITEMS_MAX)
             delays->ns[delays->count++] = call->attempts[i].delay_ns;
     }
 }
@@ -120,7 +123,7 @@ static void judge_delay_list(const struct expectation *expectation, const struct
         else
             verdict_seen(verdict, "%s", seen);
         free(seen);
-        if (delays.count != expectation->count) {
+        if (delays.total != expectation->count) {
             verdict->state = VERDICT_FAILED;
             verdict->hint = WRONG_NUMBER;
         }
@@ -176,12 +179,18 @@ static int64_t capped(const struct backoff *backoff, double ns)
     return ns > (double)backoff->cap_ns ? backoff->cap_ns : (int64_t)llround(ns);
 }
 
-/* Between what the rule allows for delay number `index` (from 0). */
+/* What the rule gives for delay number `index` (from 0) without jitter. */
+static int64_t full_delay(const struct backoff *backoff, size_t index)
+{
+    double factor = backoff->kind == BACKOFF_EXPONENTIAL ? backoff->factor : 1;
+    return capped(backoff, (double)backoff->base_ns * pow(factor, (double)index));
+}
+
+/* Between what the rule allows for it. */
 static void backoff_bounds(const struct backoff *backoff, size_t index, int64_t previous_ns,
                            int64_t *low_ns, int64_t *high_ns)
 {
-    double factor = backoff->kind == BACKOFF_EXPONENTIAL ? backoff->factor : 1;
-    int64_t full_ns = capped(backoff, (double)backoff->base_ns * pow(factor, (double)index));
+    int64_t full_ns = full_delay(backoff, index);
     *high_ns = full_ns;
     switch (backoff->jitter) {
     case BACKOFF_JITTER_NONE:
@@ -238,17 +247,22 @@ static bool follows_backoff(const struct expectation *expectation, const struct 
     return true;
 }
 
-/* Random delays repeat to the millisecond once in a thousand; three equal ones are no jitter. */
+/* Three and more delays that are all what the rule gives without jitter: by chance they are within
+ * a twentieth of what the jitter spans once in 8000 times. */
 static bool lacks_jitter(const struct expectation *expectation, const struct delays *delays)
 {
-    if (expectation->backoff.jitter == BACKOFF_JITTER_NONE || delays->count < 3)
+    enum { DELAYS_MIN = 3, PARTS = 20 };
+    const struct backoff *backoff = &expectation->backoff;
+    if (backoff->jitter == BACKOFF_JITTER_NONE || delays->count < DELAYS_MIN)
         return false;
     for (size_t i = 0; i < delays->count; i++) {
-        double factor =
-            expectation->backoff.kind == BACKOFF_EXPONENTIAL ? expectation->backoff.factor : 1;
-        int64_t full_ns = capped(&expectation->backoff,
-                                 (double)expectation->backoff.base_ns * pow(factor, (double)i));
-        if (llabs(delays->ns[i] - full_ns) > 20 * NS_PER_MS + full_ns / 100)
+        int64_t low_ns = 0;
+        int64_t high_ns = 0;
+        backoff_bounds(backoff, i, i > 0 ? delays->ns[i - 1] : 0, &low_ns, &high_ns);
+        int64_t slack_ns = 20 * NS_PER_MS + high_ns / 100;
+        int64_t part_ns = (high_ns - low_ns) / PARTS;
+        if (llabs(delays->ns[i] - full_delay(backoff, i)) >
+            (slack_ns < part_ns ? slack_ns : part_ns))
             return false;
     }
     return true;
@@ -284,13 +298,15 @@ static void judge_backoff(const struct expectation *expectation, const struct ev
     }
 }
 
-/* "honoured", or a duration: how much later than asked is still right. */
+/* "honoured", or how much later than asked is still right. */
 static bool read_retry_after(struct expectation *expectation, const struct json_reader *reader,
                              const cJSON *value, const char *pointer)
 {
     expectation->high_ns = NS_PER_S;
     if (cJSON_IsString(value) && strcmp(value->valuestring, "honoured") == 0)
         return true;
+    if (!cJSON_IsObject(value))
+        return json_wrong(reader, pointer, value, "\"honoured\" or {\"late\": \"500ms\"}");
     const char *const members[] = {"late", NULL};
     return json_known_members(reader, value, pointer, members) &&
            json_read_duration(reader, value, pointer, "late", &expectation->high_ns);
@@ -341,6 +357,8 @@ static bool read_duration_range(struct expectation *expectation, const struct js
         !json_read_duration(reader, value, pointer, "min", &expectation->low_ns) ||
         !json_read_duration(reader, value, pointer, "max", &expectation->high_ns))
         return false;
+    if (!range_has_end(value))
+        return json_wrong(reader, pointer, value, "\"min\", \"max\" or both");
     if (expectation->high_ns < expectation->low_ns)
         return json_wrong(reader, pointer, value, "\"max\" not below \"min\"");
     return true;
@@ -385,8 +403,10 @@ static void judge_wait_after_last(const struct expectation *expectation,
     }
     int64_t wait_ns = evidence->runs[evidence->run_count - 1].ended_ns - evidence->last_answered_ns;
     judge_between(expectation, wait_ns, verdict);
-    verdict->hint = "The client waits after its last attempt and only then raises: check the count "
-                    "before the wait, not after it.";
+    verdict->hint = wait_ns < expectation->low_ns
+                        ? "The client ends sooner after its last answer than asked."
+                        : "The client waits after its last attempt and only then raises: check the "
+                          "count before the wait, not after it.";
 }
 
 const struct expectation_kind expect_delays = {"delays", true, read_delays, judge_delays};

@@ -30,7 +30,8 @@ static bool read_per_run(struct expectation *expectation, const struct json_read
 {
     size_t count = cJSON_IsArray(value) ? (size_t)cJSON_GetArraySize(value) : 1;
     if (count == 0 || count > EXPECTATION_ITEMS_MAX)
-        return json_wrong(reader, pointer, value, "%s, or a list with one a run", wanted);
+        return json_wrong(reader, pointer, value, "%s, or a list of 1 to %d such", wanted,
+                          EXPECTATION_ITEMS_MAX);
     expectation->texts = calloc(count, sizeof *expectation->texts);
     if (expectation->texts == NULL)
         return error_set_run(reader->error, reader->file, "out of memory");
@@ -56,10 +57,53 @@ static const char *wanted_in(const struct expectation *expectation, size_t run)
     return run < expectation->count ? expectation->texts[run] : "(nothing is said of this run)";
 }
 
-static void append(char *list, size_t size, size_t index, const char *text)
+/* A list in words: "raises, raises, succeeds", or once if all are equal. */
+struct words {
+    char *text;
+    size_t length;
+    FILE *stream;
+    size_t count;
+    bool all_equal;
+    char first[128];
+};
+
+static bool words_start(struct words *words)
 {
-    size_t used = strlen(list);
-    snprintf(list + used, size - used, "%s%s", index > 0 ? ", " : "", text);
+    *words = (struct words){.all_equal = true};
+    words->stream = open_memstream(&words->text, &words->length);
+    return words->stream != NULL;
+}
+
+static void words_add(struct words *words, const char *text)
+{
+    if (words->count == 0)
+        snprintf(words->first, sizeof words->first, "%s", text);
+    words->all_equal = words->all_equal && strcmp(words->first, text) == 0;
+    fprintf(words->stream, "%s%s", words->count++ > 0 ? ", " : "", text);
+}
+
+/* The caller frees it; NULL when memory is out. */
+static char *words_end(struct words *words)
+{
+    fclose(words->stream);
+    if (words->count > 1 && words->all_equal) {
+        free(words->text);
+        return strdup(words->first);
+    }
+    return words->text;
+}
+
+static void tell_expected(const struct expectation *expectation, struct verdict *verdict,
+                          const char *before)
+{
+    struct words words;
+    if (!words_start(&words))
+        return;
+    for (size_t i = 0; i < expectation->count; i++)
+        words_add(&words, expectation->texts[i]);
+    char *text = words_end(&words);
+    verdict_expected(verdict, "%s%s", before, text != NULL ? text : "");
+    free(text);
 }
 
 static void compare_runs(const struct expectation *expectation, const struct evidence *evidence,
@@ -67,21 +111,21 @@ static void compare_runs(const struct expectation *expectation, const struct evi
                          bool (*compare)(const char *wanted, const struct evidence *evidence,
                                          size_t run, char seen[128]))
 {
-    char wanted[256] = "";
-    char seen[256] = "";
     bool holds = evidence->run_count > 0;
     bool is_list = expectation->count > 1;
-    size_t wanted_count = is_list ? expectation->count : 1;
-    for (size_t i = 0; i < wanted_count; i++)
-        append(wanted, sizeof wanted, i, expectation->texts[i]);
+    struct words words;
+    tell_expected(expectation, verdict, "");
+    if (!words_start(&words))
+        return;
     for (size_t run = 0; run < evidence->run_count; run++) {
         char one[128] = "";
         holds &= compare(wanted_in(expectation, run), evidence, run, one);
-        append(seen, sizeof seen, run, one);
+        words_add(&words, one);
     }
+    char *seen = words_end(&words);
     holds &= !is_list || evidence->run_count == expectation->count;
-    verdict_expected(verdict, "%s", wanted);
-    verdict_seen(verdict, "%s", seen[0] != '\0' ? seen : "the client was not started");
+    verdict_seen(verdict, "%s", evidence->run_count > 0 ? seen : "the client was not started");
+    free(seen);
     verdict->state = holds ? VERDICT_HELD : VERDICT_FAILED;
 }
 
@@ -136,7 +180,8 @@ static void judge_outcome(const struct expectation *expectation, const struct ev
 static char *status_text(const cJSON *value)
 {
     char text[16];
-    if (!cJSON_IsNumber(value) || value->valuedouble < 100 || value->valuedouble > 599)
+    if (!cJSON_IsNumber(value) || value->valuedouble < 100 || value->valuedouble > 599 ||
+        value->valuedouble != value->valueint)
         return NULL;
     snprintf(text, sizeof text, "%d", value->valueint);
     return strdup(text);
@@ -204,7 +249,8 @@ static char *exit_text(const cJSON *value)
     char text[16];
     if (cJSON_IsString(value) && strcmp(value->valuestring, "nonzero") == 0)
         return strdup("nonzero");
-    if (!cJSON_IsNumber(value) || value->valuedouble < 0 || value->valuedouble > 255)
+    if (!cJSON_IsNumber(value) || value->valuedouble < 0 || value->valuedouble > 255 ||
+        value->valuedouble != value->valueint)
         return NULL;
     snprintf(text, sizeof text, "%d", value->valueint);
     return strdup(text);
@@ -249,7 +295,7 @@ static bool read_not_retried(struct expectation *expectation, const struct json_
                              const cJSON *value, const char *pointer)
 {
     return read_per_run(expectation, reader, value, pointer, code_or_status_text,
-                        "an error code or status, or a list of them");
+                        "an error code or an HTTP status");
 }
 
 static bool is_listed(const struct expectation *expectation, const struct attempt *attempt)
@@ -282,21 +328,18 @@ static void judge_not_retried(const struct expectation *expectation,
             }
         }
     }
-    char list[256] = "";
-    for (size_t i = 0; i < expectation->count; i++)
-        append(list, sizeof list, i, expectation->texts[i]);
-    verdict_expected(verdict, "no retry after %s", list);
+    tell_expected(expectation, verdict, "no retry after ");
     if (met == 0) {
         verdict_seen(verdict, "no such answer was given");
         verdict->hint = "The client never met this error, so nothing shows how it takes it.";
     } else if (retried > 0) {
-        verdict_seen(verdict, "%zu retries after %s", retried,
+        verdict_seen(verdict, "%zu retr%s after %s", retried, retried == 1 ? "y" : "ies",
                      example->code[0] != '\0' ? example->code : "it");
         verdict->hint = "Waiting does not cure this error; retrying it only hides it. Look at the "
                         "error's code (not only the status 429) before deciding to retry; with the "
                         "official SDKs set max_retries=0, which otherwise retry every 429.";
     } else {
-        verdict_seen(verdict, "%zu such answers, none retried", met);
+        verdict_seen(verdict, "%zu such answer%s, none retried", met, met == 1 ? "" : "s");
         verdict->state = VERDICT_HELD;
     }
 }

@@ -17,8 +17,12 @@ static bool read_texts(struct expectation *expectation, const struct json_reader
         return error_set_run(reader->error, reader->file, "out of memory");
     for (size_t i = 0; i < count; i++) {
         const cJSON *item = cJSON_IsArray(value) ? cJSON_GetArrayItem(value, (int)i) : value;
-        if (!cJSON_IsString(item))
-            return json_wrong(reader, pointer, item, "a string or a list of strings");
+        char place[JSON_POINTER_SIZE];
+        snprintf(place, sizeof place, "%s", pointer);
+        if (cJSON_IsArray(value))
+            json_pointer_item(place, pointer, i);
+        if (!cJSON_IsString(item) || item->valuestring[0] == '\0')
+            return json_wrong(reader, place, item, "a string that is not empty, or a list of such");
         expectation->texts[expectation->count++] = strdup(item->valuestring);
     }
     return true;
@@ -47,26 +51,41 @@ static bool read_patterns(struct expectation *expectation, const struct json_rea
     return true;
 }
 
-typedef const char *stream_of(const struct client_run *run);
+/* What a client wrote may hold NULs, so its length counts. */
+struct written {
+    const char *text;
+    size_t length;
+};
 
-static const char *stdout_of(const struct client_run *run)
+typedef struct written stream_of(const struct client_run *run);
+
+static struct written stdout_of(const struct client_run *run)
 {
-    return run->output != NULL ? run->output : "";
+    return run->output != NULL ? (struct written){run->output, run->output_length}
+                               : (struct written){"", 0};
 }
 
-static const char *stderr_of(const struct client_run *run)
+static struct written stderr_of(const struct client_run *run)
 {
-    return run->errors != NULL ? run->errors : "";
+    return run->errors != NULL ? (struct written){run->errors, run->errors_length}
+                               : (struct written){"", 0};
+}
+
+static bool matches(const regex_t *pattern, struct written written)
+{
+    regmatch_t whole = {.rm_so = 0, .rm_eo = (regoff_t)written.length};
+    return regexec(pattern, written.text, 1, &whole, REG_STARTEND) == 0;
 }
 
 static bool is_in_a_run(const struct expectation *expectation, size_t index,
                         const struct evidence *evidence, stream_of *stream)
 {
     for (size_t run = 0; run < evidence->run_count; run++) {
-        const char *text = stream(&evidence->runs[run]);
+        struct written written = stream(&evidence->runs[run]);
+        const char *part = expectation->texts[index];
         bool found = expectation->patterns != NULL
-                         ? regexec(&expectation->patterns[index], text, 0, NULL, 0) == 0
-                         : strstr(text, expectation->texts[index]) != NULL;
+                         ? matches(&expectation->patterns[index], written)
+                         : memmem(written.text, written.length, part, strlen(part)) != NULL;
         if (found)
             return true;
     }
@@ -79,9 +98,10 @@ static void last_line(const struct evidence *evidence, stream_of *stream, char l
     snprintf(line, 160, "nothing");
     if (evidence->run_count == 0)
         return;
-    const char *text = stream(&evidence->runs[evidence->run_count - 1]);
-    size_t end = strlen(text);
-    while (end > 0 && strchr(" \r\n\t", text[end - 1]) != NULL)
+    struct written written = stream(&evidence->runs[evidence->run_count - 1]);
+    const char *text = written.text;
+    size_t end = written.length;
+    while (end > 0 && strchr(" \r\n\t", text[end - 1]) != NULL) /* NUL too */
         end--;
     size_t start = end;
     while (start > 0 && text[start - 1] != '\n')

@@ -44,7 +44,8 @@ enum { SETTING_COUNT = sizeof settings / sizeof settings[0] };
 /* A delay may be late by a tenth, and early by no more than that: design.md. */
 static const struct tolerance TOLERANCE_DEFAULT = {.early = {.share = 0.1}, .late = {.share = 0.1}};
 
-static void set_text(char **target, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void set_text(char **target, const char *format,
+                                                           va_list arguments)
 {
     char *text = NULL;
     if (vasprintf(&text, format, arguments) < 0)
@@ -69,6 +70,12 @@ void verdict_seen(struct verdict *verdict, const char *format, ...)
     va_end(arguments);
 }
 
+bool range_has_end(const cJSON *value)
+{
+    return cJSON_GetObjectItemCaseSensitive(value, "min") != NULL ||
+           cJSON_GetObjectItemCaseSensitive(value, "max") != NULL;
+}
+
 bool range_read(struct range *range, const struct json_reader *reader, const cJSON *value,
                 const char *pointer, double high_max)
 {
@@ -86,6 +93,8 @@ bool range_read(struct range *range, const struct json_reader *reader, const cJS
         !json_read_number(reader, value, pointer, "min", 0, high_max, &range->low) ||
         !json_read_number(reader, value, pointer, "max", 0, high_max, &range->high))
         return false;
+    if (!range_has_end(value))
+        return json_wrong(reader, pointer, value, "\"min\", \"max\" or both");
     if (range->high < range->low)
         return json_wrong(reader, pointer, value, "\"max\" not below \"min\"");
     return true;
@@ -100,13 +109,13 @@ const char *range_text(const struct range *range, char text[64])
 {
     enum { NO_END = 1000000000 };
     if (range->is_exact || range->low == range->high)
-        snprintf(text, 64, "%g", range->low);
+        snprintf(text, 64, "%.10g", range->low);
     else if (range->high >= NO_END)
-        snprintf(text, 64, "at least %g", range->low);
+        snprintf(text, 64, "at least %.10g", range->low);
     else if (range->low == 0)
-        snprintf(text, 64, "at most %g", range->high);
+        snprintf(text, 64, "at most %.10g", range->high);
     else
-        snprintf(text, 64, "%g to %g", range->low, range->high);
+        snprintf(text, 64, "%.10g to %.10g", range->low, range->high);
     return text;
 }
 
@@ -117,9 +126,12 @@ static bool read_side(struct tolerance_side *side, const struct json_reader *rea
     if (cJSON_IsString(value)) {
         if (duration_parse(value->valuestring, &side->ns))
             return true;
+        /* strtod takes more than digits: signs, spaces, "inf", "0x10". */
+        size_t digits = strspn(value->valuestring, "0123456789.");
         char *end = NULL;
         double percent = strtod(value->valuestring, &end);
-        if (end != value->valuestring && strcmp(end, "%") == 0 && percent >= 0 && percent <= 1000) {
+        if (digits > 0 && end == value->valuestring + digits && strcmp(end, "%") == 0 &&
+            percent <= 1000) {
             side->share = percent / 100;
             return true;
         }
@@ -150,7 +162,7 @@ bool tolerance_read(struct tolerance *tolerance, const struct json_reader *reade
 
 static int64_t side_ns(const struct tolerance_side *side, int64_t ns)
 {
-    return side->ns + (int64_t)(side->share * (double)ns);
+    return side->ns + llround(side->share * (double)ns);
 }
 
 int64_t tolerance_low(const struct tolerance *tolerance, int64_t low_ns)
@@ -197,8 +209,11 @@ static bool read_one(struct expectations *expectations, const struct expectation
     if (!kind->read(expectation, reader, value, json_pointer_member(place, pointer, kind->name)))
         return false;
     bool counts_throttled = kind == &expect_throttled || kind == &expect_throttled_share;
+    bool counts_requests = kind == &expect_requests || kind == &expect_calls;
     if (counts_throttled && expectation->range.high == 0)
         expectations->no_throttling = true;
+    if (counts_requests && expectation->range.high == 0)
+        expectations->no_request = true;
     return true;
 }
 
@@ -262,7 +277,9 @@ void expectation_judge(const struct expectation *expectation, const struct evide
         verdict->state = VERDICT_UNDETERMINED;
         verdict->hint = "Calls with equal bodies ran at the same time and nothing tells their "
                         "attempts apart. Let the client send a marker (\"call_marker\" of the "
-                        "scenario's client), or give each call a prompt of its own.";
+                        "scenario's client), or give each call a prompt of its own. If each call "
+                        "keeps to a connection of its own, say \"call_marker\": "
+                        "{\"connection\": true}.";
     }
     if (verdict->state == VERDICT_HELD)
         verdict->hint = "";

@@ -77,6 +77,7 @@ struct expectations {
     bool script_partly;    /* "script_played": "partly" */
     bool leaves_processes; /* "leaves_processes": true */
     bool no_throttling;    /* demands that nothing is throttled: then no 429 is waited for */
+    bool no_request;       /* demands that the client sends nothing */
 };
 
 /* What the judge may look at. */
@@ -123,6 +124,8 @@ void verdict_seen(struct verdict *verdict, const char *format, ...)
 /* For the kinds: reading and telling ranges and tolerances. */
 bool range_read(struct range *range, const struct json_reader *reader, const cJSON *value,
                 const char *pointer, double high_max);
+/* Whether an object says "min" or "max": one that says neither demands nothing. */
+bool range_has_end(const cJSON *value);
 bool range_holds(const struct range *range, double value);
 /* "3", "at least 1", "2 to 4" */
 const char *range_text(const struct range *range, char text[64]);

@@ -45,7 +45,9 @@ static bool judge_runs(const struct judge_input *input, struct result *result)
         const struct client_run *run = &result->runs[i];
         late = run->timed_out ? run : late;
         loud = run->output_exceeded ? run : loud;
-        bool by_us = run->timed_out || run->output_exceeded;
+        /* A client that was ended with its run has not crashed. */
+        bool by_us = run->timed_out || run->output_exceeded || input->journal_overflowed ||
+                     result->interrupted;
         killed = run->signal != 0 && !by_us ? run : killed;
         survived = run->survivors != NULL && !by_us ? run : survived;
     }
@@ -118,7 +120,9 @@ static bool judge_limit(const struct judge_input *input, struct result *result)
                        !input->scenario->expectations.no_throttling &&
                        !input->scenario->expectations.script_partly;
     if (!expects_429)
-        return true;
+        return result->requests > 0 || input->scenario->expectations.no_request ||
+               demand(result, "reached_the_server", false, "at least one request is sent",
+                      "The client never reached the server: does it use OPENAI_BASE_URL?", "none");
     char seen[64];
     snprintf(seen, sizeof seen, "%" PRIu64 " of %" PRIu64 " requests", result->throttled,
              result->requests);
@@ -238,12 +242,16 @@ static void note_amplification(struct result *result)
         attempts += result->calls[i].attempt_count;
         loop_attempts += result->calls[i].loop_attempts;
     }
-    if (attempts == loop_attempts || loop_attempts == 0)
+    if (attempts == loop_attempts)
         return;
-    result_note(result,
-                "%zu attempt%s in the client's loop, %zu requests on the wire: its SDK retries by "
-                "itself (x-stainless-retry-count); max_retries=0 turns that off",
-                loop_attempts, loop_attempts == 1 ? "" : "s", attempts);
+    static const char cure[] =
+        "SDK retries by itself (x-stainless-retry-count); max_retries=0 turns that off";
+    if (loop_attempts == result->call_count) /* the client has no loop of its own */
+        result_note(result, "%zu call%s, %zu requests on the wire: the client's %s", loop_attempts,
+                    loop_attempts == 1 ? "" : "s", attempts, cure);
+    else
+        result_note(result, "%zu attempts in the client's loop, %zu requests on the wire: its %s",
+                    loop_attempts, attempts, cure);
 }
 
 static void note_ambiguity(struct result *result)
@@ -251,13 +259,14 @@ static void note_ambiguity(struct result *result)
     size_t ambiguous = 0;
     size_t by_connection = 0;
     for (size_t i = 0; i < result->call_count; i++) {
-        ambiguous += result->calls[i].grouping == GROUPED_AMBIGUOUS;
+        if (result->calls[i].grouping == GROUPED_AMBIGUOUS)
+            ambiguous += result->calls[i].attempt_count;
         by_connection += result->calls[i].grouping == GROUPED_BY_CONNECTION;
     }
     if (ambiguous > 0)
         result_note(result,
-                    "%zu calls with equal bodies ran at the same time; which attempts belong to "
-                    "which is not certain. Ask the client for a marker (\"call_marker\")",
+                    "calls with equal bodies ran at the same time; to which of them %zu attempts "
+                    "belong is not certain. Let the client send a marker (\"call_marker\")",
                     ambiguous);
     else if (by_connection > 0)
         result_note(result,
@@ -274,9 +283,9 @@ static void note_usage(struct result *result)
         if (usage->throttled > 0)
             result_note(result,
                         "%s of %s was used up: %" PRId64 " of %" PRId64 " used at most, %" PRId64
-                        " requests refused; slow down, or ask for an increase",
-                        usage->dimension, usage->model, usage->peak, usage->limit,
-                        usage->throttled);
+                        " request%s refused; slow down, or ask for an increase",
+                        usage->dimension, usage->model, usage->peak, usage->limit, usage->throttled,
+                        usage->throttled == 1 ? "" : "s");
     }
 }
 
@@ -297,8 +306,13 @@ static int64_t last_answer(const struct result *result)
 
 bool judge(const struct judge_input *input, struct result *result)
 {
-    if (!calls_find(input->journal, input->run_lasts, result->run_count, &result->calls,
-                    &result->call_count))
+    struct calls_input calls = {
+        .journal = input->journal,
+        .run_lasts = input->run_lasts,
+        .run_count = result->run_count,
+        .by_connection = input->scenario->client.marker_is_connection,
+    };
+    if (!calls_find(&calls, &result->calls, &result->call_count))
         return false;
     count_requests(input->journal, result);
     if (result->run_count > 0)

@@ -2,13 +2,14 @@
  *
  * Beside what the scenario expects, some demands hold for every run, so that a client that never
  * met the fault, hung or died does not pass by accident:
- *   finished          it ended by itself within its time-out
- *   not_killed        it did not die of a signal
- *   output_bounded    it did not write more than output_limit
- *   no_processes_left it left no process behind
- *   script_played     every step of the script was played as often as it asks
- *   met_the_limit     where something was set up to answer 429, one was sent
- *   journal_complete  no request was refused because the journal was full
+ *   finished           it ended by itself within its time-out
+ *   not_killed         it did not die of a signal
+ *   output_bounded     it did not write more than output_limit
+ *   no_processes_left  it left no process behind
+ *   script_played      every step of the script was played as often as it asks
+ *   met_the_limit      where something was set up to answer 429, one was sent
+ *   reached_the_server at least one request was sent (where the demand above is not made)
+ *   journal_complete   no request was refused because the journal was full
  *
  * Reads the journal and nothing else of the server. Pure but for memory.
  */

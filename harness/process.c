@@ -271,6 +271,7 @@ static bool relative_read(pid_t pid, struct relative *relative)
         if ((unsigned char)*c < ' ' || (unsigned char)*c > '~')
             *c = '?';
     }
+    // NOLINTNEXTLINE(cert-err34-c): the kernel writes numbers that fit
     return sscanf(name_end + 1,
                   " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
                   &relative->state, &relative->parent, &relative->group, &relative->session,

@@ -56,19 +56,36 @@ static bool read_environment(struct scenario_client *client, const struct json_r
     return true;
 }
 
+/* RFC 9110, 5.6.2: token. */
+static bool is_header_name(const char *name)
+{
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    return name[0] != '\0' && name[strspn(name, token)] == '\0';
+}
+
 static bool read_marker(struct scenario_client *client, const struct json_reader *reader,
                         const cJSON *object, const char *pointer)
 {
     const char *header = NULL;
     const char *body = NULL;
     if (!json_known_members(reader, object, pointer,
-                            (const char *const[]){"header", "body", NULL}) ||
+                            (const char *const[]){"header", "body", "connection", NULL}) ||
         !json_read_string(reader, object, pointer, "header", &header) ||
-        !json_read_string(reader, object, pointer, "body", &body))
+        !json_read_string(reader, object, pointer, "body", &body) ||
+        !json_read_bool(reader, object, pointer, "connection", &client->marker_is_connection))
         return false;
-    if ((header != NULL) == (body != NULL) || (header != NULL && header[0] == '\0'))
+    if (header != NULL && !is_header_name(header)) {
+        char place[JSON_POINTER_SIZE];
+        return json_wrong(reader, json_pointer_member(place, pointer, "header"),
+                          cJSON_GetObjectItemCaseSensitive(object, "header"),
+                          "the name of a header, such as \"x-call-id\"");
+    }
+    int count = (header != NULL) + (body != NULL) + client->marker_is_connection;
+    if (count != 1 || (body != NULL && body[0] == '\0'))
         return json_wrong(reader, pointer, object,
-                          "{\"header\": NAME} or {\"body\": NAME of a member of the body}");
+                          "{\"header\": NAME}, {\"body\": NAME of a member of the body} or "
+                          "{\"connection\": true}");
     if (header != NULL)
         client->marker_header = strdup(header);
     if (body != NULL)
@@ -146,6 +163,9 @@ static bool read_client(struct scenario_client *client, const struct json_reader
     if (marker != NULL &&
         !read_marker(client, reader, marker, json_pointer_member(place, pointer, "call_marker")))
         return false;
+    if (builtin != NULL && marker != NULL && client->marker_header == NULL)
+        return json_wrong(reader, json_pointer_member(place, pointer, "call_marker"), marker,
+                          "{\"header\": NAME}; the built-in client sends its marker as a header");
     return builtin == NULL ||
            read_builtin(client, reader, builtin, json_pointer_member(place, pointer, "builtin"));
 }
@@ -179,7 +199,8 @@ static bool read_scenario(struct scenario *scenario, const struct json_reader *r
         !read_required(reader, root, "expect", &expect))
         return false;
     if (name == NULL || name[0] == '\0')
-        return json_wrong(reader, "/name", NULL, "a name, a short statement of what must hold");
+        return json_wrong(reader, "/name", cJSON_GetObjectItemCaseSensitive(root, "name"),
+                          "a name, a short statement of what must hold");
     scenario->name = strdup(name);
     scenario->why = strdup(why);
     return config_read(&scenario->server, reader, server, "/server") &&

@@ -42,8 +42,9 @@ struct scenario_client {
     int64_t timeout_ns;
     int64_t runs;
     int64_t output_bytes_max;
-    char *marker_header; /* or NULL */
-    char *marker_body;   /* or NULL */
+    char *marker_header;       /* or NULL */
+    char *marker_body;         /* or NULL */
+    bool marker_is_connection; /* each call keeps to a connection of its own */
     bool is_builtin;
     struct scenario_builtin builtin;
 };

@@ -3,6 +3,8 @@
 #include "base/duration.h"
 
 #include <cjson/cJSON.h>
+#include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +21,10 @@ static void answer_json(struct answer *answer, int status, cJSON *root)
 static void answer_failure(struct answer *answer, int status, const char *message)
 {
     cJSON *root = cJSON_CreateObject();
-    cJSON_AddStringToObject(root, "error", message);
+    char text[1400];
+    snprintf(text, sizeof text, "%s", message);
+    json_make_utf8(text); /* it may have been cut in the middle of a character */
+    cJSON_AddStringToObject(root, "error", text);
     answer_json(answer, status, root);
 }
 
@@ -33,9 +38,21 @@ static void answer_health(struct admin *admin, struct answer *answer)
     answer_json(answer, 200, root);
 }
 
+static bool read_sequence(const char *text, uint64_t *sequence)
+{
+    char *end = NULL;
+    errno = 0;
+    *sequence = strtoull(text, &end, 10);
+    return isdigit((unsigned char)text[0]) && *end == '\0' && errno == 0;
+}
+
 static void answer_journal(struct admin *admin, const char *after, struct answer *answer)
 {
-    uint64_t after_sequence = after != NULL ? strtoull(after, NULL, 10) : 0;
+    uint64_t after_sequence = 0;
+    if (after != NULL && !read_sequence(after, &after_sequence)) {
+        answer_failure(answer, 400, "\"after\" is a sequence number, such as ?after=17");
+        return;
+    }
     char *text = NULL;
     size_t length = 0;
     FILE *stream = open_memstream(&text, &length);
@@ -150,23 +167,31 @@ void admin_answer(struct admin *admin, const char *method, const char *path, con
 {
     static const struct {
         const char *name;
-        const char *methods;
+        const char *methods[3];
+        const char *allow;
     } known[] = {
-        {"health", "GET"}, {"journal", "GET"}, {"quotas", "GET, PATCH"},
-        {"reset", "POST"}, {"metrics", "GET"},
+        {"health", {"GET"}, "GET"},
+        {"journal", {"GET"}, "GET"},
+        {"quotas", {"GET", "PATCH"}, "GET, PATCH"},
+        {"reset", {"POST"}, "POST"},
+        {"metrics", {"GET"}, "GET"},
     };
     const char *name = path + strlen(ADMIN_PREFIX);
-    const char *methods = NULL;
+    const char *allow = NULL;
+    bool is_allowed = false;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strcmp(known[i].name, name) == 0)
-            methods = known[i].methods;
+        if (strcmp(known[i].name, name) != 0)
+            continue;
+        allow = known[i].allow;
+        for (const char *const *allowed = known[i].methods; *allowed != NULL; allowed++)
+            is_allowed |= strcmp(*allowed, method) == 0;
     }
-    if (methods == NULL) {
+    if (allow == NULL) {
         answer_failure(answer, 404,
                        "unknown; there are health, journal, quotas, reset and metrics");
-    } else if (strstr(methods, method) == NULL) {
+    } else if (!is_allowed) {
         answer_failure(answer, 405, "wrong method; see the Allow header");
-        answer_header(answer, "allow", "%s", methods);
+        answer_header(answer, "allow", "%s", allow);
     } else if (strcmp(name, "health") == 0) {
         answer_health(admin, answer);
     } else if (strcmp(name, "journal") == 0) {

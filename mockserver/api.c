@@ -2,6 +2,7 @@
 
 #include "base/digest.h"
 #include "base/duration.h"
+#include "base/json_text.h"
 #include "mockserver/chat_request.h"
 #include "mockserver/completion.h"
 #include "mockserver/http_date.h"
@@ -40,9 +41,7 @@ bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int6
 
 bool api_init(struct api *api, const struct config *config, uint64_t seed, int64_t now_ns)
 {
-    *api = (struct api){.config = config};
-    random_seed(&api->random, seed, 1);
-    random_seed(&api->id_random, seed, 2);
+    *api = (struct api){.config = config, .seed = seed};
     api->pools = pools_new();
     api->script_states = calloc(config->script.step_count + 1, sizeof *api->script_states);
     api->change_made = calloc(config->change_count + 1, sizeof *api->change_made);
@@ -68,6 +67,11 @@ bool api_reset(struct api *api, int64_t now_ns)
     for (size_t i = 0; i < api->config->change_count; i++)
         api->change_made[i] = false;
     api->request_count = 0;
+    api->start_ns = now_ns;
+    random_seed(&api->random, api->seed, 1);
+    random_seed(&api->id_random, api->seed, 2);
+    /* Also limits that were set for models that the config does not name. */
+    pools_forget_limits(api->pools, now_ns);
     if (!api_change_quotas(api, &api->config->quotas, now_ns))
         return false;
     pools_reset(api->pools, now_ns);
@@ -87,10 +91,11 @@ int64_t api_make_timed_changes(struct api *api, int64_t now_ns)
         const struct config_change *change = &api->config->changes[i];
         if (change->after_requests != 0 || api->change_made[i])
             continue;
-        if (change->at_ns <= now_ns)
+        int64_t at_ns = api->start_ns + change->at_ns;
+        if (at_ns <= now_ns)
             make_change(api, i, now_ns);
-        else if (next_ns < 0 || change->at_ns < next_ns)
-            next_ns = change->at_ns;
+        else if (next_ns < 0 || at_ns < next_ns)
+            next_ns = at_ns;
     }
     return next_ns;
 }
@@ -297,7 +302,8 @@ static void decide_chat(struct decision *decision)
 
 static void decide_model(struct decision *decision, const char *id)
 {
-    if (id[0] == '\0' || strlen(id) > CONFIG_MODEL_NAME_MAX ||
+    size_t length = strlen(id);
+    if (length == 0 || length > CONFIG_MODEL_NAME_MAX || !json_is_utf8(id, length) ||
         !is_served_model(decision->api->config, id)) {
         reject_model(decision, id);
         return;
@@ -375,6 +381,22 @@ static void decide(struct decision *decision)
     }
 }
 
+static const char *find_header(const struct answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->header_count; i++) {
+        if (strcasecmp(answer->headers[i].name, name) == 0)
+            return answer->headers[i].value;
+    }
+    return NULL;
+}
+
+/* What a script said verbatim stays as it is. */
+static void add_header(struct answer *answer, const char *name, const char *value)
+{
+    if (find_header(answer, name) == NULL)
+        answer_header(answer, name, "%s", value);
+}
+
 /* The headers that every answer of api.openai.com carries. */
 static void add_common_headers(struct decision *decision)
 {
@@ -383,22 +405,22 @@ static void add_common_headers(struct decision *decision)
     struct random *random = &decision->api->id_random;
     uint64_t high_bits = random_bits(random);
     uint64_t low_bits = random_bits(random);
-    snprintf(entry->request_id, sizeof entry->request_id, "req_%016" PRIx64 "%016" PRIx64,
-             high_bits, low_bits);
+    char request_id[sizeof entry->request_id];
+    snprintf(request_id, sizeof request_id, "req_%016" PRIx64 "%016" PRIx64, high_bits, low_bits);
     int64_t answer_wall_ns = decision->wall_ns + decision->outcome->latency_ns;
     char date[HTTP_DATE_SIZE];
-    answer_header(answer, "date", "%s", http_date(answer_wall_ns / NS_PER_S, date));
-    bool has_content_type = false;
-    for (size_t i = 0; i < answer->header_count; i++)
-        has_content_type |= strcasecmp(answer->headers[i].name, "content-type") == 0;
-    if (!has_content_type)
-        answer_header(answer, "content-type", "application/json");
-    answer_header(answer, "x-request-id", "%s", entry->request_id);
-    answer_header(answer, "openai-version", "2020-10-01");
+    add_header(answer, "date", http_date(answer_wall_ns / NS_PER_S, date));
+    add_header(answer, "content-type", "application/json");
+    add_header(answer, "x-request-id", request_id);
+    snprintf(entry->request_id, sizeof entry->request_id, "%s",
+             find_header(answer, "x-request-id"));
+    add_header(answer, "openai-version", "2020-10-01");
     if (entry->decision != JOURNAL_REJECTED) {
-        answer_header(answer, "openai-organization", OPENAI_ORGANIZATION);
-        answer_header(answer, "openai-processing-ms", "%" PRId64,
-                      decision->outcome->latency_ns / NS_PER_MS);
+        char processing_ms[24];
+        snprintf(processing_ms, sizeof processing_ms, "%" PRId64,
+                 decision->outcome->latency_ns / NS_PER_MS);
+        add_header(answer, "openai-organization", OPENAI_ORGANIZATION);
+        add_header(answer, "openai-processing-ms", processing_ms);
     }
 }
 
@@ -409,6 +431,7 @@ static void record(struct decision *decision)
     entry->status = answer->status;
     entry->retry_after_ns = answer->retry_after_ns;
     snprintf(entry->code, sizeof entry->code, "%s", answer->code);
+    json_make_utf8(entry->code); /* a script's may have been cut */
 }
 
 void api_decide(struct api *api, const struct api_request *request, int64_t now_ns, int64_t wall_ns,
@@ -427,6 +450,7 @@ void api_decide(struct api *api, const struct api_request *request, int64_t now_
     size_t key_length = strlen(decision.key);
     if (key_length > 8)
         snprintf(entry->key_tail, sizeof entry->key_tail, "%s", decision.key + key_length - 4);
+    json_make_utf8(entry->key_tail);
     entry->body_digest = digest_bytes(request->body, request->body_length);
     entry->decided_ns = now_ns;
     api->request_count++;
@@ -436,17 +460,20 @@ void api_decide(struct api *api, const struct api_request *request, int64_t now_
     make_counted_changes(api, now_ns);
 }
 
-void api_refuse_too_large(struct api *api, size_t bytes_max, int64_t wall_ns,
+void api_refuse_too_large(struct api *api, size_t bytes_max, int64_t now_ns, int64_t wall_ns,
                           struct journal_entry *entry, struct api_outcome *outcome)
 {
     *outcome = (struct api_outcome){0};
     struct decision decision = {.api = api, .wall_ns = wall_ns, .entry = entry, .outcome = outcome};
+    entry->decided_ns = now_ns;
+    api->request_count++;
     char message[128];
     snprintf(message, sizeof message, "Request body too large: at most %zu bytes are read.",
              bytes_max);
     reject(&decision, 413, message, "request_too_large", NULL);
     add_common_headers(&decision);
     record(&decision);
+    make_counted_changes(api, now_ns);
 }
 
 void api_finish(struct api_outcome *outcome)

@@ -19,6 +19,8 @@ struct api {
     const struct config *config; /* not owned */
     struct pools *pools;
     struct script_state *script_states;
+    uint64_t seed;
+    int64_t start_ns;        /* when it was made or reset: timed changes count from then */
     struct random random;    /* shares, latencies */
     struct random id_random; /* ids of requests and completions: a stream of its own */
     int64_t request_count;   /* requests to the API so far */
@@ -51,7 +53,7 @@ void api_decide(struct api *api, const struct api_request *request, int64_t now_
 void api_finish(struct api_outcome *outcome);
 
 /* Answers a request whose body is larger than the server reads. */
-void api_refuse_too_large(struct api *api, size_t bytes_max, int64_t wall_ns,
+void api_refuse_too_large(struct api *api, size_t bytes_max, int64_t now_ns, int64_t wall_ns,
                           struct journal_entry *entry, struct api_outcome *outcome);
 
 /* Sets new quotas now (also those of the config's changes). False when memory is out. */
@@ -60,7 +62,8 @@ bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int6
 /* Makes the changes whose time has come. Returns the time of the next one, or -1. */
 int64_t api_make_timed_changes(struct api *api, int64_t now_ns);
 
-/* Back to the start: script, quotas as configured, counters; what is in flight stays counted. */
+/* Back to the start: script, random numbers, quotas and changes as configured, counters; what is in
+ * flight stays counted. */
 bool api_reset(struct api *api, int64_t now_ns);
 
 /* The part of an Authorization header that is the key; "" when there is none. */

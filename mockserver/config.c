@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 void config_init(struct config *config)
 {
@@ -177,6 +178,9 @@ static bool read_models(struct config *config, const struct json_reader *reader,
         struct config_model *model = &config->models[config->model_count++];
         *model = (struct config_model){.latency_low_ns = -1, .latency_high_ns = -1};
         model->id = strdup(member->string);
+        if (strcmp(model->id, "*") == 0)
+            return json_wrong(reader, place, member,
+                              "a model id; \"latency\" beside \"models\" is for all models");
         if (!check_model_name(reader, member, place) ||
             !json_known_members(reader, member, place,
                                 (const char *const[]){"latency", "content", NULL}) ||
@@ -232,6 +236,10 @@ static bool read_headers(struct script_step *step, const struct json_reader *rea
         json_pointer_member(place, pointer, member->string);
         if (!cJSON_IsString(member) || !is_header(member->string, member->valuestring))
             return json_wrong(reader, place, member, "an HTTP header's name and value (string)");
+        /* libmicrohttpd frames the answer itself and would drop them without a word. */
+        if (strcasecmp(member->string, "content-length") == 0 ||
+            strcasecmp(member->string, "transfer-encoding") == 0)
+            return json_wrong(reader, place, member, "no such header: the server sets it");
         if (step->header_count == SCRIPT_HEADERS_MAX)
             return json_wrong(reader, pointer, object, "at most %d headers", SCRIPT_HEADERS_MAX);
         struct answer_header *header = &step->headers[step->header_count++];
@@ -282,6 +290,40 @@ static bool read_error_kind(struct script_step *step, const struct json_reader *
                       cJSON_GetObjectItemCaseSensitive(object, "error"), "one of %s", names);
 }
 
+static bool has_header(const struct script_step *step, const char *name)
+{
+    for (size_t i = 0; i < step->header_count; i++) {
+        if (strcasecmp(step->headers[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether one wait is said, and in one way. */
+static bool check_wait(const struct script_step *step, const struct json_reader *reader,
+                       const cJSON *object, const char *pointer)
+{
+    bool has_form = cJSON_GetObjectItemCaseSensitive(object, "retry_after_form") != NULL;
+    if (has_form && step->retry_after_ns < 0)
+        return json_wrong(reader, pointer, object, "\"retry_after\" beside \"retry_after_form\"");
+    if (step->retry_after_ns >= 0 &&
+        (has_header(step, "retry-after") || has_header(step, "retry-after-ms")))
+        return json_wrong(reader, pointer, object,
+                          "either \"retry_after\" or the header that says it verbatim");
+    return true;
+}
+
+/* Notes of the writer ("$comment") aside. */
+static bool has_member_beside(const cJSON *object, const char *name)
+{
+    const cJSON *member;
+    cJSON_ArrayForEach (member, object) {
+        if (member->string[0] != '$' && strcmp(member->string, name) != 0)
+            return true;
+    }
+    return false;
+}
+
 static bool check_answer(const struct script_step *step, const struct json_reader *reader,
                          const cJSON *object, const char *pointer)
 {
@@ -290,17 +332,18 @@ static bool check_answer(const struct script_step *step, const struct json_reade
     if (step->body != NULL && is_error)
         return json_wrong(reader, pointer, object,
                           "either \"body\", which is sent as it stands, or the parts of an error");
-    if (step->content != NULL && (step->body != NULL || is_error || step->status != 0))
+    is_error |= step->has_code; /* beside a body it tells the journal what stands in it */
+    if (step->content != NULL && has_member_beside(object, "content"))
         return json_wrong(reader, pointer, object,
                           "\"content\" alone: it is what the model answers with status 200");
     if (step->status != 0 && step->error_kind == NULL && step->body == NULL &&
         step->message == NULL)
         return json_wrong(reader, pointer, object,
                           "\"error\", \"message\" or \"body\" beside \"status\"");
-    if (step->content == NULL && step->body == NULL && !is_error && step->status == 0)
+    if (step->content == NULL && step->body == NULL && !is_error)
         return json_wrong(reader, pointer, object,
                           "\"error\", \"body\" or \"content\" (or the word \"ok\" instead)");
-    return true;
+    return check_wait(step, reader, object, pointer);
 }
 
 static bool read_answer(struct script_step *step, const struct json_reader *reader,
@@ -391,6 +434,9 @@ static bool read_step(struct script_step *step, const struct json_reader *reader
         !json_read_duration(reader, item, pointer, "latency", &step->latency_ns) ||
         !read_times(step, reader, item, pointer))
         return false;
+    if (step->lasts_ns == 0 && cJSON_HasObjectItem(item, "lasts"))
+        return json_wrong(reader, json_pointer_member(place, pointer, "lasts"),
+                          cJSON_GetObjectItemCaseSensitive(item, "lasts"), "more than 0");
     if (step->latency_ns > CONFIG_LATENCY_NS_MAX)
         return json_wrong(reader, json_pointer_member(place, pointer, "latency"),
                           cJSON_GetObjectItemCaseSensitive(item, "latency"), "at most 24h");
@@ -496,6 +542,17 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
            read_changes(config, reader, changes, json_pointer_member(place, pointer, "changes"));
 }
 
+static bool has_limit(const struct config_quotas *quotas)
+{
+    for (size_t i = 0; i < quotas->count; i++) {
+        for (int dimension = 0; dimension < QUOTA_DIMENSION_COUNT; dimension++) {
+            if (quotas->items[i].limits.limit[dimension] != QUOTA_UNLIMITED)
+                return true;
+        }
+    }
+    return false;
+}
+
 bool config_can_throttle(const struct config *config)
 {
     for (size_t i = 0; i < config->script.step_count; i++) {
@@ -507,11 +564,9 @@ bool config_can_throttle(const struct config *config)
         if ((step->status != 0 ? step->status : kind->status) == 429)
             return true;
     }
-    for (size_t i = 0; i < config->quotas.count; i++) {
-        for (int dimension = 0; dimension < QUOTA_DIMENSION_COUNT; dimension++) {
-            if (config->quotas.items[i].limits.limit[dimension] != QUOTA_UNLIMITED)
-                return true;
-        }
+    for (size_t i = 0; i < config->change_count; i++) {
+        if (has_limit(&config->changes[i].quotas))
+            return true;
     }
-    return false;
+    return has_limit(&config->quotas);
 }

@@ -1,5 +1,7 @@
 #include "mockserver/journal.h"
 
+#include "base/json_text.h"
+
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -102,6 +104,7 @@ struct journal_entry *journal_begin(struct journal *journal)
         return NULL;
     }
     entry->sequence = journal->total;
+    entry->decision = JOURNAL_REJECTED; /* until it is complete and decided */
     entry->arrived_ns = entry->decided_ns = entry->first_byte_ns = entry->answered_ns = -1;
     entry->retry_after_ns = -1;
     entry->retry_count = -1;
@@ -157,6 +160,8 @@ static void write_text(FILE *stream, const char *name, const char *value)
 {
     cJSON *item = cJSON_CreateString(value);
     char *text = cJSON_PrintUnformatted(item);
+    if (text != NULL)
+        json_make_utf8(text);
     fprintf(stream, ",\"%s\":%s", name, text != NULL ? text : "\"\"");
     free(text);
     cJSON_Delete(item);

@@ -17,7 +17,7 @@ enum journal_decision {
     JOURNAL_SERVED,    /* admitted and answered by the model */
     JOURNAL_THROTTLED, /* refused by a limit, with 429 */
     JOURNAL_SCRIPTED,  /* answered by a step of the script */
-    JOURNAL_REJECTED,  /* a bad request: 400, 401, 404, 405, 413 */
+    JOURNAL_REJECTED,  /* a bad request: 400, 401, 404, 405, 413; or never complete: status 0 */
 };
 
 struct journal_entry {
@@ -32,7 +32,8 @@ struct journal_entry {
     int64_t arrived_ns;    /* the request's headers had been read */
     int64_t decided_ns;    /* its body had been read and the answer was chosen; -1 not yet */
     int64_t first_byte_ns; /* the answer was handed to the connection; -1 not yet */
-    int64_t answered_ns;   /* its last byte was sent, or the client was gone; -1 not yet */
+    int64_t answered_ns;   /* its last byte was sent, or the client was gone; -1 not yet. Never
+                            * later than the client can have read that byte. */
     enum journal_decision decision;
     enum quota_dimension limit; /* where throttled */
     int status;

@@ -1,6 +1,7 @@
 #include "mockserver/openai_error.h"
 
 #include "base/duration.h"
+#include "base/json_text.h"
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
@@ -14,41 +15,48 @@ static const struct openai_error_kind kinds[] = {
     /* OpenBMB/ChatDev#26, openai/codex#797: the template since 2023-11. */
     {"rate_limit_exceeded", 429, "requests", "rate_limit_exceeded", NULL,
      "Rate limit reached for {model} in organization {organization} on requests per min (RPM): "
-     "Limit 3, Used 3, Requested 1. Please try again in {wait}. " VISIT_LIMITS},
+     "Limit 3, Used 3, Requested 1. Please try again in {wait}. " VISIT_LIMITS,
+     20 * NS_PER_S},
     /* semanser/codel#72 */
     {"tokens_exceeded", 429, "tokens", "rate_limit_exceeded", NULL,
      "Rate limit reached for {model} in organization {organization} on tokens per min (TPM): "
-     "Limit 30000, Used 29000, Requested 2000. Please try again in {wait}. " VISIT_LIMITS},
+     "Limit 30000, Used 29000, Requested 2000. Please try again in {wait}. " VISIT_LIMITS,
+     2 * NS_PER_S},
     /* vercel/ai fixture openai-error.1.json */
     {"insufficient_quota", 429, "insufficient_quota", "insufficient_quota", NULL,
      "You exceeded your current quota, please check your plan and billing details. For more "
      "information on this error, read the docs: "
-     "https://platform.openai.com/docs/guides/error-codes/api-errors."},
+     "https://platform.openai.com/docs/guides/error-codes/api-errors.",
+     -1},
     /* promptfoo/promptfoo#10855 */
     {"credit_balance_exhausted", 429, "insufficient_quota", "credit_balance_exhausted", NULL,
      "You have no credits remaining. Add credits to continue using the API at "
-     "https://platform.openai.com/settings/organization/billing/."},
+     "https://platform.openai.com/settings/organization/billing/.",
+     -1},
     /* Documented in 2026 as 429, type rate_limit_error; no verbatim body is known. */
     {"slow_down", 429, "rate_limit_error", "slow_down", NULL,
      "Slow down. Please reduce your request rate to its original level, maintain a consistent "
-     "rate for at least 15 minutes, and then gradually increase it."},
+     "rate for at least 15 minutes, and then gradually increase it.",
+     -1},
     /* "500 - The server had an error while processing your request": OpenAI's error guide. */
     {"server_error", 500, "server_error", NULL, NULL,
-     "The server had an error while processing your request. Sorry about that!"},
+     "The server had an error while processing your request. Sorry about that!", -1},
     {"server_is_overloaded", 503, "service_unavailable_error", "server_is_overloaded", NULL,
-     "Our servers are currently overloaded. Please try again later."},
+     "Our servers are currently overloaded. Please try again later.", -1},
     /* openai-dotnet's recorded session ChatTests/AuthFailure */
     {"invalid_api_key", 401, "invalid_request_error", "invalid_api_key", NULL,
      "Incorrect API key provided. You can find your API key at "
-     "https://platform.openai.com/account/api-keys."},
+     "https://platform.openai.com/account/api-keys.",
+     -1},
     {"model_not_found", 404, "invalid_request_error", "model_not_found", NULL,
-     "The model `{model}` does not exist or you do not have access to it."},
+     "The model `{model}` does not exist or you do not have access to it.", -1},
     {"invalid_request_error", 400, "invalid_request_error", NULL, NULL,
      "We could not parse the JSON body of your request. (HINT: This likely means you aren't using "
      "your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was "
      "not valid JSON. If you have trouble figuring out how to fix this, please contact us through "
-     "our help center at help.openai.com.)"},
-    {NULL, 0, NULL, NULL, NULL, NULL},
+     "our help center at help.openai.com.)",
+     -1},
+    {NULL, 0, NULL, NULL, NULL, NULL, -1},
 };
 
 const struct openai_error_kind *openai_error_kinds(void)
@@ -71,6 +79,8 @@ static void print_member(FILE *stream, const char *name, const char *value, cons
     fprintf(stream, "        \"%s\": ", name);
     cJSON *item = value != NULL ? cJSON_CreateString(value) : cJSON_CreateNull();
     char *text = cJSON_PrintUnformatted(item);
+    if (text != NULL)
+        json_make_utf8(text); /* it may repeat a path or a key as the client sent it */
     fputs(text != NULL ? text : "null", stream);
     free(text);
     cJSON_Delete(item);
@@ -101,7 +111,7 @@ void openai_error_answer(struct answer *answer, const struct openai_error *error
 char *openai_error_message(const struct openai_error_kind *kind, const char *model, int64_t wait_ns)
 {
     char wait[DURATION_TEXT_SIZE];
-    duration_go(wait_ns < 0 ? 20 * NS_PER_S : wait_ns, wait);
+    duration_go(wait_ns < 0 ? kind->wait_ns : wait_ns, wait);
     const struct {
         const char *mark;
         const char *value;

@@ -22,6 +22,7 @@ struct openai_error_kind {
     const char *code;    /* NULL: null in the body */
     const char *param;   /* likewise */
     const char *message; /* "{model}", "{organization}", "{wait}" are filled in */
+    int64_t wait_ns;     /* "{wait}" when nobody says how long: as its numbers give; -1 none */
 };
 
 /* NULL when there is none of that name. */
@@ -42,7 +43,7 @@ struct openai_error {
 /* Fills status, code and body of `answer` (which is initialised by this). */
 void openai_error_answer(struct answer *answer, const struct openai_error *error);
 
-/* The same from a kind of the table, for `model`; `wait_ns` fills "{wait}". */
+/* The same from a kind of the table, for `model`; `wait_ns` fills "{wait}" (-1: the kind's). */
 void openai_error_answer_kind(struct answer *answer, const struct openai_error_kind *kind,
                               const char *model, int64_t wait_ns);
 

@@ -1,6 +1,7 @@
 #include "mockserver/pools.h"
 
 #include "base/digest.h"
+#include "base/json_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,16 @@ struct pools *pools_new(void)
     return calloc(1, sizeof(struct pools));
 }
 
+static void free_limits(struct pools *pools)
+{
+    struct limits_entry *limits;
+    struct limits_entry *next;
+    HASH_ITER (hh, pools->limits, limits, next) {
+        HASH_DEL(pools->limits, limits);
+        free(limits);
+    }
+}
+
 void pools_free(struct pools *pools)
 {
     if (pools == NULL)
@@ -44,12 +55,7 @@ void pools_free(struct pools *pools)
         HASH_DEL(pools->pools, pool);
         free(pool);
     }
-    struct limits_entry *limits;
-    struct limits_entry *limits_next;
-    HASH_ITER (hh, pools->limits, limits, limits_next) {
-        HASH_DEL(pools->limits, limits);
-        free(limits);
-    }
+    free_limits(pools);
     free(pools);
 }
 
@@ -62,6 +68,14 @@ struct quota_limits pools_limits(const struct pools *pools, const char *model)
     struct quota_limits unlimited;
     quota_limits_init(&unlimited);
     return entry != NULL ? entry->limits : unlimited;
+}
+
+static void apply_limits(struct pools *pools, int64_t now_ns)
+{
+    for (struct pool_entry *entry = pools->pools; entry != NULL; entry = entry->hh.next) {
+        struct quota_limits current = pools_limits(pools, entry->pool.model);
+        quota_change(&entry->pool.quota, &current, now_ns);
+    }
 }
 
 bool pools_set_limits(struct pools *pools, const char *model, const struct quota_limits *limits,
@@ -77,14 +91,14 @@ bool pools_set_limits(struct pools *pools, const char *model, const struct quota
         HASH_ADD_STR(pools->limits, model, entry);
     }
     entry->limits = *limits;
-
-    struct pool_entry *pool;
-    struct pool_entry *next;
-    HASH_ITER (hh, pools->pools, pool, next) {
-        struct quota_limits current = pools_limits(pools, pool->pool.model);
-        quota_change(&pool->pool.quota, &current, now_ns);
-    }
+    apply_limits(pools, now_ns);
     return true;
+}
+
+void pools_forget_limits(struct pools *pools, int64_t now_ns)
+{
+    free_limits(pools);
+    apply_limits(pools, now_ns);
 }
 
 struct pool *pools_get(struct pools *pools, const char *key, const char *model, int64_t now_ns)
@@ -107,6 +121,7 @@ struct pool *pools_get(struct pools *pools, const char *key, const char *model, 
     size_t length = strlen(key);
     snprintf(entry->pool.key_tail, sizeof entry->pool.key_tail, "%s",
              length > 8 ? key + length - 4 : "");
+    json_make_utf8(entry->pool.key_tail);
     HASH_ADD(hh, pools->pools, id, sizeof entry->id, entry);
     return &entry->pool;
 }

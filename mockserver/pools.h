@@ -51,6 +51,9 @@ void pools_each_limits(const struct pools *pools,
                                      const struct quota_limits *limits),
                        void *owner);
 
+/* Forgets the limits of all models: then nothing is limited until limits are set again. */
+void pools_forget_limits(struct pools *pools, int64_t now_ns);
+
 /* Fills every pool again, as at the start; requests in flight stay counted. */
 void pools_reset(struct pools *pools, int64_t now_ns);
 

@@ -109,7 +109,7 @@ static struct quota_answer refuse(const struct quota_pool *pool, int dimension, 
         .requested = cost,
         .wait_ns = -1,
     };
-    bool refills = dimensions[dimension].window_ns > 0 && cost <= limit;
+    bool refills = dimensions[dimension].window_ns > 0 && limit > 0 && cost <= limit;
     if (refills)
         answer.wait_ns = divide_up(pool->level[dimension] + (quota_level)cost * weight -
                                        (quota_level)limit * weight,

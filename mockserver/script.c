@@ -95,6 +95,7 @@ static void answer_wait(const struct script_step *step, int64_t wall_ns, struct 
 /* What headers that a script wrote itself ask for, so that the journal knows it. */
 static int64_t wait_in_headers(const struct script_step *step)
 {
+    static const int64_t seconds_max = DURATION_NS_MAX / NS_PER_S;
     int64_t wait_ns = -1;
     for (size_t i = 0; i < step->header_count; i++) {
         bool is_ms = strcasecmp(step->headers[i].name, "retry-after-ms") == 0;
@@ -103,7 +104,7 @@ static int64_t wait_in_headers(const struct script_step *step)
         char *end = NULL;
         double number = strtod(step->headers[i].value, &end);
         bool is_number = end != step->headers[i].value && *end == '\0' && number >= 0 &&
-                         number <= (double)(DURATION_NS_MAX / NS_PER_S);
+                         number <= (double)seconds_max;
         if (is_number && (is_ms || wait_ns < 0))
             wait_ns = (int64_t)(number * (double)(is_ms ? NS_PER_MS : NS_PER_S));
         if (is_number && is_ms)

@@ -2,38 +2,41 @@
 
 #include "base/duration.h"
 #include "mockserver/admin.h"
+#include "mockserver/listener.h"
 #include "mockserver/metrics.h"
+#include "mockserver/openai_error.h"
+#include "mockserver/peer.h"
 
-#include <arpa/inet.h>
-#include <assert.h>
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 struct server {
     struct loop *loop;
     struct api api;
     struct journal *journal;
     struct metrics *metrics;
+    struct listener listener;
     struct MHD_Daemon *daemon;
     struct watch watch;          /* libmicrohttpd's epoll descriptor */
     struct deadline run_again;   /* it has work that its descriptor does not show */
     struct deadline next_change; /* of the quotas, by time */
     struct exchange *exchanges;  /* all that are under way */
+    struct link *ending;         /* whose end is being passed on, or NULL */
+    int64_t run_started_ns;      /* the pass of libmicrohttpd that is under way */
     char *marker_header;
     char *marker_body;
     char base_url[96];
-    uint16_t port;
     uint64_t connection_count;
+    int connections_open;
     int in_flight;
     bool journal_overflowed;
     bool stopping;
@@ -44,7 +47,11 @@ struct link {
     struct server *server;
     uint64_t number;
     int fd;
-    struct deadline patience; /* cuts a connection that sends nothing, or too slowly */
+    struct exchange *exchange; /* that is under way, or NULL */
+    bool is_receiving;         /* a request's first line has come, but not yet all of it */
+    struct deadline patience;  /* cuts a connection that sends nothing, or too slowly */
+    struct watch end;          /* sees that the client sends no more; not while parked */
+    bool has_ended;            /* it has */
 };
 
 /* One request and its answer. */
@@ -61,20 +68,63 @@ struct exchange {
     size_t body_length;
     size_t body_capacity;
     size_t discarded;
+    bool is_too_large;
     struct api_outcome outcome;
     bool is_decided;
+    bool is_timed_out;
+    bool is_abandoned;
     bool is_parked;
     bool peer_watched;
     struct watch peer; /* while parked: sees a client that goes away */
     struct deadline due;
 };
 
+/* Past libmicrohttpd, which cannot answer a request that has not come whole. Nothing of an answer
+ * is under way then, and a text this small fits into the socket's buffer, or the client is lost. */
+static void send_timeout_answer(const struct link *link)
+{
+    const struct openai_error error = {
+        .status = MHD_HTTP_REQUEST_TIMEOUT,
+        .message = "The request did not come whole in time.",
+        .type = "invalid_request_error",
+        .code = "request_timeout",
+    };
+    struct answer answer;
+    char *text = NULL;
+    openai_error_answer(&answer, &error);
+    int length = asprintf(&text,
+                          "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n"
+                          "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                          answer.body_length, answer.body != NULL ? answer.body : "");
+    if (length > 0)
+        send(link->fd, text, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (length >= 0)
+        free(text);
+    answer_free(&answer);
+}
+
+static void note_timeout(struct exchange *exchange, int64_t now_ns)
+{
+    struct journal_entry *entry = exchange->entry;
+    exchange->is_timed_out = true;
+    if (entry == NULL)
+        return;
+    entry->decided_ns = now_ns;
+    entry->first_byte_ns = now_ns;
+    entry->decision = JOURNAL_REJECTED;
+    entry->status = MHD_HTTP_REQUEST_TIMEOUT;
+    snprintf(entry->code, sizeof entry->code, "request_timeout");
+}
+
 static void run_daemon(struct server *server);
 
 static void cut_link(void *owner, int64_t now_ns)
 {
     struct link *link = owner;
-    (void)now_ns;
+    if (link->is_receiving)
+        send_timeout_answer(link);
+    if (link->exchange != NULL)
+        note_timeout(link->exchange, now_ns);
     shutdown(link->fd, SHUT_RDWR);
 }
 
@@ -83,18 +133,40 @@ static void wait_for(struct link *link, int64_t seconds)
     loop_after(link->server->loop, &link->patience, seconds * NS_PER_S);
 }
 
+/* The client has closed its sending side. Edge-triggered, libmicrohttpd misses the end of a stream
+ * that comes together with the last data, and would keep the connection open. What it has not read
+ * yet it reads here; then shutdown makes a new edge, which it sees when it next wants to read. */
+static void pass_end_on(void *owner, uint32_t events)
+{
+    struct link *link = owner;
+    struct server *server = link->server;
+    (void)events;
+    loop_unwatch(server->loop, &link->end);
+    link->has_ended = true;
+    server->ending = link;
+    run_daemon(server);
+    if (server->ending == link)
+        shutdown(link->fd, SHUT_RD);
+    server->ending = NULL;
+}
+
 static void on_connection(void *owner, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct server *server = owner;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
         struct link *link = *socket_context;
+        server->connections_open--;
         if (link == NULL)
             return;
+        if (server->ending == link)
+            server->ending = NULL;
+        loop_unwatch(server->loop, &link->end);
         loop_cancel(server->loop, &link->patience);
         free(link);
         return;
     }
+    server->connections_open++;
     struct link *link = calloc(1, sizeof *link);
     *socket_context = link;
     if (link == NULL)
@@ -103,13 +175,46 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
     link->number = ++server->connection_count;
     link->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     link->patience = (struct deadline){.fire = cut_link, .owner = link};
-    wait_for(link, SERVER_HEADER_SECONDS);
+    link->end = (struct watch){.fd = link->fd, .ready = pass_end_on, .owner = link};
+    loop_watch(server->loop, &link->end, EPOLLRDHUP, NULL);
+    wait_for(link, SERVER_IDLE_SECONDS);
+}
+
+static struct link *link_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
+/* libmicrohttpd has read the first line of a request. What is returned becomes the context of
+ * on_request, which is to be NULL at first. */
+static void *on_first_line(void *owner, const char *uri, struct MHD_Connection *connection)
+{
+    struct link *link = link_of(connection);
+    (void)owner;
+    (void)uri;
+    if (link != NULL) {
+        link->is_receiving = true;
+        wait_for(link, SERVER_REQUEST_SECONDS);
+    }
+    return NULL;
+}
+
+/* Many answers may be due at once: libmicrohttpd runs once for all of them. */
+static void run_soon(struct server *server)
+{
+    if (server->run_again.position == 0)
+        loop_after(server->loop, &server->run_again, 0);
 }
 
 static void unpark(struct exchange *exchange)
 {
+    struct link *link = exchange->link;
     if (exchange->peer_watched)
         loop_unwatch(exchange->server->loop, &exchange->peer);
+    if (exchange->peer_watched && !link->has_ended)
+        loop_watch(exchange->server->loop, &link->end, EPOLLRDHUP, NULL);
     exchange->peer_watched = false;
     if (exchange->is_parked)
         loop_unpark(exchange->server->loop);
@@ -122,16 +227,35 @@ static void resume(void *owner, int64_t now_ns)
     (void)now_ns;
     unpark(exchange);
     MHD_resume_connection(exchange->connection);
-    run_daemon(exchange->server);
+    run_soon(exchange->server);
 }
 
-/* The client has closed (at least) its sending side while its answer waits. On a virtual clock the
- * in-process client has given up and released its hold, so the park that matched it must go too. */
+/* Where the kernel does not tell: whoever lives on a virtual clock and has closed its sending side
+ * has closed for good. It has given back its hold on the clock, which would otherwise stand still
+ * as long as the request is parked. */
+static bool is_peer_gone(const struct exchange *exchange, uint32_t events)
+{
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0)
+        return true;
+    enum peer_state state = peer_state_of(exchange->link->fd);
+    bool is_virtual = exchange->server->loop->clock.kind == CLOCK_VIRTUAL;
+    return state == PEER_CLOSED || (state == PEER_UNKNOWN && is_virtual);
+}
+
+/* The client has closed at least its sending side while its answer waits. */
 static void peer_left(void *owner, uint32_t events)
 {
     struct exchange *exchange = owner;
-    (void)events;
-    unpark(exchange);
+    struct loop *loop = exchange->server->loop;
+    exchange->link->has_ended = true;
+    if (!is_peer_gone(exchange, events)) {
+        /* It is answered when that is due. From now on only a reset is news. */
+        loop_watch(loop, &exchange->peer, 0, NULL);
+        return;
+    }
+    exchange->is_abandoned = true;
+    loop_cancel(loop, &exchange->due);
+    resume(exchange, loop_now(loop));
 }
 
 static void park(struct exchange *exchange)
@@ -150,8 +274,9 @@ static void park(struct exchange *exchange)
 static enum MHD_Result queue_answer(struct exchange *exchange)
 {
     struct answer *answer = &exchange->outcome.answer;
+    static char nothing[1];
     struct MHD_Response *response = MHD_create_response_from_buffer(
-        answer->body_length, answer->body != NULL ? answer->body : (void *)(intptr_t) "",
+        answer->body_length, answer->body != NULL ? answer->body : nothing,
         answer->body != NULL ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
     if (response == NULL)
         return MHD_NO;
@@ -220,18 +345,24 @@ static bool is_admin(const struct exchange *exchange)
 static struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
                                      const char *method, const char *path)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct link *link = link_of(connection);
     struct exchange *exchange = calloc(1, sizeof *exchange);
-    if (exchange == NULL || info == NULL || info->socket_context == NULL) {
+    if (exchange == NULL || link == NULL) {
+        free(exchange);
+        return NULL;
+    }
+    exchange->method = strdup(method);
+    exchange->path = strdup(path);
+    if (exchange->method == NULL || exchange->path == NULL) {
+        free(exchange->method);
+        free(exchange->path);
         free(exchange);
         return NULL;
     }
     exchange->server = server;
-    exchange->link = info->socket_context;
+    exchange->link = link;
     exchange->connection = connection;
-    exchange->method = strdup(method);
-    exchange->path = strdup(path);
+    link->exchange = exchange;
     exchange->next = server->exchanges;
     if (exchange->next != NULL)
         exchange->next->previous = exchange;
@@ -248,6 +379,7 @@ static void exchange_free(struct exchange *exchange)
         server->exchanges = exchange->next;
     if (exchange->next != NULL)
         exchange->next->previous = exchange->previous;
+    exchange->link->exchange = NULL;
     unpark(exchange);
     loop_cancel(server->loop, &exchange->due);
     answer_free(&exchange->outcome.answer);
@@ -255,6 +387,18 @@ static void exchange_free(struct exchange *exchange)
     free(exchange->path);
     free(exchange->body);
     free(exchange);
+}
+
+/* A client may have read the last byte before we come here, where other programs keep the processor
+ * busy: its wait would then seem shorter than it was, and a right client too early. So the end is
+ * what it cannot be before: the answer was there, and the pass that sent it had begun. */
+static int64_t end_of_answer(const struct exchange *exchange)
+{
+    const struct journal_entry *entry = exchange->entry;
+    int64_t end_ns = exchange->server->run_started_ns;
+    end_ns = entry->arrived_ns > end_ns ? entry->arrived_ns : end_ns;
+    end_ns = entry->decided_ns > end_ns ? entry->decided_ns : end_ns;
+    return entry->first_byte_ns > end_ns ? entry->first_byte_ns : end_ns;
 }
 
 static void on_completed(void *owner, struct MHD_Connection *connection, void **context,
@@ -266,12 +410,15 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
     if (exchange == NULL)
         return;
     *context = NULL;
-    wait_for(exchange->link, SERVER_HEADER_SECONDS);
+    exchange->link->is_receiving = false;
+    if (exchange->link->has_ended)
+        shutdown(exchange->link->fd, SHUT_RD); /* see pass_end_on() */
+    wait_for(exchange->link, SERVER_IDLE_SECONDS);
     struct journal_entry *entry = exchange->entry;
     if (entry != NULL) {
         server->in_flight--;
-        entry->answered_ns = loop_now(server->loop);
-        entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK;
+        entry->answered_ns = end_of_answer(exchange);
+        entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out;
         api_finish(&exchange->outcome);
         metrics_count(server->metrics, entry);
         journal_finish(server->journal, entry);
@@ -279,26 +426,11 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
     exchange_free(exchange);
 }
 
-static enum MHD_Result begin(struct server *server, struct MHD_Connection *connection,
-                             const char *method, const char *path, void **context)
-{
-    struct exchange *exchange = exchange_new(server, connection, method, path);
-    if (exchange == NULL)
-        return MHD_NO;
-    *context = exchange;
-    if (!is_admin(exchange) && !begin_entry(exchange)) {
-        exchange_free(exchange);
-        *context = NULL;
-        return MHD_NO; /* closes the connection: the run ends, and its report says why */
-    }
-    wait_for(exchange->link, SERVER_BODY_SECONDS);
-    return MHD_YES;
-}
-
 static enum MHD_Result take_body(struct exchange *exchange, const char *data, size_t *size)
 {
     size_t needed = exchange->body_length + *size;
     if (needed > SERVER_BODY_BYTES_MAX) {
+        exchange->is_too_large = true;
         exchange->discarded += *size;
         *size = 0;
         return exchange->discarded <= SERVER_DISCARD_BYTES_MAX ? MHD_YES : MHD_NO;
@@ -333,6 +465,16 @@ static void read_body_marker(struct exchange *exchange)
     cJSON_Delete(root);
 }
 
+static void make_changes(void *owner, int64_t now_ns)
+{
+    struct server *server = owner;
+    int64_t next_ns = api_make_timed_changes(&server->api, now_ns);
+    if (next_ns >= 0)
+        loop_at(server->loop, &server->next_change, next_ns);
+    else
+        loop_cancel(server->loop, &server->next_change);
+}
+
 static void decide_admin(struct exchange *exchange)
 {
     struct server *server = exchange->server;
@@ -348,6 +490,7 @@ static void decide_admin(struct exchange *exchange)
     admin_answer(&admin, exchange->method, exchange->path, after,
                  exchange->body != NULL ? exchange->body : "", exchange->body_length,
                  &exchange->outcome.answer);
+    make_changes(server, admin.now_ns); /* a reset starts the timed ones again */
 }
 
 static void decide_api(struct exchange *exchange)
@@ -355,9 +498,8 @@ static void decide_api(struct exchange *exchange)
     struct server *server = exchange->server;
     int64_t now_ns = loop_now(server->loop);
     int64_t wall_ns = server->loop->clock.wall_start_ns + now_ns;
-    if (exchange->discarded > 0) {
-        exchange->entry->decided_ns = now_ns;
-        api_refuse_too_large(&server->api, SERVER_BODY_BYTES_MAX, wall_ns, exchange->entry,
+    if (exchange->is_too_large) {
+        api_refuse_too_large(&server->api, SERVER_BODY_BYTES_MAX, now_ns, wall_ns, exchange->entry,
                              &exchange->outcome);
         return;
     }
@@ -375,6 +517,7 @@ static void decide_api(struct exchange *exchange)
 static enum MHD_Result finish_request(struct exchange *exchange)
 {
     exchange->is_decided = true;
+    exchange->link->is_receiving = false;
     loop_cancel(exchange->server->loop, &exchange->link->patience);
     if (exchange->entry == NULL)
         decide_admin(exchange);
@@ -384,6 +527,31 @@ static enum MHD_Result finish_request(struct exchange *exchange)
         return queue_answer(exchange);
     park(exchange);
     return MHD_YES;
+}
+
+/* A client that asks before it sends a body ("Expect: 100-continue") is told no at once. */
+static bool asks_for_too_much(const struct exchange *exchange)
+{
+    const char *expected = header_of(exchange, MHD_HTTP_HEADER_EXPECT);
+    const char *length = header_of(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return expected != NULL && strcasecmp(expected, "100-continue") == 0 && length != NULL &&
+           strtoull(length, NULL, 10) > SERVER_BODY_BYTES_MAX;
+}
+
+static enum MHD_Result begin(struct server *server, struct MHD_Connection *connection,
+                             const char *method, const char *path, void **context)
+{
+    struct exchange *exchange = exchange_new(server, connection, method, path);
+    if (exchange == NULL)
+        return MHD_NO;
+    *context = exchange;
+    if (!is_admin(exchange) && !begin_entry(exchange)) {
+        exchange_free(exchange);
+        *context = NULL;
+        return MHD_NO; /* closes the connection: the run ends, and its report says why */
+    }
+    exchange->is_too_large = asks_for_too_much(exchange);
+    return exchange->is_too_large ? finish_request(exchange) : MHD_YES;
 }
 
 /* libmicrohttpd calls this first with the headers, then with each part of the body, then without
@@ -397,6 +565,8 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
     if (*context == NULL)
         return begin(server, connection, method, url, context);
     struct exchange *exchange = *context;
+    if (exchange->is_abandoned)
+        return MHD_NO;
     if (*data_size > 0)
         return take_body(exchange, data, data_size);
     return exchange->is_decided ? queue_answer(exchange) : finish_request(exchange);
@@ -407,6 +577,7 @@ static void run_daemon(struct server *server)
 {
     enum { ROUNDS_MAX = 16 };
     for (int i = 0; i < ROUNDS_MAX; i++) {
+        server->run_started_ns = loop_now(server->loop);
         MHD_run(server->daemon);
         MHD_UNSIGNED_LONG_LONG timeout_ms = 1;
         if (MHD_get_timeout(server->daemon, &timeout_ms) != MHD_YES || timeout_ms != 0)
@@ -427,14 +598,6 @@ static void run_again(void *owner, int64_t now_ns)
     run_daemon(owner);
 }
 
-static void make_changes(void *owner, int64_t now_ns)
-{
-    struct server *server = owner;
-    int64_t next_ns = api_make_timed_changes(&server->api, now_ns);
-    if (next_ns >= 0)
-        loop_at(server->loop, &server->next_change, next_ns);
-}
-
 static void no_log(void *owner, const char *format, va_list arguments)
 {
     (void)owner;
@@ -442,63 +605,18 @@ static void no_log(void *owner, const char *format, va_list arguments)
     (void)arguments;
 }
 
-/* What a socket address looks like for bind. */
-static bool parse_address(const char *host, uint16_t port, struct sockaddr_storage *address,
-                          struct error *error)
+static bool has_room(void *owner)
 {
-    *address = (struct sockaddr_storage){0};
-    struct sockaddr_in *v4 = (struct sockaddr_in *)address;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
-    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(port);
-        return true;
-    }
-    if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(port);
-        return true;
-    }
-    return error_set(error, "--host", "\"%s\" is not an IPv4 or IPv6 address, such as 127.0.0.1",
-                     host);
+    const struct server *server = owner;
+    return server->connections_open < SERVER_CONNECTIONS_MAX;
 }
 
-/* The listening socket is made here and not by libmicrohttpd, which does not say why it fails. */
-static int listen_on(const char *host, uint16_t port, struct error *error)
+static void take_connection(void *owner, int fd, const struct sockaddr *address, socklen_t length)
 {
-    struct sockaddr_storage address;
-    if (!parse_address(host, port, &address, error))
-        return -1;
-    char place[128];
-    snprintf(place, sizeof place, "%s port %u", host, port);
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        error_set_run(error, place, "%s", strerror(errno));
-        return -1;
-    }
-    int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 4096) != 0) {
-        const char *remedy = errno == EADDRINUSE ? "; choose another --port, or 0 for a free one"
-                             : errno == EACCES   ? "; ports below 1024 need root"
-                                                 : "";
-        error_set_run(error, place, "%s%s", strerror(errno), remedy);
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static void note_address(struct server *server, int fd, const char *host)
-{
-    struct sockaddr_storage bound;
-    socklen_t length = sizeof bound;
-    getsockname(fd, (struct sockaddr *)&bound, &length);
-    bool is_v6 = bound.ss_family == AF_INET6;
-    server->port = ntohs(is_v6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                               : ((struct sockaddr_in *)&bound)->sin_port);
-    snprintf(server->base_url, sizeof server->base_url,
-             is_v6 ? "http://[%s]:%u/v1" : "http://%s:%u/v1", host, server->port);
+    struct server *server = owner;
+    /* When it fails it has closed the descriptor. */
+    MHD_add_connection(server->daemon, fd, address, length);
+    run_daemon(server);
 }
 
 /* Every connection takes a descriptor; the soft limit of most systems is 1024. */
@@ -511,25 +629,23 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static bool start_daemon(struct server *server, int listen_fd, struct error *error)
+static bool start_daemon(struct server *server, struct error *error)
 {
     const struct MHD_OptionItem options[] = {
-        {MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, SERVER_CONNECTIONS_MAX, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, SERVER_CONNECTION_MEMORY, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_first_line, server},
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)no_log, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
-                                          MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_ERROR_LOG,
-                                      0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY, options,
-                                      MHD_OPTION_END);
-    if (server->daemon == NULL) {
-        close(listen_fd);
+    server->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+            MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_ERROR_LOG,
+        0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    if (server->daemon == NULL)
         return error_set_run(error, "libmicrohttpd", "did not start (out of descriptors?)");
-    }
     server->watch = (struct watch){
         .fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
         .ready = daemon_ready,
@@ -569,16 +685,17 @@ struct server *server_new(struct loop *loop, const struct server_options *option
         journal_stream_to(server->journal, options->journal_stream);
     raise_descriptor_limit();
     const char *host = options->host != NULL ? options->host : "127.0.0.1";
-    int listen_fd = listen_on(host, options->port, error);
-    if (listen_fd < 0) {
+    server->listener.has_room = has_room;
+    server->listener.take = take_connection;
+    server->listener.owner = server;
+    if (!start_daemon(server, error) ||
+        !listener_open(&server->listener, loop, host, options->port, error)) {
         server_free(server);
         return NULL;
     }
-    note_address(server, listen_fd, host);
-    if (!start_daemon(server, listen_fd, error)) {
-        server_free(server);
-        return NULL;
-    }
+    snprintf(server->base_url, sizeof server->base_url,
+             strchr(host, ':') != NULL ? "http://[%s]:%u/v1" : "http://%s:%u/v1", host,
+             server->listener.port);
     make_changes(server, loop_now(loop));
     return server;
 }
@@ -588,6 +705,7 @@ void server_free(struct server *server)
     if (server == NULL)
         return;
     server->stopping = true;
+    listener_close(&server->listener);
     /* libmicrohttpd demands that no connection is suspended when it stops. */
     for (struct exchange *exchange = server->exchanges; exchange != NULL;
          exchange = exchange->next) {
@@ -599,6 +717,7 @@ void server_free(struct server *server)
     }
     if (server->watch.fd >= 0)
         loop_unwatch(server->loop, &server->watch);
+    server->run_started_ns = loop_now(server->loop);
     if (server->daemon != NULL)
         MHD_stop_daemon(server->daemon);
     loop_cancel(server->loop, &server->run_again);
@@ -613,7 +732,7 @@ void server_free(struct server *server)
 
 uint16_t server_port(const struct server *server)
 {
-    return server->port;
+    return server->listener.port;
 }
 
 const char *server_base_url(const struct server *server)

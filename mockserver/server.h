@@ -1,7 +1,9 @@
 /* server: the mock server over HTTP, by libmicrohttpd on the caller's loop.
  *
  * libmicrohttpd runs without a thread of its own: the loop watches its epoll descriptor. An answer
- * that has to wait is a deadline on the loop and a suspended connection, not a sleeping thread.
+ * that has to wait is a deadline on the loop and a suspended connection, not a sleeping thread. A
+ * client that closes its connection meanwhile ends its request at once (peer.h), and gives back its
+ * place among the concurrent ones; a client that only half-closes it is answered.
  * All times are on the loop's clock; libmicrohttpd's own time-outs and Date header are off.
  *
  *     struct server_options options = {.config = &config, .port = 0};
@@ -25,8 +27,8 @@ enum {
     SERVER_DISCARD_BYTES_MAX = 64 * 1024 * 1024, /* read on to be able to answer 413; then cut */
     SERVER_CONNECTION_MEMORY = 16 * 1024,        /* request line and headers; more gets 431 */
     SERVER_CONNECTIONS_MAX = 20000,
-    SERVER_HEADER_SECONDS = 1800, /* until a connection's next request; clients pool connections */
-    SERVER_BODY_SECONDS = 60,     /* from a request's headers to the end of its body */
+    SERVER_IDLE_SECONDS = 1800,  /* until a connection's next request; clients pool connections */
+    SERVER_REQUEST_SECONDS = 60, /* from a request's first line to its end; later gets 408 */
 };
 
 struct server_options {

@@ -3,6 +3,7 @@
  *     semaphore                      6 calls, at most 2 at a time
  *     semaphore --limit 0            all at once: the broken form
  *     semaphore --limit 4 --calls 20
+ *     semaphore --max-retries 2       a call that is throttled waits as Retry-After asks
  */
 #include <toomany/client.h>
 
@@ -14,9 +15,14 @@ enum { CALLS_MAX = 1000, MESSAGE_SIZE = 40 };
 
 static int option(int argc, char **argv, const char *name, int otherwise)
 {
-    for (int i = 1; i + 1 < argc; i++) {
-        if (strcmp(argv[i], name) == 0)
-            return atoi(argv[i + 1]);
+    size_t length = strlen(name);
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], name, length) != 0)
+            continue;
+        if (argv[i][length] == '=')
+            return (int)strtol(argv[i] + length + 1, NULL, 10);
+        if (argv[i][length] == '\0' && i + 1 < argc)
+            return (int)strtol(argv[i + 1], NULL, 10);
     }
     return otherwise;
 }
@@ -28,14 +34,17 @@ int main(int argc, char **argv)
     static struct toomany_reply replies[CALLS_MAX];
     int limit = option(argc, argv, "--limit", 2);
     int calls = option(argc, argv, "--calls", 6);
-    if (limit < 0 || calls < 1 || calls > CALLS_MAX) {
-        fprintf(stderr, "usage: semaphore [--limit N] [--calls 1..%d]\n", CALLS_MAX);
+    int max_retries = option(argc, argv, "--max-retries", 0);
+    if (limit < 0 || calls < 1 || calls > CALLS_MAX || max_retries < 0) {
+        fprintf(stderr, "usage: semaphore [--limit N] [--calls 1..%d] [--max-retries N]\n",
+                CALLS_MAX);
         return 2;
     }
 
     char error[256];
     struct toomany_client_options options = {
-        .policy = TOOMANY_POLICY_NONE,
+        .policy = max_retries > 0 ? TOOMANY_POLICY_EXPONENTIAL : TOOMANY_POLICY_NONE,
+        .max_attempts = max_retries + 1,
         .max_in_flight = limit,
     };
     struct toomany_client *client = toomany_client_new(&options, error, sizeof error);

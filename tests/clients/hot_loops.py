@@ -1,5 +1,5 @@
 """Retries without a wait, up to 5000 attempts. Caught by `attempts_per_call`, `requests`, `delays`,
-and where a quota throttles by `throttled`, `throttled_share` and `quota_used`."""
+`throttled` and `throttled_share`."""
 
 from common import call, finish, own_waits_only
 

@@ -1,4 +1,5 @@
-"""Is served, and makes the same call once more. Caught by `calls` and `requests`."""
+"""Is served, and makes the same call once more. Caught by `calls` and `requests`,
+and by `quota_used` where the client has to leave a reserve."""
 
 from common import call, finish
 

@@ -51,7 +51,7 @@ static void a_failure_says_what_was_expected_seen_and_how_the_client_ended(void 
     assert_non_null(strstr(text, "      ok        stderr matches  a match\n"));
     assert_non_null(strstr(text, "      client    exit code 0\n"));
     assert_non_null(strstr(text, "      stderr    │ Traceback (most recent call last):\n"));
-    assert_non_null(strstr(text, "╌ 8.018s ╌")); /* the wait after the last attempt */
+    assert_non_null(strstr(text, "╌ 8.017s ╌")); /* the wait after the last attempt */
     assert_non_null(strstr(text, "exit 0\n"));
     free(text);
 }
@@ -160,7 +160,7 @@ static void hostile_text_reaches_no_terminal(void **state)
         assert_null(strstr(escape, "\033[31mred"));
     }
     assert_null(strchr(text, '\r'));
-    assert_null(strchr(text, '\xff'));
+    assert_null(strstr(text, "\xff"));
     assert_non_null(strstr(text, "\\x1b[31mred\\xff"));
     assert_non_null(strstr(text, "killed by signal 11 (SIGSEGV)"));
     free(text);

@@ -1,0 +1,37 @@
+/* json_text: whether bytes are JSON (RFC 8259), and if not, where and why not.
+ *
+ *     {"times": 2,}   ->  byte 12, "found \"}\", wanted a key in double quotes"
+ *     {"times": 2     ->  byte 11, "the JSON text ends too early"
+ *
+ * cJSON parses, but says only about where it gave up, and takes more than JSON: leading zeros,
+ * control characters as white space, a NUL in a string (which it cuts there). A byte order mark at
+ * the start is let pass, as editors write it.
+ */
+#ifndef TOOMANY_BASE_JSON_TEXT_H
+#define TOOMANY_BASE_JSON_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+    JSON_DEPTH_MAX = 64,         /* recursion depth of the readers */
+    JSON_NUMBER_LENGTH_MAX = 60, /* a double needs 24 */
+    JSON_TEXT_MESSAGE_SIZE = 128,
+};
+
+struct json_text_fault {
+    size_t offset; /* of the byte where it stops being JSON */
+    char message[JSON_TEXT_MESSAGE_SIZE];
+};
+
+/* True for JSON nested at most JSON_DEPTH_MAX deep; else fills *fault. */
+bool json_text_check(const char *text, size_t length, struct json_text_fault *fault);
+
+/* True for valid UTF-8 (Unicode's definition: no overlong forms, no surrogates). */
+bool json_is_utf8(const char *text, size_t length);
+
+/* Puts '?' in the place of every byte that is not UTF-8: what clients send in headers and paths
+ * may be anything, and what is cut to a size may end in the middle of a character. */
+void json_make_utf8(char *text);
+
+#endif

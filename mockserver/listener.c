@@ -1,0 +1,139 @@
+#include "mockserver/listener.h"
+
+#include "base/duration.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* What a socket address looks like for bind. */
+static bool parse_address(const char *host, uint16_t port, struct sockaddr_storage *address,
+                          struct error *error)
+{
+    *address = (struct sockaddr_storage){0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        return true;
+    }
+    if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+        return true;
+    }
+    return error_set(error, "--host", "\"%s\" is not an IPv4 or IPv6 address, such as 127.0.0.1",
+                     host);
+}
+
+static const char *remedy_for(int problem)
+{
+    switch (problem) {
+    case EADDRINUSE:
+        return "; choose another --port, or 0 for a free one";
+    case EACCES:
+        return "; ports below 1024 need root";
+    case EADDRNOTAVAIL:
+        return "; --host must be an address of this machine";
+    case EMFILE:
+        return "; raise `ulimit -n`";
+    default:
+        return "";
+    }
+}
+
+static int listen_on(const char *host, uint16_t port, struct error *error)
+{
+    struct sockaddr_storage address;
+    if (!parse_address(host, port, &address, error))
+        return -1;
+    int on = 1;
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 4096) == 0)
+        return fd;
+    int problem = errno;
+    char place[128];
+    snprintf(place, sizeof place, "%s port %u", host, port);
+    error_set_run(error, place, "%s%s", strerror(problem), remedy_for(problem));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_storage bound = {0};
+    socklen_t length = sizeof bound;
+    getsockname(fd, (struct sockaddr *)&bound, &length);
+    return ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                             : ((struct sockaddr_in *)&bound)->sin_port);
+}
+
+static void pause_accepting(struct listener *listener)
+{
+    loop_unwatch(listener->loop, &listener->watch);
+    machine_timer_start(&listener->pause, LISTENER_PAUSE_MS * NS_PER_MS);
+}
+
+static void accept_again(void *owner)
+{
+    struct listener *listener = owner;
+    if (!loop_watch(listener->loop, &listener->watch, EPOLLIN, NULL))
+        machine_timer_start(&listener->pause, LISTENER_PAUSE_MS * NS_PER_MS);
+}
+
+/* One connection a turn: the descriptor stays ready while there are more. */
+static void connection_ready(void *owner, uint32_t events)
+{
+    struct listener *listener = owner;
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    (void)events;
+    if (!listener->has_room(listener->owner)) {
+        pause_accepting(listener);
+        return;
+    }
+    int fd = accept4(listener->watch.fd, (struct sockaddr *)&address, &length,
+                     SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        listener->take(listener->owner, fd, (const struct sockaddr *)&address, length);
+    else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        pause_accepting(listener);
+}
+
+bool listener_open(struct listener *listener, struct loop *loop, const char *host, uint16_t port,
+                   struct error *error)
+{
+    int fd = listen_on(host, port, error);
+    if (fd < 0)
+        return false;
+    listener->loop = loop;
+    listener->port = port_of(fd);
+    listener->watch = (struct watch){.fd = fd, .ready = connection_ready, .owner = listener};
+    if (!machine_timer_init(&listener->pause, loop, accept_again, listener, error)) {
+        close(fd);
+        return false;
+    }
+    if (!loop_watch(loop, &listener->watch, EPOLLIN, error)) {
+        machine_timer_free(&listener->pause);
+        close(fd);
+        return false;
+    }
+    listener->is_open = true;
+    return true;
+}
+
+void listener_close(struct listener *listener)
+{
+    if (!listener->is_open)
+        return;
+    machine_timer_free(&listener->pause);
+    loop_unwatch(listener->loop, &listener->watch);
+    close(listener->watch.fd);
+    listener->is_open = false;
+}

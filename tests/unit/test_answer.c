@@ -1,0 +1,122 @@
+#include "mockserver/answer.h"
+
+#include "base/duration.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <cmocka.h>
+
+static const char *header(const struct answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->header_count; i++) {
+        if (strcasecmp(answer->headers[i].name, name) == 0)
+            return answer->headers[i].value;
+    }
+    return NULL;
+}
+
+static void starts_empty(void **state)
+{
+    (void)state;
+    struct answer answer;
+    answer_init(&answer, 429);
+    assert_int_equal(answer.status, 429);
+    assert_int_equal(answer.retry_after_ns, -1);
+    assert_int_equal(answer.header_count, 0);
+    assert_null(answer.body);
+    assert_string_equal(answer.code, "");
+    answer_free(&answer);
+}
+
+static void a_header_of_the_same_name_is_replaced(void **state)
+{
+    (void)state;
+    struct answer answer;
+    answer_init(&answer, 200);
+    answer_header(&answer, "Content-Type", "%s", "text/plain");
+    answer_header(&answer, "x-request-id", "req_%d", 7);
+    answer_header(&answer, "content-type", "application/json");
+    assert_int_equal(answer.header_count, 2);
+    assert_string_equal(header(&answer, "content-type"), "application/json");
+    assert_string_equal(header(&answer, "x-request-id"), "req_7");
+}
+
+static void a_long_value_is_cut(void **state)
+{
+    (void)state;
+    struct answer answer;
+    answer_init(&answer, 200);
+    char value[1000];
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    answer_header(&answer, "x", "%s", value);
+    assert_int_equal(strlen(header(&answer, "x")), ANSWER_HEADER_VALUE_SIZE - 1);
+}
+
+static void takes_a_body_over_and_frees_the_one_before(void **state)
+{
+    (void)state;
+    struct answer answer;
+    answer_init(&answer, 200);
+    answer_body(&answer, strdup("first"));
+    answer_body(&answer, strdup("second one"));
+    assert_string_equal(answer.body, "second one");
+    assert_int_equal(answer.body_length, 10);
+    answer_body(&answer, NULL); /* out of memory: an empty body */
+    assert_int_equal(answer.body_length, 0);
+    answer_body(&answer, strdup("third"));
+    answer_free(&answer);
+    assert_null(answer.body);
+    assert_int_equal(answer.body_length, 0);
+    answer_free(&answer);
+}
+
+/* Rounded up in both forms, so that who waits as told is never early. */
+static void a_wait_is_rounded_up(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t wait_ns;
+        const char *seconds;
+        const char *ms;
+    } cases[] = {
+        {0, "0", "0"},
+        {1, "1", "1"},
+        {NS_PER_MS, "1", "1"},
+        {NS_PER_MS + 1, "1", "2"},
+        {NS_PER_S, "1", "1000"},
+        {NS_PER_S + 1, "2", "1001"},
+        {INT64_C(18642000000), "19", "18642"},
+        {20 * NS_PER_S, "20", "20000"},
+        {NS_PER_DAY, "86400", "86400000"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct answer answer;
+        answer_init(&answer, 429);
+        answer_retry_after(&answer, cases[i].wait_ns, true);
+        assert_int_equal(answer.retry_after_ns, cases[i].wait_ns);
+        assert_string_equal(header(&answer, "retry-after"), cases[i].seconds);
+        assert_string_equal(header(&answer, "retry-after-ms"), cases[i].ms);
+        answer_init(&answer, 429);
+        answer_retry_after(&answer, cases[i].wait_ns, false);
+        assert_string_equal(header(&answer, "retry-after"), cases[i].seconds);
+        assert_null(header(&answer, "retry-after-ms"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(starts_empty),
+        cmocka_unit_test(a_header_of_the_same_name_is_replaced),
+        cmocka_unit_test(a_long_value_is_cut),
+        cmocka_unit_test(takes_a_body_over_and_frees_the_one_before),
+        cmocka_unit_test(a_wait_is_rounded_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
