@@ -69,6 +69,11 @@ int64_t machine_now(void)
     return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
+int64_t machine_wall_s(void)
+{
+    return (int64_t)time(NULL);
+}
+
 uint64_t machine_entropy(void)
 {
     uint64_t bits = 0;

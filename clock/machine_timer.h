@@ -27,6 +27,9 @@ void machine_timer_stop(struct machine_timer *timer);
 /* The machine's monotonic time in ns, for measuring how long something really took. */
 int64_t machine_now(void);
 
+/* The machine's Unix time in whole seconds. */
+int64_t machine_wall_s(void);
+
 /* A number that differs from start to start, for seeds that nobody gave. */
 uint64_t machine_entropy(void);
 

@@ -658,7 +658,7 @@ static void take_reports(void *owner, uint32_t events)
 /* What it sleeps in, where the filter did not stop it: read once a sleep. */
 static bool know_blocked(struct tracee *tracee)
 {
-    if (tracee->phase == TRACEE_WAITS || tracee->blocked_switches == tracee->switches)
+    if (tracee->blocked_switches == tracee->switches)
         return true;
     if (!proc_thread_blocked(&tracee->files, &tracee->blocked_in, &tracee->blocked_argument))
         return false;
@@ -696,12 +696,30 @@ static enum look look_at(const struct tracee *tracee, uint64_t *switches)
     return state == 'S' || state == 'T' ? LOOK_SLEEPS : LOOK_WORKS;
 }
 
+/* Whether it is in a wait that the filter stopped. It cannot have left that, done something and
+ * come back, because the tracer would have seen it; so being blocked now is enough. A thread that
+ * has left its wait and stands in a stop looks blocked too, but then a report is waiting. */
+static bool is_watched_wait(const struct tracee *tracee)
+{
+    return tracee->phase == TRACEE_WAITS && !tracee->is_stopped && !tracee->is_vforked &&
+           tracee->process != NULL && !tracee->process->tracer->client_is_zombie;
+}
+
+static bool is_in_wait(const struct tracee *tracee)
+{
+    int64_t number;
+    uint64_t argument;
+    return proc_thread_blocked(&tracee->files, &number, &argument);
+}
+
 static bool is_asleep(struct tracee *tracee)
 {
+    if (is_watched_wait(tracee))
+        return is_in_wait(tracee);
     enum look look = look_at(tracee, &tracee->switches);
     if (look != LOOK_SLEEPS)
         return look == LOOK_GONE;
-    return know_blocked(tracee) && (tracee->phase == TRACEE_WAITS || !is_in_disk_wait(tracee));
+    return know_blocked(tracee) && !is_in_disk_wait(tracee);
 }
 
 /* The second look (proc_thread.h). */
@@ -710,10 +728,24 @@ static bool has_slept_on(const struct tracee *tracee)
     int64_t number;
     uint64_t argument;
     uint64_t switches = 0;
+    if (is_watched_wait(tracee))
+        return is_in_wait(tracee);
     enum look look = look_at(tracee, &switches);
     if (look != LOOK_SLEEPS)
         return look == LOOK_GONE;
     return proc_thread_blocked(&tracee->files, &number, &argument) && switches == tracee->switches;
+}
+
+/* Whether a stop or an end is to be taken up. After the client's own end, which stays reported,
+ * only the state of each thread can tell. */
+static bool has_report(const struct tracer *tracer)
+{
+    siginfo_t info = {0};
+    if (tracer->client_is_zombie)
+        return false;
+    return waitid(P_ALL, 0, &info,
+                  WEXITED | WSTOPPED | WNOHANG | WNOWAIT | (int)__WALL | (int)__WNOTHREAD) == 0 &&
+           info.si_pid != 0;
 }
 
 static void consider_clock_watch(struct tracer *tracer)
@@ -737,7 +769,7 @@ static bool all_wait(void *owner)
         return false;
     }
     tracer->last_event_ns = machine_now();
-    return true;
+    return !has_report(tracer);
 }
 
 static bool still_wait(void *owner)
@@ -749,7 +781,7 @@ static bool still_wait(void *owner)
         if (!has_slept_on(tracee))
             return false;
     }
-    return true;
+    return !has_report(tracer);
 }
 
 static void jumps(void *owner, int64_t from_ns, const struct deadline *deadline)
