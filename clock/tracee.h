@@ -74,6 +74,17 @@ struct tracee {
 bool tracee_read(const struct tracee *tracee, uint64_t address, void *bytes, size_t length);
 bool tracee_write(const struct tracee *tracee, uint64_t address, const void *bytes, size_t length);
 
+/* NULL when it is not known. */
+struct tracee *tracee_find(struct tracer *tracer, pid_t tid);
+/* Out of memory ends the program: a thread that is not carried would stand still for ever. */
+struct tracee *tracee_add(struct tracer *tracer, pid_t tid);
+/* Forgets it, and its process with its last thread. */
+void tracee_remove(struct tracer *tracer, struct tracee *tracee);
+
+struct tracee_process *tracee_process_find(struct tracer *tracer, pid_t pid);
+struct tracee_process *tracee_process_add(struct tracer *tracer, pid_t pid);
+void tracee_join(struct tracee *tracee, struct tracee_process *process);
+
 /* The name of its program, as /proc has it. */
 const char *tracee_name(const struct tracee *tracee, char name[32]);
 

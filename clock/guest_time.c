@@ -1,0 +1,158 @@
+/* What time it is for the clients: the loop's time, on all of their clocks. */
+#include "base/duration.h"
+#include "clock/tracer_state.h"
+#include "clock/vdso.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+/* A round start for the monotonic clocks: with the machine's up-time, rounding inside programs (a
+ * float in a millisecond timer) made one delay in ten another one. */
+#define MONOTONIC_START_NS (1000 * NS_PER_S)
+
+/* After so many traced reads in a row by one thread it does nothing but look at a clock, and time
+ * creeps at each further one. */
+enum { CREEP_AFTER_READS = 5000 };
+#define CREEP_NS (100 * NS_PER_US)
+
+int64_t tracer_now(const struct tracer *tracer)
+{
+    return loop_now(tracer->loop);
+}
+
+struct loop *tracer_loop(const struct tracer *tracer)
+{
+    return tracer->loop;
+}
+
+struct socket_timeouts **tracer_socket_timeouts(struct tracer *tracer)
+{
+    return &tracer->sockets;
+}
+
+bool tracer_clock_origin(const struct tracer *tracer, int64_t id, int64_t *origin_ns)
+{
+    switch (id) {
+    case CLOCK_REALTIME:
+    case CLOCK_REALTIME_COARSE:
+    case CLOCK_REALTIME_ALARM:
+    case CLOCK_TAI:
+        *origin_ns = tracer->loop->clock.wall_start_ns;
+        return true;
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_MONOTONIC_COARSE:
+    case CLOCK_BOOTTIME:
+    case CLOCK_BOOTTIME_ALARM:
+        *origin_ns = MONOTONIC_START_NS;
+        return true;
+    default:
+        return false;
+    }
+}
+
+struct vdso_time guest_time(const struct tracer *tracer)
+{
+    int64_t now_ns = tracer_now(tracer);
+    return (struct vdso_time){
+        .monotonic_ns = MONOTONIC_START_NS + now_ns,
+        .realtime_ns = tracer->loop->clock.wall_start_ns + now_ns,
+        .traced = tracer->clock_is_watched || tracer->is_let_go,
+    };
+}
+
+void guest_time_tell(struct tracer *tracer)
+{
+    struct vdso_time time = guest_time(tracer);
+    for (struct tracee_process *process = tracer->processes; process != NULL;
+         process = process->next) {
+        if (process->vdso_time != 0)
+            vdso_set_time(process->memory_fd, process->vdso_time, &time);
+    }
+}
+
+void guest_time_watch(struct tracer *tracer, bool is_watched)
+{
+    if (tracer->clock_is_watched == is_watched)
+        return;
+    tracer->clock_is_watched = is_watched;
+    for (struct tracee *tracee = tracer->first; tracee != NULL; tracee = tracee->next)
+        tracee->clock_reads = 0;
+    guest_time_tell(tracer);
+}
+
+void tracer_note_clock_read(struct tracer *tracer, struct tracee *tracee)
+{
+    if (tracer->is_let_go || ++tracee->clock_reads < CREEP_AFTER_READS)
+        return;
+    tracer->summary.crept_ns += CREEP_NS;
+    clock_jump(&tracer->loop->clock, tracer_now(tracer) + CREEP_NS);
+    guest_time_tell(tracer);
+}
+
+static void log_line(const struct tracer *tracer, int64_t from_ns, int64_t to_ns, const char *who,
+                     const char *what)
+{
+    if (tracer->options.log == NULL)
+        return;
+    fprintf(tracer->options.log, "%" PRId64 ".%09" PRId64 " %" PRId64 ".%09" PRId64 " %s %s\n",
+            from_ns / NS_PER_S, from_ns % NS_PER_S, to_ns / NS_PER_S, to_ns % NS_PER_S, who, what);
+    fflush(tracer->options.log);
+}
+
+void tracer_let_go(struct tracer *tracer, const char *reason)
+{
+    if (tracer->is_let_go)
+        return;
+    int64_t now_ns = tracer_now(tracer);
+    tracer->is_let_go = true;
+    tracer->summary.let_go = reason;
+    tracer->summary.let_go_ns = now_ns;
+    log_line(tracer, now_ns, now_ns, "everybody", reason);
+    loop_let_time_run(tracer->loop);
+    guest_time_tell(tracer);
+    for (struct tracee *tracee = tracer->first; tracee != NULL; tracee = tracee->next)
+        socket_timeouts_restore(tracee);
+}
+
+bool tracer_is_let_go(const struct tracer *tracer)
+{
+    return tracer->is_let_go;
+}
+
+bool tracer_knows_port(const struct tracer *tracer, uint16_t port)
+{
+    bool is_known = port == tracer->options.server_port;
+    for (size_t i = 0; i < tracer->port_count; i++)
+        is_known = is_known || tracer->ports[i] == port;
+    return is_known;
+}
+
+void tracer_add_port(struct tracer *tracer, uint16_t port)
+{
+    if (port != 0 && !tracer_knows_port(tracer, port) && tracer->port_count < TRACER_PORTS_MAX)
+        tracer->ports[tracer->port_count++] = port;
+}
+
+void guest_time_jumps(void *owner, int64_t from_ns, const struct deadline *deadline)
+{
+    struct tracer *tracer = owner;
+    int64_t to_ns = deadline->at_ns > from_ns ? deadline->at_ns : from_ns;
+    if (tracer->options.log != NULL) {
+        char name[32] = "server";
+        const struct tracee *tracee =
+            deadline->fire == tracer_end_wait || deadline->fire == tracer_end_receive
+                ? deadline->owner
+                : NULL;
+        log_line(tracer, from_ns, to_ns, tracee != NULL ? tracee_name(tracee, name) : name,
+                 tracee != NULL && tracee->phase == TRACEE_WAITS ? tracee->call->name
+                 : tracee != NULL                                ? "socket time-out"
+                                                                 : "deadline");
+    }
+    guest_time_watch(tracer, false);
+    if (to_ns == from_ns)
+        return;
+    tracer->summary.jumps++;
+    clock_jump(&tracer->loop->clock, to_ns);
+    guest_time_tell(tracer);
+}

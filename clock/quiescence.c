@@ -1,0 +1,140 @@
+/* Whether every thread of every client sleeps, and has slept all the time between two looks. */
+#include "base/duration.h"
+#include "clock/machine_timer.h"
+#include "clock/tracer_state.h"
+
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* A program that has neither slept nor made a traced call for this long may be waiting by looking
+ * at a clock: from then on its clock reads are traced, until everybody waits again. */
+#define WATCH_CLOCK_AFTER_NS (200 * NS_PER_MS)
+
+/* What it sleeps in, where the filter did not stop it: read once a sleep. */
+static bool know_blocked(struct tracee *tracee)
+{
+    if (tracee->blocked_switches == tracee->switches)
+        return true;
+    if (!proc_thread_blocked(&tracee->files, &tracee->blocked_in, &tracee->blocked_argument))
+        return false;
+    tracee->blocked_switches = tracee->switches;
+    loop_cancel(tracee->process->tracer->loop, &tracee->receive);
+    int64_t timeout_ns;
+    if (socket_timeout(tracee, tracee->blocked_in, tracee->blocked_argument, &timeout_ns)) {
+        loop_after(tracee->process->tracer->loop, &tracee->receive, timeout_ns);
+        tracee->receive.is_at_once = false;
+    }
+    return true;
+}
+
+/* Asynchronous I/O goes on while its thread sleeps, so such a sleep proves nothing. */
+static bool is_in_disk_wait(const struct tracee *tracee)
+{
+    return tracee->blocked_in == SYS_io_getevents || tracee->blocked_in == SYS_io_pgetevents;
+}
+
+enum look { LOOK_WORKS, LOOK_SLEEPS, LOOK_GONE };
+
+static enum look look_at(const struct tracee *tracee, uint64_t *switches)
+{
+    char state;
+    if (tracee->is_vforked || tracee->is_stopped)
+        return LOOK_GONE; /* until its child has started a program, or somebody lets it go on */
+    if (tracee->process == NULL || !proc_thread_state(&tracee->files, &state, switches))
+        return LOOK_WORKS; /* its end will be reported */
+    /* A zombie is about to be reported, and until then its parent does not know: something is still
+     * to happen. Only the first thread of a process stays one while the others live. */
+    bool waits_for_others =
+        tracee->tid == tracee->process->pid && tracee->process->thread_count > 1;
+    if (state == 'Z' || state == 'X')
+        return waits_for_others ? LOOK_GONE : LOOK_WORKS;
+    return state == 'S' || state == 'T' ? LOOK_SLEEPS : LOOK_WORKS;
+}
+
+/* Whether it is in a wait that the filter stopped. It cannot have left that, done something and
+ * come back, because the tracer would have seen it; so being blocked now is enough. A thread that
+ * has left its wait and stands in a stop looks blocked too, but then a report is waiting. */
+static bool is_watched_wait(const struct tracee *tracee)
+{
+    return tracee->phase == TRACEE_WAITS && !tracee->is_stopped && !tracee->is_vforked &&
+           tracee->process != NULL && !tracee->process->tracer->client_is_zombie;
+}
+
+static bool is_in_wait(const struct tracee *tracee)
+{
+    int64_t number;
+    uint64_t argument;
+    return proc_thread_blocked(&tracee->files, &number, &argument);
+}
+
+static bool is_asleep(struct tracee *tracee)
+{
+    if (is_watched_wait(tracee))
+        return is_in_wait(tracee);
+    enum look look = look_at(tracee, &tracee->switches);
+    if (look != LOOK_SLEEPS)
+        return look == LOOK_GONE;
+    return know_blocked(tracee) && !is_in_disk_wait(tracee);
+}
+
+/* The second look (proc_thread.h). */
+static bool has_slept_on(const struct tracee *tracee)
+{
+    int64_t number;
+    uint64_t argument;
+    uint64_t switches = 0;
+    if (is_watched_wait(tracee))
+        return is_in_wait(tracee);
+    enum look look = look_at(tracee, &switches);
+    if (look != LOOK_SLEEPS)
+        return look == LOOK_GONE;
+    return proc_thread_blocked(&tracee->files, &number, &argument) && switches == tracee->switches;
+}
+
+/* Whether a stop or an end is to be taken up. After the client's own end, which stays reported,
+ * only the state of each thread can tell. */
+static bool has_report(const struct tracer *tracer)
+{
+    siginfo_t info = {0};
+    if (tracer->client_is_zombie)
+        return false;
+    return waitid(P_ALL, 0, &info,
+                  WEXITED | WSTOPPED | WNOHANG | WNOWAIT | (int)__WALL | (int)__WNOTHREAD) == 0 &&
+           info.si_pid != 0;
+}
+
+static void consider_clock_watch(struct tracer *tracer)
+{
+    if (machine_now() - tracer->last_event_ns > WATCH_CLOCK_AFTER_NS)
+        guest_time_watch(tracer, true);
+}
+
+bool quiescence_all_wait(void *owner)
+{
+    struct tracer *tracer = owner;
+    if (tracer->suspect != NULL && !is_asleep(tracer->suspect)) {
+        consider_clock_watch(tracer);
+        return false;
+    }
+    for (struct tracee *tracee = tracer->first; tracee != NULL; tracee = tracee->next) {
+        if (is_asleep(tracee))
+            continue;
+        tracer->suspect = tracee;
+        consider_clock_watch(tracer);
+        return false;
+    }
+    tracer->last_event_ns = machine_now();
+    return !has_report(tracer);
+}
+
+bool quiescence_still_waits(void *owner)
+{
+    struct tracer *tracer = owner;
+    if (proc_packets_wait(tracer->softnet_fd))
+        return false;
+    for (struct tracee *tracee = tracer->first; tracee != NULL; tracee = tracee->next) {
+        if (!has_slept_on(tracee))
+            return false;
+    }
+    return !has_report(tracer);
+}
