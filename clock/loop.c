@@ -226,6 +226,11 @@ static bool turn_with_guests(struct loop *loop, struct deadline *first, int64_t 
         hand_out_event(loop->epoll_fd, wait_ns < 0 || wait_ns > NS_PER_MS ? NS_PER_MS : wait_ns);
         return false;
     }
+    if (loop->host != NULL) {
+        loop->host->flush(loop->host->owner);
+        if (hand_out_event(loop->quiet_epoll_fd, 0))
+            return true;
+    }
     if (!guests->still_wait(guests->owner))
         return true;
     guests->jumps(guests->owner, loop_now(loop), first);

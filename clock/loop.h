@@ -47,6 +47,14 @@ struct loop_guests {
     void (*jumps)(void *owner, int64_t from_ns, const struct deadline *deadline);
 };
 
+/* Whoever serves the guests on this loop. */
+struct loop_host {
+    void *owner;
+    /* Called before the clock moves: lets out whatever is still held back on the way to the guests
+     * or from them, so that it shows. */
+    void (*flush)(void *owner);
+};
+
 struct loop {
     struct clock clock;
     struct deadlines deadlines;
@@ -56,6 +64,7 @@ struct loop {
     int parked;
     bool stopping;
     const struct loop_guests *guests; /* or NULL */
+    const struct loop_host *host;     /* or NULL */
     struct watch quiet_watch; /* quiet_epoll_fd in epoll_fd, where nobody waits for guests */
     int64_t busy_since_ns;    /* machine time since which some guest works; 0: all wait */
 };

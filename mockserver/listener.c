@@ -114,7 +114,8 @@ bool listener_open(struct listener *listener, struct loop *loop, const char *hos
         return false;
     listener->loop = loop;
     listener->port = port_of(fd);
-    listener->watch = (struct watch){.fd = fd, .ready = connection_ready, .owner = listener};
+    listener->watch =
+        (struct watch){.fd = fd, .ready = connection_ready, .owner = listener, .when_quiet = true};
     if (!machine_timer_init(&listener->pause, loop, accept_again, listener, error)) {
         close(fd);
         return false;

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@
 
 struct server {
     struct loop *loop;
+    struct loop_host host;
     struct api api;
     struct journal *journal;
     struct metrics *metrics;
@@ -30,6 +33,7 @@ struct server {
     struct deadline run_again;   /* it has work that its descriptor does not show */
     struct deadline next_change; /* of the quotas, by time */
     struct exchange *exchanges;  /* all that are under way */
+    struct link *links;          /* all that are open */
     struct link *ending;         /* whose end is being passed on, or NULL */
     int64_t run_started_ns;      /* the pass of libmicrohttpd that is under way */
     char *marker_header;
@@ -45,6 +49,8 @@ struct server {
 /* One TCP connection: lives as long as libmicrohttpd says. */
 struct link {
     struct server *server;
+    struct link *next;
+    struct link *previous;
     uint64_t number;
     int fd;
     struct exchange *exchange; /* that is under way, or NULL */
@@ -163,6 +169,9 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
             server->ending = NULL;
         loop_unwatch(server->loop, &link->end);
         loop_cancel(server->loop, &link->patience);
+        *(link->previous != NULL ? &link->previous->next : &server->links) = link->next;
+        if (link->next != NULL)
+            link->next->previous = link->previous;
         free(link);
         return;
     }
@@ -172,10 +181,15 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
     if (link == NULL)
         return;
     link->server = server;
+    link->next = server->links;
+    if (link->next != NULL)
+        link->next->previous = link;
+    server->links = link;
     link->number = ++server->connection_count;
     link->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     link->patience = (struct deadline){.fire = cut_link, .owner = link};
-    link->end = (struct watch){.fd = link->fd, .ready = pass_end_on, .owner = link};
+    link->end =
+        (struct watch){.fd = link->fd, .ready = pass_end_on, .owner = link, .when_quiet = true};
     loop_watch(server->loop, &link->end, EPOLLRDHUP, NULL);
     wait_for(link, SERVER_IDLE_SECONDS);
 }
@@ -265,8 +279,8 @@ static void park(struct exchange *exchange)
     loop_after(loop, &exchange->due, exchange->outcome.latency_ns);
     loop_park(loop);
     exchange->is_parked = true;
-    exchange->peer =
-        (struct watch){.fd = exchange->link->fd, .ready = peer_left, .owner = exchange, .when_quiet = true};
+    exchange->peer = (struct watch){
+        .fd = exchange->link->fd, .ready = peer_left, .owner = exchange, .when_quiet = true};
     exchange->peer_watched = loop_watch(loop, &exchange->peer, EPOLLRDHUP, NULL);
     MHD_suspend_connection(exchange->connection);
 }
@@ -655,6 +669,17 @@ static bool start_daemon(struct server *server, struct error *error)
     return loop_watch(server->loop, &server->watch, EPOLLIN, error);
 }
 
+/* A client that sends a request in several small writes may have the last of them held back in its
+ * kernel (Nagle's algorithm) until we acknowledge the first, which our kernel puts off by up to
+ * 40 ms. A clock that jumps must not jump over that: what is to be acknowledged is, now. */
+static void acknowledge(void *owner)
+{
+    const struct server *server = owner;
+    int on = 1;
+    for (const struct link *link = server->links; link != NULL; link = link->next)
+        setsockopt(link->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 struct server *server_new(struct loop *loop, const struct server_options *options,
                           struct error *error)
 {
@@ -665,6 +690,8 @@ struct server *server_new(struct loop *loop, const struct server_options *option
     }
     server->loop = loop;
     server->watch.fd = -1;
+    server->host = (struct loop_host){.owner = server, .flush = acknowledge};
+    loop->host = &server->host;
     server->run_again = (struct deadline){.fire = run_again, .owner = server};
     server->next_change = (struct deadline){.fire = make_changes, .owner = server};
     server->metrics = metrics_new();
@@ -705,6 +732,8 @@ void server_free(struct server *server)
     if (server == NULL)
         return;
     server->stopping = true;
+    if (server->loop->host == &server->host)
+        server->loop->host = NULL;
     listener_close(&server->listener);
     /* libmicrohttpd demands that no connection is suspended when it stops. */
     for (struct exchange *exchange = server->exchanges; exchange != NULL;
