@@ -13,24 +13,28 @@
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: toomany check [OPTIONS] SCENARIO... [-- COMMAND [ARGUMENT...]]\n\n"
-    "Runs each scenario (a file, or all of a folder): starts the mock server, runs the client,\n"
-    "judges what passed between them. A COMMAND replaces the scenarios' own client; it finds the\n"
-    "server in OPENAI_BASE_URL.\n\n"
-    "  --jobs N                 scenarios side by side; default 1\n"
-    "  --repeat N               runs each N times, with seeds of their own\n"
-    "  --seed N                 default 1\n"
-    "  --report KIND[=FILE]     text, json, junit, tap, html or github; may be given several "
-    "times\n"
-    "  --known-failing FILE     names of scenarios that may fail, one a line; one that passes is\n"
-    "                           then an error\n"
-    "  --verbose                shows all verdicts, also of scenarios that passed\n"
-    "  --help\n\n"
-    "Exit status: 0 all held, 1 an expectation did not hold, 2 wrong usage or a bad file,\n"
-    "3 it could not be carried out (command not found, out of descriptors, stopped).\n\n"
+    "Usage: toomany check [OPTIONS] SCENARIO... [-- COMMAND [ARGUMENT...]]\n"
+    "\n"
+    "Runs each scenario (a file, or all of a folder): starts the mock server, runs\n"
+    "the client, judges what passed between them. A COMMAND replaces the scenarios'\n"
+    "own client; it finds the server in OPENAI_BASE_URL.\n"
+    "\n"
+    "  --jobs N              scenarios side by side; default 1\n"
+    "  --repeat N            runs each N times, with seeds of their own\n"
+    "  --seed N              of what the server draws; default 1\n"
+    "  --report KIND[=FILE]  text, json, junit, tap, html or github, to FILE or\n"
+    "                        stdout; may be given several times\n"
+    "  --known-failing FILE  names of scenarios that may fail, one a line; one that\n"
+    "                        passes is then an error\n"
+    "  --verbose             shows all verdicts, also of scenarios that passed\n"
+    "  --help\n"
+    "\n"
+    "Exit status: 0 all held, 1 an expectation did not hold, 2 wrong usage or a bad\n"
+    "file, 3 it could not be carried out (command not found, stopped, ...).\n"
+    "\n"
     "Example:\n"
-    "  toomany check --report junit=report.xml scenarios/r3-fixed-recovers.json "
-    "-- python3 my.py\n";
+    "  toomany check --report junit=report.xml scenarios/r3-fixed-recovers.json \\\n"
+    "    -- python3 my_program.py\n";
 
 enum { REPORTS_MAX = 16, REPEAT_MAX = 10000 };
 
