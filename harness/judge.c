@@ -60,13 +60,13 @@ static bool judge_runs(const struct judge_input *input, struct result *result)
             result, "finished", late == NULL, expected,
             "The client hangs: a wait without a bound, a deadlock, or a lost answer. If it only "
             "is slow, raise \"timeout\".",
-            late == NULL ? "it does" : "still running, was killed"))
+            late == NULL ? "it did" : "still running, was killed"))
         return false;
     snprintf(seen, sizeof seen, "killed by signal %d (%s)", killed != NULL ? killed->signal : 0,
              killed != NULL ? strsignal(killed->signal) : "");
     if (!demand(result, "not_killed", killed == NULL, "does not die of a signal",
                 "The program crashed; its last lines on stderr may say where.",
-                killed == NULL ? "it does not" : seen))
+                killed == NULL ? "it did not" : seen))
         return false;
     snprintf(expected, sizeof expected, "writes at most %" PRId64 " bytes",
              client->output_bytes_max);
@@ -75,12 +75,11 @@ static bool judge_runs(const struct judge_input *input, struct result *result)
     if (!demand(result, "output_bounded", loud == NULL, expected,
                 "The client writes without end, for example a line for every poll of a loop. If it "
                 "is meant to, raise \"output_limit\".",
-                loud == NULL ? "it does" : seen))
+                loud == NULL ? "it did" : seen))
         return false;
     if (input->scenario->expectations.leaves_processes)
         return true;
-    snprintf(seen, sizeof seen, "left behind: %.200s",
-             survived != NULL ? survived->survivors : "none");
+    snprintf(seen, sizeof seen, "%.200s", survived != NULL ? survived->survivors : "none was left");
     return demand(result, "no_processes_left", survived == NULL, "leaves no process behind",
                   "A process that the client started outlived it (and was killed now): wait for "
                   "children before the end.",
@@ -272,20 +271,6 @@ static void note_ambiguity(struct result *result)
                     by_connection);
 }
 
-/* Detection and prevention: says when a quota was used up, so that a raise can be asked for. */
-static void note_usage(struct result *result)
-{
-    for (size_t i = 0; i < result->usage_count; i++) {
-        const struct usage *usage = &result->usages[i];
-        if (usage->throttled > 0)
-            result_note(result,
-                        "%s of %s was used up: %" PRId64 " of %" PRId64 " used at most, %" PRId64
-                        " request%s refused; slow down, or ask for an increase",
-                        usage->dimension, usage->model, usage->peak, usage->limit, usage->throttled,
-                        usage->throttled == 1 ? "" : "s");
-    }
-}
-
 static int64_t last_answer(const struct result *result)
 {
     int64_t last_ns = -1;
@@ -339,7 +324,6 @@ bool judge(const struct judge_input *input, struct result *result)
         return false;
     note_amplification(result);
     note_ambiguity(result);
-    note_usage(result);
     result->passed = !result->interrupted;
     for (size_t i = 0; i < result->verdict_count; i++)
         result->passed &= result->verdicts[i].state == VERDICT_HELD;
