@@ -294,7 +294,7 @@ static void a_report_replaces_a_file_whole_or_not_at_all(void **state)
     char line[64];
     FILE *stream = fopen(path, "r");
     assert_non_null(fgets(line, sizeof line, stream));
-    assert_string_equal(line, "TAP version 14\n");
+    assert_string_equal(line, "TAP version 13\n");
     fclose(stream);
     assert_false(report_to_path(report_find("text"), &results, folder, &error));
     assert_true(error.could_not_run);
