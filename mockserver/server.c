@@ -1,6 +1,7 @@
 #include "mockserver/server.h"
 
 #include "base/duration.h"
+#include "base/json_text.h"
 #include "mockserver/admin.h"
 #include "mockserver/listener.h"
 #include "mockserver/metrics.h"
@@ -301,6 +302,7 @@ static void copy_header(const struct exchange *exchange, const char *name, char 
 {
     const char *value = header_of(exchange, name);
     snprintf(target, size, "%s", value != NULL ? value : "");
+    json_make_utf8(target);
 }
 
 static void read_retry_count(const struct exchange *exchange, struct journal_entry *entry)
@@ -330,6 +332,7 @@ static bool begin_entry(struct exchange *exchange)
     entry->connection = exchange->link->number;
     snprintf(entry->method, sizeof entry->method, "%s", exchange->method);
     snprintf(entry->path, sizeof entry->path, "%s", exchange->path);
+    json_make_utf8(entry->path); /* any bytes may come; reports and metrics are UTF-8 */
     copy_header(exchange, "idempotency-key", entry->idempotency_key, sizeof entry->idempotency_key);
     if (server->marker_header != NULL)
         copy_header(exchange, server->marker_header, entry->call_marker, sizeof entry->call_marker);
@@ -459,9 +462,11 @@ static void read_body_marker(struct exchange *exchange)
         return;
     cJSON *root = cJSON_ParseWithLength(exchange->body, exchange->body_length);
     const cJSON *marker = cJSON_GetObjectItemCaseSensitive(root, name);
-    if (cJSON_IsString(marker))
+    if (cJSON_IsString(marker)) {
         snprintf(exchange->entry->call_marker, sizeof exchange->entry->call_marker, "%s",
                  marker->valuestring);
+        json_make_utf8(exchange->entry->call_marker);
+    }
     cJSON_Delete(root);
 }
 
