@@ -13,11 +13,19 @@
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: toomany demo [--client python|node|c]\n\n"
-    "Shows the broken and the fixed program of the reference page side by side, against a server\n"
-    "that really throttles them, and how an SDK's own retries multiply those of the program.\n"
-    "Takes about ten seconds. Without --client it takes Python if script/demo has set it up, else "
-    "C.\n\n"
+    "Usage: toomany demo [--client python|node|c]\n"
+    "\n"
+    "Shows the broken and the fixed program of the reference page side by side,\n"
+    "against a server that really throttles them, and how an SDK's own retries\n"
+    "multiply those of the program. Takes about ten seconds.\n"
+    "\n"
+    "  --client NAME  whose programs: python, node or c; default: python where\n"
+    "                 script/demo has set it up, else c\n"
+    "  --help\n"
+    "\n"
+    "Exit status: 0 all went as described, 1 something did not, 2 wrong usage,\n"
+    "3 it could not be carried out.\n"
+    "\n"
     "Example:\n"
     "  toomany demo --client c\n";
 

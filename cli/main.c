@@ -34,8 +34,8 @@ static void print_help(FILE *stream)
     fputs("\n  toomany COMMAND --help   explains one\n"
           "  toomany --version\n\n"
           "Example: toomany check scenarios/r3-fixed-recovers.json -- python3 my_program.py\n\n"
-          "Exit status: 0 all held, 1 an expectation did not hold, 2 wrong usage or a bad file,\n"
-          "3 it could not be carried out.\n",
+          "Exit status: 0 all held, 1 an expectation did not hold, 2 wrong usage or a bad\n"
+          "file, 3 it could not be carried out.\n",
           stream);
 }
 

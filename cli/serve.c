@@ -12,22 +12,31 @@
 #include <sys/epoll.h>
 
 static const char help[] =
-    "Usage: toomany serve [OPTIONS]\n\n"
-    "Runs the mock server. Its first line on stdout says where; SIGINT or SIGTERM ends it.\n\n"
+    "Usage: toomany serve [OPTIONS]\n"
+    "\n"
+    "Runs the mock server. Its first line on stdout says where. SIGINT or SIGTERM\n"
+    "ends it.\n"
+    "\n"
     "  --port N         default 8429; 0 takes a free one\n"
     "  --host ADDR      default 127.0.0.1\n"
     "  --config FILE    quotas, models, script (the \"server\" object of a scenario)\n"
     "  --scenario FILE  the same, taken out of a scenario\n"
     "  --journal FILE   writes what it saw and answered as JSON Lines (- for stdout)\n"
     "  --seed N         of ids, latencies and shares; default 1\n"
-    "  --help\n\n"
+    "  --help\n"
+    "\n"
     "While it runs (under http://127.0.0.1:8429/_toomany/):\n"
-    "  health  journal  quotas (GET, PATCH)  reset (POST)  metrics\n\n"
+    "  health  journal  quotas (GET, PATCH)  reset (POST)  metrics\n"
+    "\n"
+    "Exit status: 0 stopped, 2 wrong usage or a bad file, 3 it could not be carried\n"
+    "out (port in use, ...).\n"
+    "\n"
     "Example:\n"
     "  toomany serve --port 8429 &\n"
-    "  OPENAI_BASE_URL=http://127.0.0.1:8429/v1 OPENAI_API_KEY=sk-any python3 my_program.py\n"
-    "  curl -X PATCH http://127.0.0.1:8429/_toomany/quotas -d "
-    "'{\"*\": {\"requests_per_minute\": 60}}'\n";
+    "  export OPENAI_BASE_URL=http://127.0.0.1:8429/v1 OPENAI_API_KEY=any\n"
+    "  python3 my_program.py\n"
+    "  curl -X PATCH http://127.0.0.1:8429/_toomany/quotas \\\n"
+    "    -d '{\"*\": {\"requests_per_minute\": 60}}'\n";
 
 struct serve {
     const char *config_file;

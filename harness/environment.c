@@ -54,11 +54,17 @@ const char *environment_get(char *const *environment, const char *name)
 /* A proxy of the machine must not get the requests that are meant for the mock. */
 static void keep_from_proxies(struct list *list, const char *name)
 {
+    static const char loopback[] = "127.0.0.1,localhost";
     const char *current = getenv(name);
-    char value[1024];
-    snprintf(value, sizeof value, "%s%s127.0.0.1,localhost", current != NULL ? current : "",
-             current != NULL && current[0] != '\0' ? "," : "");
-    set_value(list, name, value);
+    char *value = NULL;
+    if (current == NULL || current[0] == '\0') {
+        set_value(list, name, loopback);
+    } else if (asprintf(&value, "%s,%s", current, loopback) < 0) {
+        list->failed = true;
+    } else {
+        set_value(list, name, value);
+        free(value);
+    }
 }
 
 char **environment_for(const struct scenario *scenario, const char *base_url)

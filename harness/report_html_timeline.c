@@ -146,10 +146,11 @@ void report_html_timeline(const struct result *result, FILE *stream)
     if (result->call_count == 0)
         return;
     struct drawing drawing = {result, timeline_span_of(result), 0, stream};
-    size_t shown = result->call_count < CALLS_MAX ? result->call_count : CALLS_MAX;
+    size_t chosen[CALLS_MAX];
+    size_t shown = timeline_choose(result, chosen, CALLS_MAX);
     fputs("<div class=\"scroll\"><div class=\"time\">\n", stream);
     for (size_t i = 0; i < shown; i++) {
-        const struct call *call = &result->calls[i];
+        const struct call *call = &result->calls[chosen[i]];
         char statuses[STATUSES_SIZE];
         report_statuses(call, 0, call->attempt_count, statuses, sizeof statuses);
         fputs("<span>", stream);
@@ -158,7 +159,7 @@ void report_html_timeline(const struct result *result, FILE *stream)
         fprintf(stream,
                 "call %zu</span><div class=\"row\"><svg height=\"%d\" role=\"img\" "
                 "aria-label=\"call %zu: %zu attempts: %s\">",
-                i + 1, ROW_HEIGHT, i + 1, call->attempt_count, statuses);
+                chosen[i] + 1, ROW_HEIGHT, chosen[i] + 1, call->attempt_count, statuses);
         put_call(&drawing, call);
         fprintf(stream, "</svg></div><span>%s</span>\n", statuses);
     }

@@ -266,8 +266,25 @@ static void write_usages(const struct page *page, const struct result *result)
         write_usage(page, &result->usages[i], i == 0 ? "quota" : "", bar_column, !one_model);
 }
 
+/* Cuts valid UTF-8 to so many columns, with dots at its end. */
+static void cut_to_columns(char *text, int columns)
+{
+    enum { DOTS = 4 };
+    if (text_columns(text) <= columns)
+        return;
+    size_t length = strlen(text);
+    while (length > 0 && text_columns(text) > columns - DOTS) {
+        do
+            length--;
+        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80);
+        text[length] = '\0';
+    }
+    strcpy(text + length, " ...");
+}
+
+/* The last line is shown whole: it is the error most often. */
 static void write_output_line(const struct page *page, const char *label, const char *text,
-                              size_t length)
+                              size_t length, bool is_last)
 {
     struct text_paragraph paragraph = {
         .indent = INDENT,
@@ -285,6 +302,8 @@ static void write_output_line(const struct page *page, const char *label, const 
     char *shown = NULL;
     if (safe == NULL || asprintf(&shown, "%s%s", safe, kept + 1 < length ? " ..." : "") < 0)
         shown = NULL;
+    if (shown != NULL && !is_last)
+        cut_to_columns(shown, page->style->width - paragraph.column);
     text_write_paragraph(&paragraph, shown != NULL ? shown : "", page->style, page->stream);
     free(safe);
     free(shown);
@@ -310,7 +329,8 @@ static void write_output(const struct page *page, const struct client_run *run)
     while (start < length) {
         const char *end = memchr(text + start, '\n', length - start);
         size_t line_length = end != NULL ? (size_t)(end - text) - start : length - start;
-        write_output_line(page, label, text + start, line_length);
+        bool is_last = start + line_length + 1 >= length;
+        write_output_line(page, label, text + start, line_length, is_last);
         label = NULL;
         start += line_length + 1;
     }

@@ -326,16 +326,38 @@ static void label_of(const struct result *result, size_t index, char text[REPORT
         snprintf(text, REPORT_WORDS_SIZE, "call %zu", index + 1);
 }
 
-static void write_rest(const struct result *result, size_t shown, int indent,
+static bool is_served(const struct call *call)
+{
+    int status = call->attempt_count > 0 ? call->attempts[call->attempt_count - 1].status : 0;
+    return status >= 200 && status < 300;
+}
+
+size_t timeline_choose(const struct result *result, size_t chosen[], size_t count_max)
+{
+    size_t telling = 0;
+    for (size_t i = 0; i < result->call_count; i++)
+        telling += result->calls[i].attempt_count != 1 || !is_served(&result->calls[i]);
+    size_t quiet_room = telling < count_max ? count_max - telling : 0;
+    size_t count = 0;
+    for (size_t i = 0; i < result->call_count && count < count_max; i++) {
+        bool is_quiet = result->calls[i].attempt_count == 1 && is_served(&result->calls[i]);
+        if (is_quiet && quiet_room == 0)
+            continue;
+        quiet_room -= is_quiet;
+        chosen[count++] = i;
+    }
+    return count;
+}
+
+static void write_rest(const struct result *result, const size_t *chosen, size_t shown, int indent,
                        const struct report_style *style, FILE *stream)
 {
     size_t rest = result->call_count - shown;
     size_t served = 0;
-    for (size_t i = shown; i < result->call_count; i++) {
-        const struct call *call = &result->calls[i];
-        int status = call->attempt_count > 0 ? call->attempts[call->attempt_count - 1].status : 0;
-        served += status >= 200 && status < 300;
-    }
+    for (size_t i = 0; i < result->call_count; i++)
+        served += is_served(&result->calls[i]);
+    for (size_t i = 0; i < shown; i++)
+        served -= is_served(&result->calls[chosen[i]]);
     struct text_line line;
     char text[REPORT_WORDS_SIZE];
     snprintf(text, sizeof text, "... and %zu more call%s: %zu served, %zu not", rest,
@@ -349,14 +371,14 @@ static void write_several(struct canvas *canvas, int indent, FILE *stream)
 {
     enum { GAP = 2 };
     const struct result *result = canvas->result;
-    size_t shown =
-        result->call_count < TIMELINE_CALLS_MAX ? result->call_count : TIMELINE_CALLS_MAX;
+    size_t chosen[TIMELINE_CALLS_MAX];
+    size_t shown = timeline_choose(result, chosen, TIMELINE_CALLS_MAX);
     char text[REPORT_WORDS_SIZE];
     int label_columns = 0;
     int status_columns = 0;
     for (size_t i = 0; i < shown; i++) {
-        const struct call *call = &result->calls[i];
-        label_of(result, i, text);
+        const struct call *call = &result->calls[chosen[i]];
+        label_of(result, chosen[i], text);
         label_columns = text_columns(text) > label_columns ? text_columns(text) : label_columns;
         report_statuses(call, 0, call->attempt_count, text, STATUSES_SIZE / 2);
         status_columns = text_columns(text) > status_columns ? text_columns(text) : status_columns;
@@ -365,9 +387,9 @@ static void write_several(struct canvas *canvas, int indent, FILE *stream)
     canvas->width = canvas->width - label_columns - status_columns - 2 * GAP;
     for (size_t i = 0; i < shown; i++) {
         struct text_line line;
-        const struct call *call = &result->calls[i];
+        const struct call *call = &result->calls[chosen[i]];
         text_line_start(&line, canvas->style);
-        label_of(result, i, text);
+        label_of(result, chosen[i], text);
         text_line_put(&line, indent, INK_DIM, text);
         draw_call(canvas, call, false, &line);
         report_statuses(call, 0, call->attempt_count, text, STATUSES_SIZE / 2);
@@ -379,7 +401,7 @@ static void write_several(struct canvas *canvas, int indent, FILE *stream)
     }
     write_axis(canvas, stream);
     if (shown < result->call_count)
-        write_rest(result, shown, indent, canvas->style, stream);
+        write_rest(result, chosen, shown, indent, canvas->style, stream);
 }
 
 void timeline_write(const struct result *result, const struct report_style *style, int indent,

@@ -32,6 +32,10 @@ struct timeline_span {
 
 struct timeline_span timeline_span_of(const struct result *result);
 
+/* Chooses which calls are drawn, at most `count_max`, in their order; returns how many. Where they
+ * are too many, those that were served at once are left out first: they tell least. */
+size_t timeline_choose(const struct result *result, size_t chosen[], size_t count_max);
+
 /* The distance of ticks that divides `span_ns` into two to six parts: 1, 2 or 5 times a power
  * of ten, or what divides minutes and hours well. */
 int64_t timeline_tick_ns(int64_t span_ns);

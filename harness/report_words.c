@@ -102,6 +102,8 @@ const char *report_client_end_short(const struct client_run *run, char text[REPO
     const char *name = signal_name(run->signal);
     if (run->timed_out)
         snprintf(text, REPORT_WORDS_SIZE, "timed out");
+    else if (run->output_exceeded)
+        snprintf(text, REPORT_WORDS_SIZE, "wrote too much");
     else if (run->signal != 0 && name != NULL)
         snprintf(text, REPORT_WORDS_SIZE, "%s", name);
     else if (run->signal != 0)

@@ -35,11 +35,26 @@ static size_t next_character(const char *text, int *columns)
     return (size_t)length;
 }
 
-static void append_accent(struct text_cell *cell, const char *bytes, size_t length)
+/* Onto what ends before `column`. */
+static void append_accent(struct text_line *line, int column, const char *bytes, size_t length)
 {
+    struct text_cell *cell = &line->cells[column - 1];
+    if (cell->is_second_half)
+        cell--;
     size_t used = strlen(cell->bytes);
     if (used + length < sizeof cell->bytes)
         memcpy(cell->bytes + used, bytes, length);
+}
+
+/* Of a wide character that is half covered, the other half becomes blank. */
+static void make_room(struct text_line *line, int column, int columns)
+{
+    if (line->cells[column].is_second_half)
+        memset(&line->cells[column - 1], 0, sizeof line->cells[0]);
+    int after = column + columns;
+    if (after < line->width && line->cells[after].is_second_half)
+        memset(&line->cells[after], 0, sizeof line->cells[0]);
+    memset(&line->cells[column], 0, (size_t)columns * sizeof line->cells[0]);
 }
 
 int text_line_put(struct text_line *line, int column, enum ink ink, const char *text)
@@ -49,14 +64,14 @@ int text_line_put(struct text_line *line, int column, enum ink ink, const char *
         int columns = 0;
         size_t length = next_character(text, &columns);
         if (columns == 0 && column > 0 && column <= line->width)
-            append_accent(&line->cells[column - 1], text, length);
+            append_accent(line, column, text, length);
         text += length;
         if (columns == 0)
             continue;
         if (column + columns > line->width)
             return line->width;
         struct text_cell *cell = &line->cells[column];
-        memset(cell, 0, (size_t)columns * sizeof *cell);
+        make_room(line, column, columns);
         memcpy(cell->bytes, text - length, length);
         cell->ink = ink;
         if (columns == 2)

@@ -14,7 +14,13 @@ static void answer_json(struct answer *answer, int status, cJSON *root)
 {
     answer_init(answer, status);
     answer_header(answer, "content-type", "application/json");
-    answer_body(answer, cJSON_Print(root));
+    char *printed = cJSON_Print(root);
+    char *text = NULL;
+    /* With a line end, for those who ask by curl on a terminal. */
+    if (printed == NULL || asprintf(&text, "%s\n", printed) < 0)
+        text = NULL;
+    answer_body(answer, text);
+    free(printed);
     cJSON_Delete(root);
 }
 

@@ -1,6 +1,7 @@
 #include "mockserver/server.h"
 
 #include "base/duration.h"
+#include "base/json_text.h"
 #include "mockserver/admin.h"
 #include "mockserver/listener.h"
 #include "mockserver/metrics.h"
@@ -42,6 +43,7 @@ struct server {
     uint64_t connection_count;
     int connections_open;
     int in_flight;
+    int posts_in_flight;
     bool journal_overflowed;
     bool stopping;
 };
@@ -277,6 +279,7 @@ static void park(struct exchange *exchange)
     struct loop *loop = exchange->server->loop;
     exchange->due = (struct deadline){.fire = resume, .owner = exchange};
     loop_after(loop, &exchange->due, exchange->outcome.latency_ns);
+    exchange->due.is_at_once = false;
     loop_park(loop);
     exchange->is_parked = true;
     exchange->peer = (struct watch){
@@ -315,6 +318,7 @@ static void copy_header(const struct exchange *exchange, const char *name, char 
 {
     const char *value = header_of(exchange, name);
     snprintf(target, size, "%s", value != NULL ? value : "");
+    json_make_utf8(target);
 }
 
 static void read_retry_count(const struct exchange *exchange, struct journal_entry *entry)
@@ -329,6 +333,11 @@ static void read_retry_count(const struct exchange *exchange, struct journal_ent
         entry->retry_count = (int)count;
 }
 
+static bool is_post(const struct exchange *exchange)
+{
+    return strcmp(exchange->method, "POST") == 0;
+}
+
 static bool begin_entry(struct exchange *exchange)
 {
     struct server *server = exchange->server;
@@ -339,11 +348,13 @@ static bool begin_entry(struct exchange *exchange)
     }
     exchange->entry = entry;
     server->in_flight++;
-    entry->in_flight = server->in_flight;
     entry->arrived_ns = loop_now(server->loop);
     entry->connection = exchange->link->number;
     snprintf(entry->method, sizeof entry->method, "%s", exchange->method);
+    server->posts_in_flight += is_post(exchange);
+    entry->in_flight = server->posts_in_flight;
     snprintf(entry->path, sizeof entry->path, "%s", exchange->path);
+    json_make_utf8(entry->path); /* any bytes may come; reports and metrics are UTF-8 */
     copy_header(exchange, "idempotency-key", entry->idempotency_key, sizeof entry->idempotency_key);
     if (server->marker_header != NULL)
         copy_header(exchange, server->marker_header, entry->call_marker, sizeof entry->call_marker);
@@ -431,6 +442,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
     struct journal_entry *entry = exchange->entry;
     if (entry != NULL) {
         server->in_flight--;
+        server->posts_in_flight -= is_post(exchange);
         entry->answered_ns = end_of_answer(exchange);
         entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out;
         api_finish(&exchange->outcome);
@@ -473,9 +485,11 @@ static void read_body_marker(struct exchange *exchange)
         return;
     cJSON *root = cJSON_ParseWithLength(exchange->body, exchange->body_length);
     const cJSON *marker = cJSON_GetObjectItemCaseSensitive(root, name);
-    if (cJSON_IsString(marker))
+    if (cJSON_IsString(marker)) {
         snprintf(exchange->entry->call_marker, sizeof exchange->entry->call_marker, "%s",
                  marker->valuestring);
+        json_make_utf8(exchange->entry->call_marker);
+    }
     cJSON_Delete(root);
 }
 
@@ -537,7 +551,10 @@ static enum MHD_Result finish_request(struct exchange *exchange)
         decide_admin(exchange);
     else
         decide_api(exchange);
-    if (exchange->outcome.latency_ns == 0 || exchange->server->stopping)
+    /* Guests that sent requests in the same moment find each other's under way: no answer goes out
+     * before all that has arrived is read, and then one at a time, each when all wait again. */
+    bool takes_turns = exchange->server->loop->guests != NULL && exchange->entry != NULL;
+    if ((exchange->outcome.latency_ns == 0 && !takes_turns) || exchange->server->stopping)
         return queue_answer(exchange);
     park(exchange);
     return MHD_YES;

@@ -195,7 +195,8 @@ step() { # NAME COMMAND...
     return
   fi
   printf 'FAILED  %4d s\n' $((SECONDS - start))
-  tail -n 60 "$log" | sed 's/^/    | /'
+  # Without make's progress, among which the errors would be lost.
+  { grep -vE '^\[ *[0-9]+%\] ' "$log" || true; } | tail -n 60 | sed 's/^/    | /'
   printf '    the whole log: %s\n' "$log"
   failed_logs+=("$log")
   return 1

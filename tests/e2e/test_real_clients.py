@@ -369,7 +369,8 @@ def test_call_never_shows_the_key(tmp_path):
 @pytest.mark.parametrize("arguments, variables, status, message", [
     ([], {}, 2, "a message is missing\nTry `toomany call --help`.\n"),
     (["two", "messages"], {}, 2, "one message at a time; quote it\nTry `toomany call --help`.\n"),
-    (["Hello"], {"OPENAI_API_KEY": ""}, 2, "OPENAI_API_KEY: there is none\n"),
+    (["Hello"], {"OPENAI_API_KEY": ""}, 2,
+     "OPENAI_API_KEY or --api-key: there is none; `toomany serve` takes any text\n"),
     (["Hello"], {"OPENAI_BASE_URL": "bogus"}, 2,
      '--base-url or OPENAI_BASE_URL: found "bogus", wanted an address that begins with http:// or '
      "https://\n"),

@@ -61,6 +61,12 @@ static inline void sample_request(struct journal *journal, struct sample_request
              request.key != NULL ? request.key : "");
     snprintf(entry->call_marker, sizeof entry->call_marker, "%s",
              request.marker != NULL ? request.marker : "");
+    /* What a server would have counted when it came. */
+    entry->in_flight = 1;
+    for (size_t i = 0; i + 1 < journal_count(journal); i++) {
+        const struct journal_entry *other = journal_at(journal, i);
+        entry->in_flight += other->answered_ns < 0 || other->answered_ns > entry->arrived_ns;
+    }
     journal_finish(journal, entry);
 }
 

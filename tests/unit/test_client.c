@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -971,6 +972,27 @@ static void refuses_wrong_options(void **state)
     client_free(NULL);
 }
 
+static void says_when_descriptors_are_out(void **state)
+{
+    (void)state;
+    struct loop loop;
+    struct error error = {0};
+    struct rlimit before;
+    const struct client_options options = {.api_key = "k", .base_url = "http://127.0.0.1:1/v1"};
+    assert_true(loop_init(&loop, CLOCK_VIRTUAL, &error));
+    getrlimit(RLIMIT_NOFILE, &before);
+    int lowest = dup(0);
+    close(lowest);
+    struct rlimit low = {.rlim_cur = (rlim_t)lowest, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    const struct client *client = client_new(&loop, &options, &error);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_null(client);
+    assert_true(error.could_not_run);
+    assert_non_null(strstr(error.message, "raise `ulimit -n`"));
+    loop_free(&loop);
+}
+
 static void refused_request(struct client *client, struct client_request request, const char *place)
 {
     struct error error = {0};
@@ -1074,6 +1096,7 @@ int main(void)
         cmocka_unit_test(says_what_a_request_needs),
         cmocka_unit_test(repeats_with_its_seeds),
         cmocka_unit_test(refuses_wrong_options),
+        cmocka_unit_test(says_when_descriptors_are_out),
         cmocka_unit_test(refuses_wrong_requests),
         cmocka_unit_test(base_url_may_end_with_slashes),
         cmocka_unit_test(no_proxy_for_this_machine),

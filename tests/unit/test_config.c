@@ -133,7 +133,8 @@ static void what_a_step_does_not_say_has_its_default(void **state)
 {
     (void)state;
     struct config config =
-        config_of("{\"script\": [{\"answer\": \"ok\"}, {\"answer\": {\"content\": \"hi\"}},"
+        config_of("{\"script\": [{\"answer\": \"ok\"}, {\"answer\": {\"$why\": 1, "
+                  "\"content\": \"hi\"}},"
                   " {\"answer\": {\"error\": \"slow_down\"}, \"lasts\": \"1s\"},"
                   " {\"answer\": {\"code\": \"c\"}, \"times\": \"forever\"}]}");
     const struct script_step *steps = config.script.steps;

@@ -97,6 +97,16 @@ static void without_descriptors_there_is_no_timer(void **state)
     finish(&set_up);
 }
 
+static void without_a_loop_that_can_watch_there_is_no_timer(void **state)
+{
+    (void)state;
+    struct loop loop = {.epoll_fd = -1};
+    struct machine_timer timer;
+    struct error error = {.message = ""};
+    assert_false(machine_timer_init(&timer, &loop, count, NULL, &error));
+    assert_string_equal(error.place, "epoll");
+}
+
 static void seeds_differ_from_start_to_start(void **state)
 {
     (void)state;
@@ -110,6 +120,7 @@ int main(void)
         cmocka_unit_test(a_delay_of_nothing_fires_too),
         cmocka_unit_test(is_moved_and_stopped),
         cmocka_unit_test(without_descriptors_there_is_no_timer),
+        cmocka_unit_test(without_a_loop_that_can_watch_there_is_no_timer),
         cmocka_unit_test(seeds_differ_from_start_to_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

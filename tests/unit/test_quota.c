@@ -495,6 +495,19 @@ static void model_change(struct model *model, const struct quota_limits *limits,
     }
 }
 
+/* "Used" is the whole number nearest to what is used. */
+static void assert_nearest(const struct model *model, int i, int64_t now_ns, int64_t used)
+{
+    int64_t window_ns = quota_dimension_window_ns((enum quota_dimension)i);
+    if (window_ns == 0) {
+        assert_int_equal(used, (int64_t)model->empty[i]);
+        return;
+    }
+    wide level = wide_max(model->empty[i] - (wide)now_ns * model->limit[i], 0);
+    assert_true((2 * (wide)used - 1) * window_ns <= 2 * level);
+    assert_true(2 * level < (2 * (wide)used + 1) * window_ns);
+}
+
 static void draw_limits(struct random *random, struct quota_limits *limits)
 {
     static const int64_t minute[] = {-1, -1, 1, 3, 7, 60, 500, 3500};
@@ -580,6 +593,7 @@ static void agrees_with_the_model_over_a_million_random_steps(void **state)
         assert_int_equal(answer.stopped_by, stopped_by);
         assert_int_equal(answer.wait_ns, model_wait_ns);
         assert_int_equal(answer.limit, model.limit[stopped_by]);
+        assert_nearest(&model, stopped_by, now_ns, answer.used);
         assert_int_equal(answer.requested, cost_of(stopped_by, tokens));
         assert_int_equal(answer.too_large,
                          quota_dimension_counts_tokens((enum quota_dimension)stopped_by) &&

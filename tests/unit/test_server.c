@@ -708,7 +708,7 @@ static void send_the_rest(void *owner, int64_t now_ns)
 {
     struct later *later = owner;
     (void)now_ns;
-    raw_send(later->raw, BODY + 5);
+    raw_send(later->raw, strchr(BODY, '"') + strlen("\"mod"));
     loop_hold(later->loop);
 }
 
