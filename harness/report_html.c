@@ -215,8 +215,8 @@ static void put_card(FILE *stream, const struct result *result)
     put_text(stream, name);
     fputs("</span><span class=\"took\">", stream);
     if (state != REPORT_COULD_NOT_RUN)
-        fprintf(stream, "%s, %s time", duration_text(result->duration_ns, duration),
-                clock_kind_name(result->time));
+        fprintf(stream, "%s, %s", duration_text(result->duration_ns, duration),
+                report_time_name(result));
     fputs("</span></summary>\n<div class=\"body\">\n", stream);
     if (result->why != NULL && result->why[0] != '\0') {
         fputs("<p class=\"why\">", stream);
@@ -225,6 +225,11 @@ static void put_card(FILE *stream, const struct result *result)
     }
     put_alert(stream, result);
     report_html_timeline(result, stream);
+    if (result->time_note != NULL) {
+        fputs("<p class=\"why\">", stream);
+        put_text(stream, result->time_note);
+        fputs("</p>\n", stream);
+    }
     if (result->note_count > 0)
         fputs("<ul class=\"notes\">\n", stream);
     for (size_t i = 0; i < result->note_count; i++) {

@@ -171,6 +171,8 @@ static void add_scenario(cJSON *scenarios, const struct result *result)
                result->could_not_run ? error_text(&result->error, text, sizeof text) : NULL);
     add_string(item, "command", result->command);
     cJSON_AddStringToObject(item, "time", clock_kind_name(result->time));
+    cJSON_AddBoolToObject(item, "exact", result->time == CLOCK_VIRTUAL && !result->is_inexact);
+    add_string(item, "time_note", result->time_note);
     snprintf(seed, sizeof seed, "%" PRIu64, result->seed);
     cJSON_AddRawToObject(item, "seed", seed);
     add_whole_or_null(item, "repetition", result->repetition > 0, result->repetition);

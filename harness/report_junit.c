@@ -150,6 +150,11 @@ static void put_output(FILE *stream, const struct result *result)
     const struct client_run *run = report_last_run(result);
     fputs("      <system-out>", stream);
     put_timeline(stream, result);
+    if (result->time_note != NULL) {
+        fputs("time: ", stream);
+        put_text(stream, result->time_note);
+        fputc('\n', stream);
+    }
     for (size_t i = 0; i < result->note_count; i++) {
         fputs("note: ", stream);
         put_text(stream, result->notes[i]);

@@ -97,6 +97,8 @@ static void put_diagnostic(FILE *stream, const struct result *result)
     fprintf(stream, "  seed: %" PRIu64 "\n  time: %s\n  duration_ms: %" PRId64 ".%03" PRId64 "\n",
             result->seed, clock_kind_name(result->time), result->duration_ns / NS_PER_MS,
             result->duration_ns % NS_PER_MS / NS_PER_US);
+    if (result->time_note != NULL)
+        put_string(stream, "  ", "time_note", result->time_note);
     if (result->could_not_run)
         put_string(stream, "  ", "error", error_text(&result->error, text, sizeof text));
     put_verdicts(stream, result);

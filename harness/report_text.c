@@ -80,8 +80,8 @@ static void write_head(const struct page *page, const struct result *result)
     char duration[DURATION_TEXT_SIZE];
     char took[REPORT_WORDS_SIZE] = "";
     if (state != REPORT_COULD_NOT_RUN)
-        snprintf(took, sizeof took, "%s  %s time", duration_text(result->duration_ns, duration),
-                 clock_kind_name(result->time));
+        snprintf(took, sizeof took, "%s  %s", duration_text(result->duration_ns, duration),
+                 report_time_name(result));
     struct text_line line;
     text_line_start(&line, page->style);
     int width = line.width;
@@ -375,6 +375,8 @@ bool report_text_one(const struct result *result, const struct report_style *sty
     }
     if (explains)
         put_blank(&page);
+    if (result->time_note != NULL && (result->is_inexact || style->verbose))
+        put_field(&page, "time", result->is_inexact ? INK_YELLOW : INK_DIM, result->time_note);
     for (size_t i = 0; i < result->note_count; i++)
         put_field(&page, i == 0 ? "note" : "", INK_DIM, result->notes[i]);
     if (ran)

@@ -218,3 +218,10 @@ size_t report_tail(const char *text, size_t length, size_t count_max, size_t *sk
         *skipped += text[i] == '\n';
     return start;
 }
+
+const char *report_time_name(const struct result *result)
+{
+    if (result->time == CLOCK_VIRTUAL)
+        return result->is_inexact ? "virtual time, not exact" : "virtual time";
+    return "real time";
+}

@@ -42,6 +42,9 @@ const char *report_usage_words(const struct usage *usage, char text[REPORT_WORDS
 /* 0 to 100, more where a limit was lowered during the run */
 int report_usage_percent(const struct usage *usage);
 
+/* "virtual time", "real time", "virtual time, not exact" */
+const char *report_time_name(const struct result *result);
+
 /* The run whose end counts: the last; NULL where none was started. */
 const struct client_run *report_last_run(const struct result *result);
 /* When the client was started: the origin of the times that reports show. */
