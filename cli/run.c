@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,8 +148,11 @@ static void tell(const struct run_command *run, int64_t wall_ns)
                 duration_text(summary.let_go_ns, passed), summary.let_go);
     if (!run->summary)
         return;
-    fprintf(stderr, "toomany run: %s passed for the program, in %s of real time",
-            duration_text(loop_now(&run->loop), passed), duration_text(wall_ns, wall));
+    fprintf(stderr,
+            "toomany run: %s passed for the program, in %s of real time, with %" PRIu64
+            " jumps of the clock and %" PRIu64 " stops of the program",
+            duration_text(loop_now(&run->loop), passed), duration_text(wall_ns, wall),
+            summary.jumps, summary.stops);
     if (summary.crept_ns > 0)
         fprintf(stderr, "; %s of it crept, because it waits by looking at a clock",
                 duration_text(summary.crept_ns, passed));
