@@ -206,12 +206,14 @@ static bool has_starved(const struct loop *loop)
     return machine_now() - loop->busy_since_ns > SERVER_STARVES_NS;
 }
 
-static bool turn_with_guests(struct loop *loop, struct deadline *first, int64_t wait_ns)
+static bool turn_with_guests(struct loop *loop, int64_t wait_ns)
 {
     if (hand_out_event(loop->epoll_fd, 0))
         return true;
     const struct loop_guests *guests = loop->guests;
     bool all_wait = guests->all_wait(guests->owner);
+    if (loop->guests != guests)
+        return true; /* it has let time run */
     if (all_wait)
         loop->busy_since_ns = 0;
     else if (loop->busy_since_ns == 0)
@@ -222,6 +224,7 @@ static bool turn_with_guests(struct loop *loop, struct deadline *first, int64_t 
         hand_out_event(loop->epoll_fd, look_again_ns(loop));
         return true;
     }
+    struct deadline *first = deadlines_first(&loop->deadlines); /* as the look has left them */
     if (first == NULL) {
         hand_out_event(loop->epoll_fd, wait_ns < 0 || wait_ns > NS_PER_MS ? NS_PER_MS : wait_ns);
         return false;
@@ -249,7 +252,7 @@ static bool turn_virtual(struct loop *loop, int64_t wait_ns)
         return true;
     }
     if (loop->guests != NULL)
-        return turn_with_guests(loop, first, wait_ns);
+        return turn_with_guests(loop, wait_ns);
     bool may_jump = loop->holds == loop->parked && first != NULL;
     if (hand_out_event(loop->epoll_fd, may_jump ? 0 : wait_ns))
         return true;
