@@ -5,6 +5,7 @@
 
 #include "base/duration.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <linux/kcmp.h>
 #include <poll.h>
@@ -27,17 +28,18 @@
 enum timer_kind { TIMER_DESCRIPTOR, TIMER_INTERVAL, TIMER_POSIX };
 
 struct guest_timer {
-    struct tracee_process *process;
+    struct tracer *tracer;
+    struct tracee_process *process; /* NULL: a descriptor, which several may have */
     struct guest_timer *next;
     enum timer_kind kind;
     struct deadline due;
     int64_t interval_ns;
     int64_t origin_ns; /* of the clock that it runs on */
     int descriptor;    /* ours, for the program's timerfd; -1: none */
-    int number;        /* the program's descriptor */
     uint64_t ticks;    /* that have not been read */
     int posix_id;
     struct sigevent event; /* of timer_create */
+    int overruns;          /* expiries while its signal was pending */
     bool is_signed;        /* a SIGALRM of ours is on its way */
 };
 
@@ -46,25 +48,32 @@ struct guest_timer {
 
 static void fire(void *owner, int64_t now_ns);
 
-static struct guest_timer *add_timer(struct tracee_process *process, enum timer_kind kind)
+static struct guest_timer **list_of(struct tracer *tracer, struct tracee_process *process)
+{
+    return process != NULL ? &process->timers : tracer_descriptor_timers(tracer);
+}
+
+static struct guest_timer *add_timer(struct tracer *tracer, struct tracee_process *process,
+                                     enum timer_kind kind)
 {
     struct guest_timer *timer = calloc(1, sizeof *timer);
     if (timer == NULL)
         return NULL;
+    struct guest_timer **list = list_of(tracer, process);
     *timer = (struct guest_timer){
-        .process = process, .next = process->timers, .kind = kind, .descriptor = -1};
+        .tracer = tracer, .process = process, .next = *list, .kind = kind, .descriptor = -1};
     timer->due = (struct deadline){.fire = fire, .owner = timer};
-    process->timers = timer;
+    *list = timer;
     return timer;
 }
 
 static void remove_timer(struct guest_timer *timer)
 {
-    struct guest_timer **link = &timer->process->timers;
+    struct guest_timer **link = list_of(timer->tracer, timer->process);
     while (*link != timer)
         link = &(*link)->next;
     *link = timer->next;
-    loop_cancel(tracer_loop(timer->process->tracer), &timer->due);
+    loop_cancel(tracer_loop(timer->tracer), &timer->due);
     if (timer->descriptor >= 0)
         close(timer->descriptor);
     free(timer);
@@ -74,6 +83,12 @@ void guest_timers_free(struct tracee_process *process)
 {
     while (process->timers != NULL)
         remove_timer(process->timers);
+}
+
+void descriptor_timers_free(struct tracer *tracer)
+{
+    while (*tracer_descriptor_timers(tracer) != NULL)
+        remove_timer(*tracer_descriptor_timers(tracer));
 }
 
 void guest_timers_exec(struct tracee_process *process)
@@ -88,24 +103,57 @@ void guest_timers_exec(struct tracee_process *process)
 /* --- what happens when one is due ---------------------------------------------------------------
  */
 
-/* Whether the program still has the descriptor: a periodic timer that it has closed would move the
- * clock for nobody. */
-static bool is_still_open(const struct guest_timer *timer)
+static bool is_same_file(const struct guest_timer *timer, pid_t pid, int number)
 {
-    return syscall(SYS_kcmp, timer->process->pid, getpid(), KCMP_FILE, timer->number,
-                   timer->descriptor) == 0;
+    return syscall(SYS_kcmp, pid, getpid(), KCMP_FILE, number, timer->descriptor) == 0;
 }
 
-static void make_readable(struct guest_timer *timer)
+static bool has_descriptor(const struct guest_timer *timer, const struct tracee_process *process)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)process->pid);
+    DIR *directory = opendir(path);
+    bool has = false;
+    for (struct dirent *entry; !has && directory != NULL && (entry = readdir(directory)) != NULL;)
+        has = entry->d_name[0] != '.' && is_same_file(timer, process->pid, atoi(entry->d_name));
+    if (directory != NULL)
+        closedir(directory);
+    return has;
+}
+
+/* Whether some program still has the descriptor: a periodic timer that all have closed would move
+ * the clock for nobody. */
+static bool is_still_open(const struct guest_timer *timer)
+{
+    const struct tracee_process *process = tracer_processes(timer->tracer);
+    while (process != NULL && !has_descriptor(timer, process))
+        process = process->next;
+    return process != NULL;
+}
+
+static void make_readable(struct guest_timer *timer, uint64_t ticks)
 {
     struct pollfd unread = {.fd = timer->descriptor, .events = POLLIN};
-    timer->ticks = poll(&unread, 1, 0) == 1 ? timer->ticks + 1 : 1;
+    timer->ticks = poll(&unread, 1, 0) == 1 ? timer->ticks + ticks : ticks;
     if (ioctl(timer->descriptor, TFD_IOC_SET_TICKS, &timer->ticks) == 0)
         return;
     /* A kernel without checkpoint and restore: the shortest real timer does it, for one tick. */
     struct itimerspec at_once = {.it_value = {.tv_nsec = 1}};
     timerfd_settime(timer->descriptor, 0, &at_once, NULL);
     poll(&unread, 1, -1);
+}
+
+/* Whether the signal of its last expiry is still to be taken. */
+static bool is_pending(const struct guest_timer *timer)
+{
+    bool to_thread = timer->event.sigev_notify == SIGEV_THREAD_ID;
+    const struct tracee *tracee =
+        tracee_find(timer->tracer, to_thread ? timer->event._sigev_un._tid : timer->process->pid);
+    if (tracee == NULL || timer->event.sigev_notify == SIGEV_NONE)
+        return false;
+    uint64_t pending =
+        proc_thread_number(&tracee->files, to_thread ? "\nSigPnd:" : "\nShdPnd:", 16);
+    return (pending >> (timer->event.sigev_signo - 1) & 1) != 0;
 }
 
 static void send_signal(struct guest_timer *timer)
@@ -116,6 +164,11 @@ static void send_signal(struct guest_timer *timer)
         kill(pid, SIGALRM);
         return;
     }
+    if (is_pending(timer)) {
+        timer->overruns++; /* one signal stands for all */
+        return;
+    }
+    timer->overruns = 0;
     siginfo_t info = {0};
     info.si_signo = timer->event.sigev_signo;
     info.si_code = SI_TIMER;
@@ -129,8 +182,30 @@ static void send_signal(struct guest_timer *timer)
 
 static void set_deadline(struct guest_timer *timer, int64_t at_ns)
 {
-    loop_at(tracer_loop(timer->process->tracer), &timer->due, at_ns);
+    loop_at(tracer_loop(timer->tracer), &timer->due, at_ns);
     timer->due.is_at_once = false; /* a program's doing: it waits its turn (loop.h) */
+}
+
+/* The timer, due at `at_ns`, expires; once for each interval that has passed since. */
+static void expire(struct guest_timer *timer, int64_t at_ns, int64_t now_ns)
+{
+    int64_t ticks = 1;
+    if (timer->interval_ns > 0) {
+        ticks += (now_ns - at_ns) / timer->interval_ns;
+        set_deadline(timer, at_ns + ticks * timer->interval_ns);
+    }
+    if (timer->kind == TIMER_DESCRIPTOR)
+        make_readable(timer, (uint64_t)ticks);
+    else
+        send_signal(timer);
+}
+
+/* A descriptor of ours would keep one that the program closes readable in its epoll, so it is held
+ * only while it must be. */
+static void forget_disarmed(struct guest_timer *timer)
+{
+    if (timer->kind == TIMER_DESCRIPTOR && timer->due.position == 0)
+        remove_timer(timer);
 }
 
 static void fire(void *owner, int64_t now_ns)
@@ -140,12 +215,8 @@ static void fire(void *owner, int64_t now_ns)
         remove_timer(timer);
         return;
     }
-    if (timer->interval_ns > 0)
-        set_deadline(timer, now_ns + timer->interval_ns);
-    if (timer->kind == TIMER_DESCRIPTOR)
-        make_readable(timer);
-    else
-        send_signal(timer);
+    expire(timer, timer->due.at_ns, now_ns);
+    forget_disarmed(timer);
 }
 
 void guest_timers_sign(struct tracee *tracee)
@@ -171,7 +242,7 @@ static int64_t left_of(const struct guest_timer *timer)
 {
     if (timer == NULL || timer->due.position == 0)
         return 0;
-    int64_t left_ns = timer->due.at_ns - tracer_now(timer->process->tracer);
+    int64_t left_ns = timer->due.at_ns - tracer_now(timer->tracer);
     return left_ns > 0 ? left_ns : 1; /* 0 would say that it is disarmed */
 }
 
@@ -193,20 +264,25 @@ static bool write_setting(const struct tracee *tracee, uint64_t address, bool is
 {
     bool (*write)(const struct tracee *, uint64_t, int64_t) =
         is_timeval ? call_write_timeval : call_write_timespec;
-    return address == 0 || (write(tracee, address, interval_of(timer)) &&
-                            write(tracee, address + 16, left_of(timer)));
+    int64_t left_ns = left_of(timer);
+    if (is_timeval && left_ns > 0 && left_ns < NS_PER_US)
+        left_ns = NS_PER_US; /* 0 would say that it is disarmed */
+    return address == 0 ||
+           (write(tracee, address, interval_of(timer)) && write(tracee, address + 16, left_ns));
 }
 
 static void arm(struct guest_timer *timer, int64_t value_ns, int64_t interval_ns, bool is_absolute)
 {
-    struct tracer *tracer = timer->process->tracer;
     timer->interval_ns = interval_ns;
-    loop_cancel(tracer_loop(tracer), &timer->due);
+    loop_cancel(tracer_loop(timer->tracer), &timer->due);
     if (value_ns == 0)
         return;
-    int64_t now_ns = tracer_now(tracer);
+    int64_t now_ns = tracer_now(timer->tracer);
     int64_t at_ns = is_absolute ? value_ns - timer->origin_ns : now_ns + value_ns;
-    set_deadline(timer, at_ns > now_ns ? at_ns : now_ns);
+    if (at_ns > now_ns)
+        set_deadline(timer, at_ns);
+    else
+        expire(timer, at_ns, now_ns);
 }
 
 static enum call_verdict answer(struct user_regs_struct *regs, bool succeeded)
@@ -218,17 +294,14 @@ static enum call_verdict answer(struct user_regs_struct *regs, bool succeeded)
 /* --- timerfd ------------------------------------------------------------------------------------
  */
 
-/* The timer behind the program's descriptor, whatever its number was when it was set. */
-static struct guest_timer *find_descriptor(const struct tracee_process *process, int number)
+/* The timer behind the program's descriptor. */
+static struct guest_timer *find_descriptor(struct tracer *tracer,
+                                           const struct tracee_process *process, int number)
 {
-    for (struct guest_timer *timer = process->timers; timer != NULL; timer = timer->next) {
-        if (timer->kind == TIMER_DESCRIPTOR &&
-            syscall(SYS_kcmp, process->pid, getpid(), KCMP_FILE, number, timer->descriptor) == 0) {
-            timer->number = number;
-            return timer;
-        }
-    }
-    return NULL;
+    struct guest_timer *timer = *tracer_descriptor_timers(tracer);
+    while (timer != NULL && !is_same_file(timer, process->pid, number))
+        timer = timer->next;
+    return timer;
 }
 
 static int take_descriptor(pid_t pid, int number)
@@ -257,7 +330,7 @@ static int clock_of_descriptor(int descriptor)
 static struct guest_timer *have_descriptor(struct tracer *tracer, struct tracee_process *process,
                                            int number)
 {
-    struct guest_timer *timer = find_descriptor(process, number);
+    struct guest_timer *timer = find_descriptor(tracer, process, number);
     if (timer != NULL)
         return timer;
     int descriptor = take_descriptor(process->pid, number);
@@ -265,13 +338,12 @@ static struct guest_timer *have_descriptor(struct tracer *tracer, struct tracee_
         return NULL;
     int64_t origin_ns = 0;
     bool is_timer = tracer_clock_origin(tracer, clock_of_descriptor(descriptor), &origin_ns);
-    timer = is_timer ? add_timer(process, TIMER_DESCRIPTOR) : NULL;
+    timer = is_timer ? add_timer(tracer, NULL, TIMER_DESCRIPTOR) : NULL;
     if (timer == NULL) {
         close(descriptor);
         return NULL;
     }
     timer->descriptor = descriptor;
-    timer->number = number;
     timer->origin_ns = origin_ns;
     return timer;
 }
@@ -281,7 +353,9 @@ enum call_verdict timerfd_settime_begins(struct tracer *tracer, struct tracee *t
 {
     int64_t interval_ns;
     int64_t value_ns;
-    if (!read_setting(tracee, regs->rdx, false, &interval_ns, &value_ns))
+    static const uint32_t flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET;
+    if (((uint32_t)regs->rsi & ~flags) != 0 ||
+        !read_setting(tracee, regs->rdx, false, &interval_ns, &value_ns))
         return CALL_PASSES;
     struct guest_timer *timer = have_descriptor(tracer, tracee->process, (int)regs->rdi);
     if (timer == NULL)
@@ -291,14 +365,14 @@ enum call_verdict timerfd_settime_begins(struct tracer *tracer, struct tracee *t
     static const struct itimerspec disarmed;
     timerfd_settime(timer->descriptor, 0, &disarmed, NULL); /* forgets what was not read */
     arm(timer, value_ns, interval_ns, (regs->rsi & TFD_TIMER_ABSTIME) != 0);
+    forget_disarmed(timer);
     return answer(regs, true);
 }
 
 enum call_verdict timerfd_gettime_begins(struct tracer *tracer, struct tracee *tracee,
                                          struct user_regs_struct *regs)
 {
-    (void)tracer;
-    const struct guest_timer *timer = find_descriptor(tracee->process, (int)regs->rdi);
+    const struct guest_timer *timer = find_descriptor(tracer, tracee->process, (int)regs->rdi);
     if (timer == NULL)
         return CALL_PASSES;
     return answer(regs, write_setting(tracee, regs->rsi, false, timer));
@@ -318,7 +392,7 @@ static struct guest_timer *find_interval(const struct tracee_process *process)
 static struct guest_timer *have_interval(struct tracee_process *process)
 {
     struct guest_timer *timer = find_interval(process);
-    return timer != NULL ? timer : add_timer(process, TIMER_INTERVAL);
+    return timer != NULL ? timer : add_timer(process->tracer, process, TIMER_INTERVAL);
 }
 
 enum call_verdict setitimer_begins(struct tracer *tracer, struct tracee *tracee,
@@ -387,7 +461,7 @@ void timer_create_ends(struct tracer *tracer, struct tracee *tracee, struct user
     const struct user_regs_struct *asked = &tracee->asked;
     if (regs->rax != 0 || !tracee_read(tracee, asked->rdx, &id, sizeof id))
         return;
-    struct guest_timer *timer = add_timer(tracee->process, TIMER_POSIX);
+    struct guest_timer *timer = add_timer(tracer, tracee->process, TIMER_POSIX);
     if (timer == NULL)
         return;
     timer->posix_id = id;
@@ -421,6 +495,17 @@ enum call_verdict timer_gettime_begins(struct tracer *tracer, struct tracee *tra
     if (timer == NULL)
         return CALL_PASSES;
     return answer(regs, write_setting(tracee, regs->rsi, false, timer));
+}
+
+enum call_verdict timer_getoverrun_begins(struct tracer *tracer, struct tracee *tracee,
+                                          struct user_regs_struct *regs)
+{
+    (void)tracer;
+    const struct guest_timer *timer = find_posix(tracee->process, (int)regs->rdi);
+    if (timer == NULL)
+        return CALL_PASSES;
+    regs->rax = (unsigned)timer->overruns;
+    return CALL_ANSWERED;
 }
 
 enum call_verdict timer_delete_begins(struct tracer *tracer, struct tracee *tracee,

@@ -2,15 +2,24 @@
  * and becomes a deadline on the loop. When it comes, the tracer interrupts the thread, and what the
  * kernel says of the interruption is replaced by what it says of a time-out. */
 #include "clock/traced_call.h"
+#include "clock/vdso.h"
 
 #include "base/duration.h"
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <time.h>
 
+#ifndef SYS_futex_wait
+#define SYS_futex_wait 455
+#endif
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
 #ifndef FUTEX_LOCK_PI2
 #define FUTEX_LOCK_PI2 13
 #endif
@@ -42,7 +51,13 @@ static void clear_sets(const struct tracee *tracee)
 {
     const struct user_regs_struct *asked = &tracee->asked;
     static const char zeros[8192]; /* sets of 65,536 descriptors */
-    size_t bytes = (size_t)((asked->rdi & 0xffff) + 63) / 64 * 8;
+    /* As the kernel does: no more than the process has room for, whatever count it gave. */
+    uint64_t count = proc_thread_number(&tracee->files, "\nFDSize:", 10);
+    if (count > asked->rdi)
+        count = asked->rdi;
+    size_t bytes = (size_t)(count + 63) / 64 * 8;
+    if (bytes > sizeof zeros)
+        bytes = sizeof zeros;
     if (asked->rsi != 0)
         tracee_write(tracee, asked->rsi, zeros, bytes);
     if (asked->rdx != 0)
@@ -86,22 +101,50 @@ static void write_left(const struct tracer *tracer, const struct tracee *tracee)
         call_write_timespec(tracee, tracee->asked.rdx, ns);
 }
 
-/* A signal came. If it has a handler, the call ends with EINTR; if not, the kernel repeats it, and
- * it must then keep its deadline (tracer_wait() sees to that). Without a time-out of its own, the
- * kernel would treat some calls otherwise than with one: RESTARTNOHAND says just that to it. */
+/* Whether the kernel treats an interrupted call with a time-out as the one without that it was made
+ * into: those that lock for priority inheritance are always repeated, those here that wait until a
+ * point in time are where the handler has SA_RESTART. */
+static bool is_repeated_alike(const struct tracee *tracee)
+{
+    uint64_t operation = tracee->asked.rsi & (uint64_t)FUTEX_CMD_MASK;
+    switch (tracee->call->number) {
+    case SYS_futex:
+        return operation != FUTEX_WAIT && operation != FUTEX_WAIT_BITSET;
+    case SYS_futex_wait:
+    case SYS_futex_waitv:
+    case SYS_mq_timedsend:
+    case SYS_mq_timedreceive:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A signal came. If it has a handler, most calls end with EINTR; if not, the kernel repeats them,
+ * and they must then keep their deadline (tracer_wait() sees to that). Without a time-out of its
+ * own, the kernel would treat some calls otherwise than with one: RESTARTNOHAND says just that to
+ * it. epoll_wait and others end with EINTR, unless the signal is one that without a tracer the
+ * thread would not have heard of (call_meets_signal()). */
 static void let_signal_in(struct tracee *tracee, struct user_regs_struct *regs)
 {
-    if ((int64_t)regs->rax == -EINTR)
-        return; /* epoll_wait and others are never repeated */
-    regs->rax = (uint64_t)-KERNEL_RESTARTNOHAND;
+    if ((int64_t)regs->rax != -EINTR && !is_repeated_alike(tracee))
+        regs->rax = (uint64_t)-KERNEL_RESTARTNOHAND;
     tracee->may_resume = true;
     tracee->resumed = tracee->asked;
     tracee->resumed_due_ns = tracee->due.at_ns;
 }
 
+/* Moved to a lock by a requeue, it says EAGAIN of an interruption and ETIMEDOUT of a time-out. */
+static bool is_interrupted_on_lock(const struct tracee *tracee, int64_t result)
+{
+    return result == -EAGAIN && tracee->call->number == SYS_futex &&
+           (tracee->asked.rsi & (uint64_t)FUTEX_CMD_MASK) == FUTEX_WAIT_REQUEUE_PI;
+}
+
 void wait_ends(struct tracer *tracer, struct tracee *tracee, struct user_regs_struct *regs)
 {
-    if (is_interrupted((int64_t)regs->rax) && tracee->is_over)
+    int64_t result = (int64_t)regs->rax;
+    if (tracee->is_over && (is_interrupted(result) || is_interrupted_on_lock(tracee, result)))
         regs->rax = (uint64_t)timeout_result(tracee);
     else if (is_interrupted((int64_t)regs->rax))
         let_signal_in(tracee, regs);
@@ -121,6 +164,69 @@ void sleep_ends(struct tracer *tracer, struct tracee *tracee, struct user_regs_s
     uint64_t left = is_nanosleep ? asked->rsi : asked->r10;
     if (is_relative && left != 0)
         call_write_timespec(tracee, left, left_ns(tracer, tracee));
+}
+
+/* Ignored, by the program's wish or by default. */
+static bool is_ignored(const struct tracee *tracee, int number)
+{
+    uint64_t bit = UINT64_C(1) << (number - 1);
+    if ((proc_thread_number(&tracee->files, "\nSigIgn:", 16) & bit) != 0)
+        return true;
+    bool is_by_default =
+        number == SIGCHLD || number == SIGURG || number == SIGWINCH || number == SIGCONT;
+    return is_by_default && (proc_thread_number(&tracee->files, "\nSigCgt:", 16) & bit) == 0;
+}
+
+static bool is_caught(const struct tracee *tracee, int number)
+{
+    return (proc_thread_number(&tracee->files, "\nSigCgt:", 16) >> (number - 1) & 1) != 0;
+}
+
+/* Calls that end with EINTR whatever the signal. */
+static bool is_never_repeated(uint64_t number)
+{
+    return number == SYS_epoll_wait || number == SYS_epoll_pwait || number == SYS_epoll_pwait2 ||
+           number == SYS_rt_sigtimedwait || number == SYS_semop || number == SYS_semtimedop ||
+           number == SYS_io_getevents;
+}
+
+/* In the stop before a signal is delivered, a call that it interrupted has its result and is not
+ * repeated yet.
+ *
+ * Only a traced thread is woken for a signal that is ignored: calls that end with EINTR must then
+ * be repeated.
+ *
+ * Waits on sockets with a time-out, of which the kernel does not know (call_socket.c), are never
+ * repeated. */
+void call_meets_signal(struct tracee *tracee, int signal_number)
+{
+    struct user_regs_struct regs;
+    int64_t timeout_ns;
+    if (ptrace(PTRACE_GETREGS, tracee->tid, NULL, &regs) != 0 || (int64_t)regs.orig_rax < 0)
+        return;
+    int64_t result = (int64_t)regs.rax;
+    bool is_unheard = is_ignored(tracee, signal_number);
+    if (is_interrupted(result) && is_caught(tracee, signal_number))
+        tracee->may_resume = false; /* what the program does next is a wait of its own */
+    if (result == -EINTR && is_unheard && is_never_repeated(regs.orig_rax))
+        regs.rax = (uint64_t)-KERNEL_RESTARTNOHAND;
+    else if (result == -KERNEL_RESTARTSYS && !is_unheard &&
+             socket_timeout(tracee, (int64_t)regs.orig_rax, regs.rdi, &timeout_ns))
+        regs.rax = (uint64_t)-EINTR;
+    else
+        return;
+    ptrace(PTRACE_SETREGS, tracee->tid, NULL, &regs);
+}
+
+/* Such calls end with EINTR when the stop ends, whatever comes meanwhile: as if it were in none. */
+void call_meets_stop(struct tracee *tracee)
+{
+    struct user_regs_struct regs;
+    if (ptrace(PTRACE_GETREGS, tracee->tid, NULL, &regs) != 0 || (int64_t)regs.rax != -EINTR ||
+        !is_never_repeated(regs.orig_rax))
+        return;
+    regs.orig_rax = (uint64_t)-1;
+    ptrace(PTRACE_SETREGS, tracee->tid, NULL, &regs);
 }
 
 /* --- sleeping -----------------------------------------------------------------------------------
@@ -157,8 +263,7 @@ enum call_verdict clock_nanosleep_begins(struct tracer *tracer, struct tracee *t
 /* --- futexes ------------------------------------------------------------------------------------
  */
 
-/* An absolute time-out on `clock_id` that is read from `address`. One that has passed becomes due
- * at once: the kernel still compares the value first, as it does then. */
+/* An absolute time-out on `clock_id` that is read from `address`. */
 static bool absolute_due(const struct tracer *tracer, const struct tracee *tracee, int clock_id,
                          uint64_t address, int64_t *due_ns)
 {
@@ -167,8 +272,22 @@ static bool absolute_due(const struct tracer *tracer, const struct tracee *trace
     if (!tracer_clock_origin(tracer, clock_id, &origin_ns) ||
         !call_read_timespec(tracee, address, &ns))
         return false;
-    *due_ns = ns - origin_ns > tracer_now(tracer) ? ns - origin_ns : tracer_now(tracer);
+    *due_ns = ns - origin_ns;
     return true;
+}
+
+/* A wait until `due_ns`; *pointer is where the call has its time-out. One that has passed
+ * must not wait until everybody does: the kernel gets a time-out of 0, so that it compares the
+ * value first, as it does then. */
+static enum call_verdict wait_until(struct tracer *tracer, struct tracee *tracee,
+                                    unsigned long long *pointer, int64_t due_ns)
+{
+    uint64_t zero = tracee->process->vdso_time;
+    *pointer = 0;
+    if (due_ns > tracer_now(tracer) || zero == 0)
+        return tracer_wait(tracer, tracee, due_ns);
+    *pointer = zero + VDSO_ZERO_OFFSET;
+    return CALL_FOLLOWED;
 }
 
 enum call_verdict futex_begins(struct tracer *tracer, struct tracee *tracee,
@@ -186,9 +305,10 @@ enum call_verdict futex_begins(struct tracer *tracer, struct tracee *tracee,
                              regs->r10, &due_ns)) {
         return CALL_PASSES;
     }
-    regs->r10 = 0;
-    regs->rsi &= ~(uint64_t)FUTEX_CLOCK_REALTIME;
-    return tracer_wait(tracer, tracee, due_ns);
+    enum call_verdict verdict = wait_until(tracer, tracee, &regs->r10, due_ns);
+    if (verdict == CALL_WAITS)
+        regs->rsi &= ~(uint64_t)FUTEX_CLOCK_REALTIME;
+    return verdict;
 }
 
 /* futex_wait(address, value, mask, flags, timeout, clock) */
@@ -198,8 +318,7 @@ enum call_verdict futex_wait_begins(struct tracer *tracer, struct tracee *tracee
     int64_t due_ns;
     if (!absolute_due(tracer, tracee, (int)regs->r9, regs->r8, &due_ns))
         return CALL_PASSES;
-    regs->r8 = 0;
-    return tracer_wait(tracer, tracee, due_ns);
+    return wait_until(tracer, tracee, &regs->r8, due_ns);
 }
 
 /* futex_waitv(waiters, count, flags, timeout, clock) */
@@ -209,8 +328,7 @@ enum call_verdict futex_waitv_begins(struct tracer *tracer, struct tracee *trace
     int64_t due_ns;
     if (!absolute_due(tracer, tracee, (int)regs->r8, regs->r10, &due_ns))
         return CALL_PASSES;
-    regs->r10 = 0;
-    return tracer_wait(tracer, tracee, due_ns);
+    return wait_until(tracer, tracee, &regs->r10, due_ns);
 }
 
 /* --- descriptors --------------------------------------------------------------------------------
@@ -292,19 +410,7 @@ enum call_verdict mq_timed_begins(struct tracer *tracer, struct tracee *tracee,
     int64_t due_ns;
     if (!absolute_due(tracer, tracee, CLOCK_REALTIME, regs->r8, &due_ns))
         return CALL_PASSES;
-    regs->r8 = 0;
-    return tracer_wait(tracer, tracee, due_ns);
-}
-
-/* A handler has run, so the wait that its signal interrupted has ended with EINTR: what the program
- * does next is a wait of its own. */
-enum call_verdict rt_sigreturn_begins(struct tracer *tracer, struct tracee *tracee,
-                                      struct user_regs_struct *regs)
-{
-    (void)tracer;
-    (void)regs;
-    tracee->may_resume = false;
-    return CALL_PASSES;
+    return wait_until(tracer, tracee, &regs->r8, due_ns);
 }
 
 /* Its waits and time-outs happen inside the kernel; programs do without it where it is missing. */

@@ -10,9 +10,13 @@
  * float in a millisecond timer) made one delay in ten another one. */
 #define MONOTONIC_START_NS (1000 * NS_PER_S)
 
-/* After so many traced reads in a row by one thread it does nothing but look at a clock, and time
- * creeps at each further one. */
-enum { CREEP_AFTER_READS = 5000 };
+/* Who waits by looking at a clock would look for ever at one that stands still, so time creeps at
+ * each of its looks. It shows by reading clocks many times in a row with no other call between:
+ * from CHECK_AFTER_READS on, each call is looked at for that (tracer.c), and from CREEP_AFTER_READS
+ * on it is believed, for CREEP_READS. Or, where it does other things in its loop, by having worked
+ * for WORKS_ON_CPU_NS without a sleep, reading clocks all the while. */
+enum { CREEP_READS = 4096, CPU_CHECK_READS = 512 };
+#define WORKS_ON_CPU_NS (5 * NS_PER_S)
 #define CREEP_NS (100 * NS_PER_US)
 
 int64_t tracer_now(const struct tracer *tracer)
@@ -28,6 +32,16 @@ struct loop *tracer_loop(const struct tracer *tracer)
 struct socket_timeouts **tracer_socket_timeouts(struct tracer *tracer)
 {
     return &tracer->sockets;
+}
+
+struct guest_timer **tracer_descriptor_timers(struct tracer *tracer)
+{
+    return &tracer->descriptor_timers;
+}
+
+struct tracee_process *tracer_processes(const struct tracer *tracer)
+{
+    return tracer->processes;
 }
 
 bool tracer_clock_origin(const struct tracer *tracer, int64_t id, int64_t *origin_ns)
@@ -71,23 +85,52 @@ void guest_time_tell(struct tracer *tracer)
     }
 }
 
+static void forget_reads(struct tracee *tracee)
+{
+    tracee->clock_reads = 0;
+    tracee->watched_reads = 0;
+    tracee->watched_cpu_ns = 0;
+    tracee->works_on = false;
+}
+
 void guest_time_watch(struct tracer *tracer, bool is_watched)
 {
     if (tracer->clock_is_watched == is_watched)
         return;
     tracer->clock_is_watched = is_watched;
     for (struct tracee *tracee = tracer->first; tracee != NULL; tracee = tracee->next)
-        tracee->clock_reads = 0;
+        forget_reads(tracee);
     guest_time_tell(tracer);
+}
+
+static void creep(struct tracer *tracer)
+{
+    tracer->summary.crept_ns += CREEP_NS;
+    clock_jump(&tracer->loop->clock, tracer_now(tracer) + CREEP_NS);
+    guest_time_tell(tracer);
+}
+
+static bool works_on(struct tracee *tracee)
+{
+    if (tracee->watched_reads++ % CPU_CHECK_READS != 0)
+        return tracee->works_on;
+    int64_t cpu_ns = proc_thread_cpu_ns(tracee->tid);
+    if (tracee->watched_cpu_ns == 0)
+        tracee->watched_cpu_ns = cpu_ns;
+    tracee->works_on = cpu_ns - tracee->watched_cpu_ns > WORKS_ON_CPU_NS;
+    return tracee->works_on;
 }
 
 void tracer_note_clock_read(struct tracer *tracer, struct tracee *tracee)
 {
-    if (tracer->is_let_go || ++tracee->clock_reads < CREEP_AFTER_READS)
+    if (tracer->is_let_go)
         return;
-    tracer->summary.crept_ns += CREEP_NS;
-    clock_jump(&tracer->loop->clock, tracer_now(tracer) + CREEP_NS);
-    guest_time_tell(tracer);
+    tracee->clock_reads++;
+    bool only_looks = tracee->clock_reads > TRACER_CREEP_AFTER_READS;
+    if (tracee->clock_reads > TRACER_CREEP_AFTER_READS + CREEP_READS)
+        tracee->clock_reads = TRACER_CHECK_AFTER_READS; /* to be shown again */
+    if (works_on(tracee) || only_looks)
+        creep(tracer);
 }
 
 static void log_line(const struct tracer *tracer, int64_t from_ns, int64_t to_ns, const char *who,

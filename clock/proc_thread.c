@@ -61,6 +61,15 @@ bool proc_thread_state(const struct proc_thread *thread, char *state, uint64_t *
     return true;
 }
 
+uint64_t proc_thread_number(const struct proc_thread *thread, const char *label, int base)
+{
+    char text[STATUS_BYTES];
+    if (!read_text(thread->status_fd, text, sizeof text))
+        return 0;
+    const char *at = strstr(text, label);
+    return at != NULL ? strtoull(at + strlen(label), NULL, base) : 0;
+}
+
 bool proc_thread_blocked(const struct proc_thread *thread, int64_t *number, uint64_t *argument)
 {
     char text[SYSCALL_BYTES];
@@ -103,4 +112,15 @@ bool proc_packets_wait(int softnet_fd)
         line += length;
     }
     return false;
+}
+
+int64_t proc_thread_cpu_ns(pid_t tid)
+{
+    char text[SYSCALL_BYTES] = "0";
+    int fd = proc_open(tid, "schedstat", O_RDONLY);
+    if (fd >= 0) {
+        read_text(fd, text, sizeof text);
+        close(fd);
+    }
+    return strtoll(text, NULL, 10);
 }

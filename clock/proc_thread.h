@@ -32,9 +32,16 @@ void proc_thread_close(struct proc_thread *thread);
  * its own accord or not. False when the thread is gone. */
 bool proc_thread_state(const struct proc_thread *thread, char *state, uint64_t *switches);
 
+/* The number after `label` ("FDSize:", or in base 16 "SigCgt:") in its status; 0 when it is gone.
+ */
+uint64_t proc_thread_number(const struct proc_thread *thread, const char *label, int base);
+
 /* The system call that it is blocked in, with its first argument; -1 where it is in none. False
  * while it is on a processor. */
 bool proc_thread_blocked(const struct proc_thread *thread, int64_t *number, uint64_t *argument);
+
+/* The processor time that it has used. */
+int64_t proc_thread_cpu_ns(pid_t tid);
 
 /* Opens a file of /proc/TID; -1 with errno. */
 int proc_open(pid_t tid, const char *name, int flags);

@@ -38,8 +38,6 @@ enum look { LOOK_WORKS, LOOK_SLEEPS, LOOK_GONE };
 static enum look look_at(const struct tracee *tracee, uint64_t *switches)
 {
     char state;
-    if (tracee->is_vforked || tracee->is_stopped)
-        return LOOK_GONE; /* until its child has started a program, or somebody lets it go on */
     if (tracee->process == NULL || !proc_thread_state(&tracee->files, &state, switches))
         return LOOK_WORKS; /* its end will be reported */
     /* A zombie is about to be reported, and until then its parent does not know: something is still
@@ -48,6 +46,9 @@ static enum look look_at(const struct tracee *tracee, uint64_t *switches)
         tracee->tid == tracee->process->pid && tracee->process->thread_count > 1;
     if (state == 'Z' || state == 'X')
         return waits_for_others ? LOOK_GONE : LOOK_WORKS;
+    /* One that its child, or who may let it go on, has woken runs before it reports so. */
+    if (tracee->is_vforked || tracee->is_stopped)
+        return state == (tracee->is_stopped ? 't' : 'D') ? LOOK_SLEEPS : LOOK_WORKS;
     return state == 'S' || state == 'T' ? LOOK_SLEEPS : LOOK_WORKS;
 }
 
@@ -74,6 +75,8 @@ static bool is_asleep(struct tracee *tracee)
     enum look look = look_at(tracee, &tracee->switches);
     if (look != LOOK_SLEEPS)
         return look == LOOK_GONE;
+    if (tracee->is_vforked || tracee->is_stopped)
+        return is_in_wait(tracee);
     return know_blocked(tracee) && !is_in_disk_wait(tracee);
 }
 

@@ -63,6 +63,7 @@ static const struct traced_call calls[] = {
     {SYS_timer_create, "timer_create", FILTER_ALWAYS, 0, timer_create_begins, timer_create_ends},
     {SYS_timer_settime, "timer_settime", FILTER_ALWAYS, 0, timer_settime_begins, NULL},
     {SYS_timer_gettime, "timer_gettime", FILTER_ALWAYS, 0, timer_gettime_begins, NULL},
+    {SYS_timer_getoverrun, "timer_getoverrun", FILTER_ALWAYS, 0, timer_getoverrun_begins, NULL},
     {SYS_timer_delete, "timer_delete", FILTER_ALWAYS, 0, timer_delete_begins, NULL},
 
     {SYS_setsockopt, "setsockopt", FILTER_TIMEOUT_OPTION, 0, setsockopt_begins, NULL},
@@ -71,7 +72,6 @@ static const struct traced_call calls[] = {
     {SYS_listen, "listen", FILTER_ALWAYS, 0, listen_begins, NULL},
     {SYS_sendto, "sendto", FILTER_POINTER, 4, sendto_begins, NULL},
 
-    {SYS_rt_sigreturn, "rt_sigreturn", FILTER_ALWAYS, 0, rt_sigreturn_begins, NULL},
     {SYS_io_uring_setup, "io_uring_setup", FILTER_ALWAYS, 0, io_uring_setup_begins, NULL},
 };
 

@@ -89,8 +89,18 @@ bool call_read_timeval(const struct tracee *tracee, uint64_t address, int64_t *n
 bool call_write_timespec(const struct tracee *tracee, uint64_t address, int64_t ns);
 bool call_write_timeval(const struct tracee *tracee, uint64_t address, int64_t ns);
 
+/* A signal is about to reach `tracee`, which may be in a call: makes the call end or go on as it
+ * does without a tracer (call_wait.c). */
+void call_meets_signal(struct tracee *tracee, int signal_number);
+/* The same for a stop, as by SIGSTOP. */
+void call_meets_stop(struct tracee *tracee);
+
 /* Timers of a process (call_timer.c). */
 void guest_timers_free(struct tracee_process *process);
+/* Those that are descriptors. */
+void descriptor_timers_free(struct tracer *tracer);
+struct guest_timer **tracer_descriptor_timers(struct tracer *tracer);
+struct tracee_process *tracer_processes(const struct tracer *tracer);
 /* Timers of timer_create do not survive an exec. */
 void guest_timers_exec(struct tracee_process *process);
 /* Makes a signal that stands for setitimer's look like the kernel's. */
@@ -133,7 +143,6 @@ TRACED_BEGINS(rt_sigtimedwait_begins);
 TRACED_BEGINS(semtimedop_begins);
 TRACED_BEGINS(mq_timed_begins);
 TRACED_ENDS(wait_ends);
-TRACED_BEGINS(rt_sigreturn_begins);
 TRACED_BEGINS(io_uring_setup_begins);
 
 TRACED_BEGINS(timerfd_settime_begins);
@@ -145,6 +154,7 @@ TRACED_BEGINS(timer_create_begins);
 TRACED_ENDS(timer_create_ends);
 TRACED_BEGINS(timer_settime_begins);
 TRACED_BEGINS(timer_gettime_begins);
+TRACED_BEGINS(timer_getoverrun_begins);
 TRACED_BEGINS(timer_delete_begins);
 
 TRACED_BEGINS(setsockopt_begins);

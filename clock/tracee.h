@@ -40,9 +40,9 @@ struct tracee {
     pid_t tid;
     struct tracee_process *process; /* NULL: its parent has not told of it yet */
     enum tracee_phase phase;
-    bool is_held;    /* stopped until its parent has told of it */
-    bool is_stopped; /* by SIGSTOP or its like */
-    bool is_vforked; /* waits for the child that it vforked */
+    bool is_held;     /* stopped until its parent has told of it */
+    bool is_stopped;  /* by SIGSTOP or its like */
+    bool is_vforked;  /* waits for the child that it vforked */
 
     /* The call that it is in, as the program made it. */
     const struct traced_call *call;
@@ -63,7 +63,11 @@ struct tracee {
     int64_t blocked_in;        /* the system call that it sleeps in, not stopped by the filter */
     uint64_t blocked_argument;
     struct deadline receive; /* the end of a wait on a socket with SO_RCVTIMEO or SO_SNDTIMEO */
-    uint64_t clock_reads;    /* that were traced, one after another */
+    /* For telling who waits by looking at a clock (guest_time.c). */
+    uint64_t clock_reads;   /* one after another, with no other call between */
+    uint64_t watched_reads; /* since clock reads are traced */
+    int64_t watched_cpu_ns; /* its processor time when that began; 0: not read */
+    bool works_on;          /* it has used much processor time since, and never slept */
 
     struct tracee *next; /* in the order in which they appeared */
     struct tracee *previous;

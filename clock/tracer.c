@@ -78,11 +78,18 @@ static void end_blocked(struct tracee *tracee)
 /* --- stops --------------------------------------------------------------------------------------
  */
 
+/* Whether it reads clocks so often that every call between two reads matters (guest_time.c). */
+static bool is_checked(const struct tracee *tracee)
+{
+    return tracee->clock_reads > TRACER_CHECK_AFTER_READS &&
+           tracee->clock_reads <= TRACER_CREEP_AFTER_READS;
+}
+
 static void resume(struct tracee *tracee, int signal_number)
 {
     if (tracee->process != NULL)
         tracee->process->tracer->suspect = tracee;
-    bool follows = tracee->phase != TRACEE_RUNS;
+    bool follows = tracee->phase != TRACEE_RUNS || is_checked(tracee);
     ptrace(follows ? PTRACE_SYSCALL : PTRACE_CONT, tracee->tid, NULL, (long)signal_number);
 }
 
@@ -92,6 +99,7 @@ static void on_call(struct tracer *tracer, struct tracee *tracee)
     if (ptrace(PTRACE_GETREGS, tracee->tid, NULL, &regs) != 0)
         return; /* killed meanwhile */
     tracer->summary.stops++;
+    loop_cancel(tracer->loop, &tracee->receive);
     tracee->call = traced_call_find((int64_t)regs.orig_rax);
     tracee->asked = regs;
     uint64_t reads = tracee->clock_reads;
@@ -210,6 +218,7 @@ static void on_exec(struct tracer *tracer, struct tracee *tracee)
             tracee_remove(tracer, other);
     }
     loop_cancel(tracer->loop, &tracee->due);
+    loop_cancel(tracer->loop, &tracee->receive);
     tracee->phase = TRACEE_RUNS;
     tracee->is_vforked = false;
     tracee->may_resume = false;
@@ -269,6 +278,7 @@ static void on_event(struct tracer *tracer, struct tracee *tracee, int event, in
         if (signal_number == SIGSTOP || signal_number == SIGTSTP || signal_number == SIGTTIN ||
             signal_number == SIGTTOU) {
             tracee->is_stopped = true;
+            call_meets_stop(tracee);
             ptrace(PTRACE_LISTEN, tracee->tid, NULL, NULL); /* stopped, as without a tracer */
             return;
         }
@@ -276,6 +286,20 @@ static void on_event(struct tracer *tracer, struct tracee *tracee, int event, in
     default:
         break;
     }
+    resume(tracee, 0);
+}
+
+/* The start or the end of some call of a thread that reads clocks in a row. */
+static void on_checked_call(struct tracee *tracee)
+{
+    struct user_regs_struct regs;
+    bool is_start = false;
+    if (ptrace(PTRACE_GETREGS, tracee->tid, NULL, &regs) == 0)
+        is_start = (int64_t)regs.rax == -ENOSYS;
+    bool is_clock = regs.orig_rax == SYS_clock_gettime || regs.orig_rax == SYS_gettimeofday ||
+                    regs.orig_rax == SYS_time || regs.orig_rax == SYS_sched_yield;
+    if (is_start && !is_clock)
+        tracee->clock_reads = 0;
     resume(tracee, 0);
 }
 
@@ -295,12 +319,16 @@ static void on_status(struct tracer *tracer, struct tracee *tracee, int status)
     if (event == PTRACE_EVENT_STOP && tracee->is_over && tracee->phase == TRACEE_RUNS)
         end_blocked(tracee);
     if (signal_number == (SIGTRAP | 0x80)) {
-        on_call_end(tracer, tracee);
+        if (tracee->phase == TRACEE_RUNS)
+            on_checked_call(tracee);
+        else
+            on_call_end(tracer, tracee);
     } else if (event != 0) {
         on_event(tracer, tracee, event, signal_number);
     } else {
         if (signal_number == SIGALRM)
             guest_timers_sign(tracee);
+        call_meets_signal(tracee, signal_number);
         resume(tracee, signal_number);
     }
 }
@@ -456,6 +484,7 @@ void tracer_free(struct tracer *tracer)
         tracee_remove(tracer, tracer->first);
     }
     socket_timeouts_free(&tracer->sockets);
+    descriptor_timers_free(tracer);
     loop_unwatch(tracer->loop, &tracer->child_watch);
     child_signal_unregister(tracer->child_watch.fd);
     close(tracer->child_watch.fd);

@@ -25,6 +25,7 @@ struct tracer {
     struct tracee *suspect; /* was seen to work, or let go on, last: likely to work now; or NULL */
     struct tracee_process *processes;
     struct socket_timeouts *sockets;
+    struct guest_timer *descriptor_timers; /* timerfds, which processes may share */
     uint16_t ports[TRACER_PORTS_MAX];
     size_t port_count;
 
@@ -38,6 +39,11 @@ struct tracer {
 };
 
 /* guest_time.c */
+
+enum {
+    TRACER_CHECK_AFTER_READS = 500, /* of clocks in a row: each call is looked at from here on */
+    TRACER_CREEP_AFTER_READS = 1000,
+};
 
 /* Tells every process what time it is. */
 void guest_time_tell(struct tracer *tracer);

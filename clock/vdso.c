@@ -2,7 +2,9 @@
 
 #include "base/duration.h"
 
+#include <assert.h>
 #include <elf.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,6 +20,7 @@ struct words {
     int64_t realtime_ns;
     int64_t realtime_us;
     int64_t traced;
+    int64_t zero[2];
 };
 
 #if defined(__x86_64__)
@@ -28,7 +31,7 @@ __asm__(".pushsection .rodata\n"
         ".hidden vdso_patch_start, vdso_patch_end\n"
         ".hidden vdso_patch_clock_gettime, vdso_patch_gettimeofday, vdso_patch_time\n"
         "vdso_patch_start:\n"
-        "1: .quad 0, 0, 0, 0, 0, 0\n"
+        "1: .quad 0, 0, 0, 0, 0, 0, 0, 0\n"
         "vdso_patch_clock_gettime:\n"
         "   cmpl $0, 1b+40(%rip)\n"
         "   jne 5f\n"
@@ -90,6 +93,8 @@ enum {
     PATCH_BYTES_MAX = 1024,
     JUMP_BYTES = 5, /* jmp rel32 */
 };
+
+static_assert(offsetof(struct words, zero) == VDSO_ZERO_OFFSET, "as the header says");
 
 static struct words words_of(const struct vdso_time *time)
 {

@@ -15,6 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* From the address that vdso_replace() returns: 16 bytes that are always 0, a struct timespec that
+ * the program has at hand. */
+enum { VDSO_ZERO_OFFSET = 48 };
+
 /* What all monotonic clocks and all real-time clocks show. */
 struct vdso_time {
     int64_t monotonic_ns;
