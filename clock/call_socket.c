@@ -1,29 +1,30 @@
-/* Sockets: time-outs that they have by themselves, and traffic that leaves the run.
+/* Time-outs that sockets have by themselves. SO_RCVTIMEO and SO_SNDTIMEO make any receive or send
+ * on a socket a timed wait. Tracing all of these would be slow. Instead the kernel gets a time-out
+ * that is longer by some years, and when everybody sleeps, whoever sleeps in a call on such a
+ * socket gets a deadline, counted from now: time has stood still since the call began.
  *
- * SO_RCVTIMEO and SO_SNDTIMEO make any receive or send on a socket a timed wait. Tracing all of
- * these would be slow. Instead the kernel is never told of the time-out; it is remembered by the
- * socket's inode, and when everybody sleeps, whoever sleeps in a call on such a socket gets a
- * deadline, counted from now: time has stood still since the call began. */
+ * The kernel rounds time-outs to its ticks, which differ from machine to machine; what the program
+ * set is remembered by the socket's inode. A socket that got its time-outs by accept() is not
+ * remembered, and has them as the kernel knows them. */
 #include "clock/traced_call.h"
 
 #include "base/duration.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #ifndef SO_RCVTIMEO_NEW
 #define SO_RCVTIMEO_NEW 66
 #endif
+
+/* What the kernel's time-outs are longer by: some 30 years. */
+#define LONGER_SECONDS INT64_C(1000000000)
 
 struct socket_timeouts {
     char inode[64];     /* "socket:[12345]" */
@@ -53,41 +54,96 @@ static bool is_receive_option(uint64_t option)
     return option == SO_RCVTIMEO || option == SO_RCVTIMEO_NEW;
 }
 
+/* The program's descriptor as one of ours; -1 when it has none of that number. */
+static int take_descriptor(const struct tracee *tracee, uint64_t number)
+{
+    int pid_fd = (int)syscall(SYS_pidfd_open, tracee->process->pid, 0);
+    int fd = (int)syscall(SYS_pidfd_getfd, pid_fd, (int)number, 0);
+    close(pid_fd);
+    return fd;
+}
+
+static bool set_kernel_timeout(int fd, int option, int64_t ns, int64_t more_s)
+{
+    struct timeval time = {.tv_sec = ns / NS_PER_S, .tv_usec = ns % NS_PER_S / NS_PER_US};
+    if (ns != 0)
+        time.tv_sec += more_s;
+    return setsockopt(fd, SOL_SOCKET, option, &time, sizeof time) == 0;
+}
+
+/* What the program believes that the time-out is, as far as the kernel knows; 0: it has none. */
+static int64_t kernel_timeout(int fd, int option)
+{
+    struct timeval time = {0};
+    socklen_t length = sizeof time;
+    if (getsockopt(fd, SOL_SOCKET, option, &time, &length) != 0 || time.tv_sec < LONGER_SECONDS)
+        return 0;
+    return (time.tv_sec - LONGER_SECONDS) * NS_PER_S + time.tv_usec * NS_PER_US;
+}
+
+static struct socket_timeouts *have(struct socket_timeouts **sockets, const char inode[64])
+{
+    struct socket_timeouts *socket = find(*sockets, inode);
+    if (socket != NULL)
+        return socket;
+    socket = calloc(1, sizeof *socket);
+    if (socket == NULL)
+        return NULL;
+    memcpy(socket->inode, inode, sizeof socket->inode);
+    HASH_ADD_STR(*sockets, inode, socket);
+    return socket;
+}
+
 enum call_verdict setsockopt_begins(struct tracer *tracer, struct tracee *tracee,
                                     struct user_regs_struct *regs)
 {
     char inode[64];
     int64_t ns;
-    struct socket_timeouts **sockets = tracer_socket_timeouts(tracer);
-    if (tracer_is_let_go(tracer) || regs->r8 < sizeof(struct timeval) ||
+    if (tracer_is_let_go(tracer) || (uint32_t)regs->r8 < sizeof(struct timeval) ||
         !call_read_timeval(tracee, regs->r10, &ns) || !read_inode(tracee, regs->rdi, inode))
         return CALL_PASSES;
-    struct socket_timeouts *socket = find(*sockets, inode);
-    if (socket == NULL) {
-        socket = calloc(1, sizeof *socket);
-        if (socket == NULL)
-            return CALL_PASSES;
-        memcpy(socket->inode, inode, sizeof inode);
-        HASH_ADD_STR(*sockets, inode, socket);
-    }
-    *(is_receive_option(regs->rdx) ? &socket->receive_ns : &socket->send_ns) = ns;
+    if (ns > LONGER_SECONDS * NS_PER_S)
+        return CALL_PASSES; /* for ever, in effect */
+    struct socket_timeouts *socket = have(tracer_socket_timeouts(tracer), inode);
+    int fd = take_descriptor(tracee, regs->rdi);
+    bool receives = is_receive_option(regs->rdx);
+    bool is_set = socket != NULL &&
+                  set_kernel_timeout(fd, receives ? SO_RCVTIMEO : SO_SNDTIMEO, ns, LONGER_SECONDS);
+    if (fd >= 0)
+        close(fd);
+    if (!is_set)
+        return CALL_PASSES;
+    *(receives ? &socket->receive_ns : &socket->send_ns) = ns;
     regs->rax = 0;
     return CALL_ANSWERED;
+}
+
+/* The time-out of the socket at `number`; 0: it has none. */
+static int64_t timeout_of(struct tracer *tracer, const struct tracee *tracee, uint64_t number,
+                          bool receives)
+{
+    char inode[64];
+    struct socket_timeouts *sockets = *tracer_socket_timeouts(tracer);
+    if (sockets == NULL || !read_inode(tracee, number, inode))
+        return 0; /* none has been set in this run */
+    int fd = take_descriptor(tracee, number);
+    int64_t kernel_ns = kernel_timeout(fd, receives ? SO_RCVTIMEO : SO_SNDTIMEO);
+    if (fd >= 0)
+        close(fd);
+    const struct socket_timeouts *socket = find(sockets, inode);
+    int64_t set_ns = socket == NULL ? 0 : receives ? socket->receive_ns : socket->send_ns;
+    return kernel_ns != 0 && set_ns != 0 ? set_ns : kernel_ns;
 }
 
 enum call_verdict getsockopt_begins(struct tracer *tracer, struct tracee *tracee,
                                     struct user_regs_struct *regs)
 {
-    char inode[64];
     uint32_t length = 0;
-    const struct socket_timeouts *socket = NULL;
-    if (read_inode(tracee, regs->rdi, inode))
-        socket = find(*tracer_socket_timeouts(tracer), inode);
-    if (socket == NULL || !tracee_read(tracee, regs->r8, &length, sizeof length) ||
+    int64_t ns = timeout_of(tracer, tracee, regs->rdi, is_receive_option(regs->rdx));
+    if (ns == 0 || !tracee_read(tracee, regs->r8, &length, sizeof length) ||
         length < sizeof(struct timeval))
         return CALL_PASSES;
     length = sizeof(struct timeval);
-    int64_t ns = is_receive_option(regs->rdx) ? socket->receive_ns : socket->send_ns;
     if (!call_write_timeval(tracee, regs->r10, ns) ||
         !tracee_write(tracee, regs->r8, &length, sizeof length))
         return CALL_PASSES;
@@ -102,43 +158,31 @@ bool socket_timeout(const struct tracee *tracee, int64_t number, uint64_t fd, in
                     number == SYS_accept4;
     bool sends = number == SYS_write || number == SYS_writev || number == SYS_sendto ||
                  number == SYS_sendmsg || number == SYS_sendmmsg || number == SYS_connect;
-    struct socket_timeouts *sockets = *tracer_socket_timeouts(tracee->process->tracer);
-    char inode[64];
-    if ((!receives && !sends) || sockets == NULL || !read_inode(tracee, fd, inode))
+    if (!receives && !sends)
         return false;
-    const struct socket_timeouts *socket = find(sockets, inode);
-    if (socket == NULL)
-        return false;
-    *timeout_ns = receives ? socket->receive_ns : socket->send_ns;
+    *timeout_ns = timeout_of(tracee->process->tracer, tracee, fd, receives);
     return *timeout_ns > 0;
-}
-
-static void give_back(int fd, int option, int64_t ns)
-{
-    struct timeval time = {.tv_sec = ns / NS_PER_S, .tv_usec = ns % NS_PER_S / NS_PER_US};
-    setsockopt(fd, SOL_SOCKET, option, &time, sizeof time);
 }
 
 void socket_timeouts_restore(const struct tracee *tracee)
 {
-    struct socket_timeouts *sockets = *tracer_socket_timeouts(tracee->process->tracer);
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/fd", (int)tracee->tid);
-    DIR *directory = sockets != NULL ? opendir(path) : NULL;
+    bool are_there = *tracer_socket_timeouts(tracee->process->tracer) != NULL;
+    DIR *directory = are_there ? opendir(path) : NULL;
     if (directory == NULL)
         return;
-    int pid_fd = (int)syscall(SYS_pidfd_open, tracee->process->pid, 0);
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
         char inode[64];
-        int number = atoi(entry->d_name);
-        if (!read_inode(tracee, (uint64_t)number, inode) || find(sockets, inode) == NULL)
+        uint64_t number = strtoull(entry->d_name, NULL, 10);
+        if (entry->d_name[0] == '.' || !read_inode(tracee, number, inode))
             continue;
-        int fd = (int)syscall(SYS_pidfd_getfd, pid_fd, number, 0);
-        give_back(fd, SO_RCVTIMEO, find(sockets, inode)->receive_ns);
-        give_back(fd, SO_SNDTIMEO, find(sockets, inode)->send_ns);
-        close(fd);
+        int fd = take_descriptor(tracee, number);
+        set_kernel_timeout(fd, SO_RCVTIMEO, kernel_timeout(fd, SO_RCVTIMEO), 0);
+        set_kernel_timeout(fd, SO_SNDTIMEO, kernel_timeout(fd, SO_SNDTIMEO), 0);
+        if (fd >= 0)
+            close(fd);
     }
-    close(pid_fd);
     closedir(directory);
 }
 
@@ -150,90 +194,4 @@ void socket_timeouts_free(struct socket_timeouts **sockets)
         HASH_DEL(*sockets, socket);
         free(socket);
     }
-}
-
-/* --- traffic ------------------------------------------------------------------------------------
- */
-
-union address {
-    struct sockaddr base;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    struct sockaddr_un local;
-};
-
-static bool read_address(const struct tracee *tracee, uint64_t pointer, uint64_t length,
-                         union address *address)
-{
-    memset(address, 0, sizeof *address);
-    if (length > sizeof *address)
-        length = sizeof *address;
-    return length >= sizeof(sa_family_t) && tracee_read(tracee, pointer, address, (size_t)length);
-}
-
-static bool is_loopback(const union address *address)
-{
-    const struct in6_addr *v6 = &address->v6.sin6_addr;
-    uint32_t v4 = ntohl(address->v4.sin_addr.s_addr);
-    if (address->base.sa_family == AF_INET6) {
-        if (IN6_IS_ADDR_LOOPBACK(v6) || IN6_IS_ADDR_UNSPECIFIED(v6))
-            return true;
-        if (!IN6_IS_ADDR_V4MAPPED(v6))
-            return false;
-        memcpy(&v4, v6->s6_addr + 12, sizeof v4);
-        v4 = ntohl(v4);
-    }
-    return v4 >> 24 == 127 || v4 == 0;
-}
-
-static void look_at_address(struct tracer *tracer, const union address *address)
-{
-    sa_family_t family = address->base.sa_family;
-    if (family != AF_INET && family != AF_INET6)
-        return;
-    uint16_t port = ntohs(family == AF_INET ? address->v4.sin_port : address->v6.sin6_port);
-    if (port == 0)
-        return; /* no traffic: a way to ask which source address would be taken */
-    if (!is_loopback(address))
-        tracer_let_go(tracer, "it talks to another machine, whose answers take real time");
-    else if (!tracer_knows_port(tracer, port))
-        tracer_let_go(tracer, "it talks to a program of this machine that is not part of the run");
-}
-
-enum call_verdict connect_begins(struct tracer *tracer, struct tracee *tracee,
-                                 struct user_regs_struct *regs)
-{
-    union address address;
-    if (read_address(tracee, regs->rsi, regs->rdx, &address))
-        look_at_address(tracer, &address);
-    return CALL_PASSES;
-}
-
-enum call_verdict sendto_begins(struct tracer *tracer, struct tracee *tracee,
-                                struct user_regs_struct *regs)
-{
-    union address address;
-    if (read_address(tracee, regs->r8, regs->r9, &address))
-        look_at_address(tracer, &address);
-    return CALL_PASSES;
-}
-
-/* A client's own server: others of the run may talk to it. */
-enum call_verdict listen_begins(struct tracer *tracer, struct tracee *tracee,
-                                struct user_regs_struct *regs)
-{
-    int pid_fd = (int)syscall(SYS_pidfd_open, tracee->process->pid, 0);
-    int fd = (int)syscall(SYS_pidfd_getfd, pid_fd, (int)regs->rdi, 0);
-    union address address;
-    socklen_t length = sizeof address;
-    if (fd >= 0 && getsockname(fd, &address.base, &length) == 0) {
-        if (address.base.sa_family == AF_INET)
-            tracer_add_port(tracer, ntohs(address.v4.sin_port));
-        else if (address.base.sa_family == AF_INET6)
-            tracer_add_port(tracer, ntohs(address.v6.sin6_port));
-    }
-    if (fd >= 0)
-        close(fd);
-    close(pid_fd);
-    return CALL_PASSES;
 }

@@ -182,7 +182,7 @@ static bool is_caught(const struct tracee *tracee, int number)
     return (proc_thread_number(&tracee->files, "\nSigCgt:", 16) >> (number - 1) & 1) != 0;
 }
 
-/* Calls that end with EINTR whatever the signal. */
+/* Calls that end with EINTR whatever the signal; so do those on sockets with a time-out. */
 static bool is_never_repeated(uint64_t number)
 {
     return number == SYS_epoll_wait || number == SYS_epoll_pwait || number == SYS_epoll_pwait2 ||
@@ -194,10 +194,7 @@ static bool is_never_repeated(uint64_t number)
  * repeated yet.
  *
  * Only a traced thread is woken for a signal that is ignored: calls that end with EINTR must then
- * be repeated.
- *
- * Waits on sockets with a time-out, of which the kernel does not know (call_socket.c), are never
- * repeated. */
+ * be repeated. */
 void call_meets_signal(struct tracee *tracee, int signal_number)
 {
     struct user_regs_struct regs;
@@ -208,13 +205,13 @@ void call_meets_signal(struct tracee *tracee, int signal_number)
     bool is_unheard = is_ignored(tracee, signal_number);
     if (is_interrupted(result) && is_caught(tracee, signal_number))
         tracee->may_resume = false; /* what the program does next is a wait of its own */
-    if (result == -EINTR && is_unheard && is_never_repeated(regs.orig_rax))
-        regs.rax = (uint64_t)-KERNEL_RESTARTNOHAND;
-    else if (result == -KERNEL_RESTARTSYS && !is_unheard &&
-             socket_timeout(tracee, (int64_t)regs.orig_rax, regs.rdi, &timeout_ns))
-        regs.rax = (uint64_t)-EINTR;
-    else
+    if (result != -EINTR || !is_unheard)
         return;
+    bool has_timeout = socket_timeout(tracee, (int64_t)regs.orig_rax, regs.rdi, &timeout_ns);
+    if (!has_timeout && !is_never_repeated(regs.orig_rax))
+        return;
+    tracee->receive_goes_on = has_timeout;
+    regs.rax = (uint64_t)-KERNEL_RESTARTNOHAND;
     ptrace(PTRACE_SETREGS, tracee->tid, NULL, &regs);
 }
 
@@ -222,8 +219,7 @@ void call_meets_signal(struct tracee *tracee, int signal_number)
 void call_meets_stop(struct tracee *tracee)
 {
     struct user_regs_struct regs;
-    if (ptrace(PTRACE_GETREGS, tracee->tid, NULL, &regs) != 0 || (int64_t)regs.rax != -EINTR ||
-        !is_never_repeated(regs.orig_rax))
+    if (ptrace(PTRACE_GETREGS, tracee->tid, NULL, &regs) != 0 || (int64_t)regs.rax != -EINTR)
         return;
     regs.orig_rax = (uint64_t)-1;
     ptrace(PTRACE_SETREGS, tracee->tid, NULL, &regs);

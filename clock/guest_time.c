@@ -163,18 +163,9 @@ bool tracer_is_let_go(const struct tracer *tracer)
     return tracer->is_let_go;
 }
 
-bool tracer_knows_port(const struct tracer *tracer, uint16_t port)
+uint16_t tracer_server_port(const struct tracer *tracer)
 {
-    bool is_known = port == tracer->options.server_port;
-    for (size_t i = 0; i < tracer->port_count; i++)
-        is_known = is_known || tracer->ports[i] == port;
-    return is_known;
-}
-
-void tracer_add_port(struct tracer *tracer, uint16_t port)
-{
-    if (port != 0 && !tracer_knows_port(tracer, port) && tracer->port_count < TRACER_PORTS_MAX)
-        tracer->ports[tracer->port_count++] = port;
+    return tracer->options.server_port;
 }
 
 void guest_time_jumps(void *owner, int64_t from_ns, const struct deadline *deadline)

@@ -18,6 +18,10 @@ static bool know_blocked(struct tracee *tracee)
     if (!proc_thread_blocked(&tracee->files, &tracee->blocked_in, &tracee->blocked_argument))
         return false;
     tracee->blocked_switches = tracee->switches;
+    bool goes_on = tracee->receive_goes_on && tracee->receive.position != 0;
+    tracee->receive_goes_on = false;
+    if (goes_on)
+        return true;
     loop_cancel(tracee->process->tracer->loop, &tracee->receive);
     int64_t timeout_ns;
     if (socket_timeout(tracee, tracee->blocked_in, tracee->blocked_argument, &timeout_ns)) {

@@ -69,7 +69,6 @@ static const struct traced_call calls[] = {
     {SYS_setsockopt, "setsockopt", FILTER_TIMEOUT_OPTION, 0, setsockopt_begins, NULL},
     {SYS_getsockopt, "getsockopt", FILTER_TIMEOUT_OPTION, 0, getsockopt_begins, NULL},
     {SYS_connect, "connect", FILTER_ALWAYS, 0, connect_begins, NULL},
-    {SYS_listen, "listen", FILTER_ALWAYS, 0, listen_begins, NULL},
     {SYS_sendto, "sendto", FILTER_POINTER, 4, sendto_begins, NULL},
 
     {SYS_io_uring_setup, "io_uring_setup", FILTER_ALWAYS, 0, io_uring_setup_begins, NULL},

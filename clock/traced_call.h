@@ -78,9 +78,8 @@ void tracer_let_go(struct tracer *tracer, const char *reason);
 
 bool tracer_is_let_go(const struct tracer *tracer);
 
-/* Whether a server of ours, or of a client, listens on this port. */
-bool tracer_knows_port(const struct tracer *tracer, uint16_t port);
-void tracer_add_port(struct tracer *tracer, uint16_t port);
+/* Of the loop's own server; 0: none. */
+uint16_t tracer_server_port(const struct tracer *tracer);
 
 /* A timespec or timeval of the program in ns, capped far below the end of int64_t. False when it
  * cannot be read or is not a valid time: the kernel is then left to say so. */
@@ -160,7 +159,6 @@ TRACED_BEGINS(timer_delete_begins);
 TRACED_BEGINS(setsockopt_begins);
 TRACED_BEGINS(getsockopt_begins);
 TRACED_BEGINS(connect_begins);
-TRACED_BEGINS(listen_begins);
 TRACED_BEGINS(sendto_begins);
 
 #endif

@@ -40,9 +40,9 @@ struct tracee {
     pid_t tid;
     struct tracee_process *process; /* NULL: its parent has not told of it yet */
     enum tracee_phase phase;
-    bool is_held;     /* stopped until its parent has told of it */
-    bool is_stopped;  /* by SIGSTOP or its like */
-    bool is_vforked;  /* waits for the child that it vforked */
+    bool is_held;    /* stopped until its parent has told of it */
+    bool is_stopped; /* by SIGSTOP or its like */
+    bool is_vforked; /* waits for the child that it vforked */
 
     /* The call that it is in, as the program made it. */
     const struct traced_call *call;
@@ -62,6 +62,7 @@ struct tracee {
     uint64_t blocked_switches; /* when `blocked_in` was read */
     int64_t blocked_in;        /* the system call that it sleeps in, not stopped by the filter */
     uint64_t blocked_argument;
+    bool receive_goes_on;    /* it was interrupted by a signal that it is not to hear of */
     struct deadline receive; /* the end of a wait on a socket with SO_RCVTIMEO or SO_SNDTIMEO */
     /* For telling who waits by looking at a clock (guest_time.c). */
     uint64_t clock_reads;   /* one after another, with no other call between */

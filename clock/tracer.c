@@ -67,7 +67,7 @@ static void end_blocked(struct tracee *tracee)
     struct user_regs_struct regs;
     tracee->is_over = false;
     if (ptrace(PTRACE_GETREGS, tracee->tid, NULL, &regs) != 0 ||
-        (int64_t)regs.orig_rax != tracee->blocked_in || (int64_t)regs.rax != -512)
+        (int64_t)regs.orig_rax != tracee->blocked_in || (int64_t)regs.rax != -EINTR)
         return; /* something arrived at the last moment */
     bool connects = tracee->blocked_in == SYS_connect;
     regs.rax = (uint64_t)(connects ? -EINPROGRESS : -EAGAIN);

@@ -8,8 +8,6 @@
 #include "clock/traced_call.h"
 #include "clock/tracer.h"
 
-enum { TRACER_PORTS_MAX = 64 }; /* that clients listen on */
-
 struct tracer {
     struct loop *loop;
     struct tracer_options options;
@@ -26,8 +24,6 @@ struct tracer {
     struct tracee_process *processes;
     struct socket_timeouts *sockets;
     struct guest_timer *descriptor_timers; /* timerfds, which processes may share */
-    uint16_t ports[TRACER_PORTS_MAX];
-    size_t port_count;
 
     pid_t client;          /* the one that was attached; its zombie is left to its parent */
     bool client_is_zombie; /* so that its exit would be reported for ever */
