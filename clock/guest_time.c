@@ -17,7 +17,8 @@
  * for WORKS_ON_CPU_NS without a sleep, reading clocks all the while. */
 enum { CREEP_READS = 4096, CPU_CHECK_READS = 512 };
 #define WORKS_ON_CPU_NS (5 * NS_PER_S)
-#define CREEP_NS (100 * NS_PER_US)
+#define WORKS_ON_AGAIN_CPU_NS (100 * NS_PER_MS) /* where time has crept already */
+#define CREEP_NS (200 * NS_PER_US)
 
 int64_t tracer_now(const struct tracer *tracer)
 {
@@ -117,7 +118,9 @@ static bool works_on(struct tracee *tracee)
     int64_t cpu_ns = proc_thread_cpu_ns(tracee->tid);
     if (tracee->watched_cpu_ns == 0)
         tracee->watched_cpu_ns = cpu_ns;
-    tracee->works_on = cpu_ns - tracee->watched_cpu_ns > WORKS_ON_CPU_NS;
+    bool has_crept = tracee->process->tracer->summary.crept_ns > 0;
+    tracee->works_on =
+        cpu_ns - tracee->watched_cpu_ns > (has_crept ? WORKS_ON_AGAIN_CPU_NS : WORKS_ON_CPU_NS);
     return tracee->works_on;
 }
 

@@ -6,9 +6,12 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* A program that has neither slept nor made a traced call for this long may be waiting by looking
- * at a clock: from then on its clock reads are traced, until everybody waits again. */
-#define WATCH_CLOCK_AFTER_NS (200 * NS_PER_MS)
+/* A thread that has used so much processor time while nobody could go on may be waiting by looking
+ * at a clock: from then on clock reads are traced, until everybody waits again. Less than this is
+ * the start of many an interpreter; it is looked for only when some time has passed at all. */
+#define WATCH_CLOCK_CPU_NS (700 * NS_PER_MS)
+#define WATCH_CLOCK_AGAIN_CPU_NS (30 * NS_PER_MS) /* where time has crept already */
+#define WATCH_CLOCK_AFTER_NS (20 * NS_PER_MS)
 
 /* What it sleeps in, where the filter did not stop it: read once a sleep. */
 static bool know_blocked(struct tracee *tracee)
@@ -112,7 +115,16 @@ static bool has_report(const struct tracer *tracer)
 
 static void consider_clock_watch(struct tracer *tracer)
 {
-    if (machine_now() - tracer->last_event_ns > WATCH_CLOCK_AFTER_NS)
+    if (tracer->clock_is_watched || machine_now() - tracer->last_event_ns < WATCH_CLOCK_AFTER_NS)
+        return;
+    int64_t cpu_ns = proc_thread_cpu_ns(tracer->suspect->tid);
+    if (tracer->worker != tracer->suspect->tid) {
+        tracer->worker = tracer->suspect->tid;
+        tracer->worker_cpu_ns = cpu_ns;
+    }
+    bool has_crept = tracer->summary.crept_ns > 0;
+    if (cpu_ns - tracer->worker_cpu_ns >
+        (has_crept ? WATCH_CLOCK_AGAIN_CPU_NS : WATCH_CLOCK_CPU_NS))
         guest_time_watch(tracer, true);
 }
 
@@ -131,6 +143,7 @@ bool quiescence_all_wait(void *owner)
         return false;
     }
     tracer->last_event_ns = machine_now();
+    tracer->worker = 0;
     return !has_report(tracer);
 }
 

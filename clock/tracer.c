@@ -105,10 +105,8 @@ static void on_call(struct tracer *tracer, struct tracee *tracee)
     uint64_t reads = tracee->clock_reads;
     enum call_verdict verdict =
         tracee->call != NULL ? tracee->call->begins(tracer, tracee, &regs) : CALL_PASSES;
-    if (tracee->clock_reads == reads) {
+    if (tracee->clock_reads == reads)
         tracee->clock_reads = 0; /* it did something else than look at a clock */
-        tracer->last_event_ns = machine_now();
-    }
     if (verdict == CALL_ANSWERED)
         regs.orig_rax = (uint64_t)-1;
     if (verdict == CALL_FOLLOWED)

@@ -30,7 +30,9 @@ struct tracer {
     bool clock_is_watched; /* clock reads are traced */
     bool is_let_go;
     int softnet_fd;
-    int64_t last_event_ns; /* machine time of the last stop or jump */
+    int64_t last_event_ns; /* machine time at which everybody waited last */
+    pid_t worker;          /* the thread whose processor time is watched since then; 0: none */
+    int64_t worker_cpu_ns; /* its processor time when that began */
     struct tracer_summary summary;
 };
 
