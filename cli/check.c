@@ -24,6 +24,8 @@ static const char help[] =
     "  --seed N              of what the server draws; default 1\n"
     "  --time KIND           auto, the default, runs commands in virtual time where\n"
     "                        it can be had; or virtual, or real\n"
+    "  --carrier KIND        how: trace (ptrace), preload (a library), or auto, the\n"
+    "                        default: trace where it is permitted\n"
     "  --report KIND[=FILE]  text, json, junit, tap, html or github, to FILE or\n"
     "                        stdout; may be given several times\n"
     "  --known-failing FILE  names of scenarios that may fail, one a line; one that\n"
@@ -52,6 +54,7 @@ struct check_command {
     int64_t repeat;
     uint64_t seed;
     enum check_time time;
+    enum carrier_choice carrier;
     const char *known_failing_file;
     bool verbose;
     char **command; /* NULL: each scenario's own */
@@ -87,12 +90,13 @@ static bool read_report(struct check_command *check, char *argument)
 
 static int read_options(struct check_command *check, int argc, char **argv)
 {
-    enum { JOBS = 1000, REPEAT, SEED, TIME, REPORT, KNOWN_FAILING, VERBOSE, HELP };
+    enum { JOBS = 1000, REPEAT, SEED, TIME, CARRIER, REPORT, KNOWN_FAILING, VERBOSE, HELP };
     static const struct option options[] = {
         {"jobs", required_argument, NULL, JOBS},
         {"repeat", required_argument, NULL, REPEAT},
         {"seed", required_argument, NULL, SEED},
         {"time", required_argument, NULL, TIME},
+        {"carrier", required_argument, NULL, CARRIER},
         {"report", required_argument, NULL, REPORT},
         {"known-failing", required_argument, NULL, KNOWN_FAILING},
         {"verbose", no_argument, NULL, VERBOSE},
@@ -123,6 +127,8 @@ static int read_options(struct check_command *check, int argc, char **argv)
         if (option == SEED && !cli_read_seed("check", optarg, &check->seed))
             return CLI_USAGE;
         if (option == TIME && !cli_read_time("check", optarg, &check->time))
+            return CLI_USAGE;
+        if (option == CARRIER && !cli_read_carrier("check", optarg, &check->carrier))
             return CLI_USAGE;
         if (option == REPORT && !read_report(check, optarg))
             return CLI_USAGE;
@@ -239,6 +245,7 @@ static int run(struct check_command *check, struct error *error)
         .count = check->scenarios.count * (size_t)check->repeat,
         .jobs = (int)check->jobs,
         .time = check->time,
+        .carrier = check->carrier,
         .stopping = &stop->stopping,
         .stop_fd = stop->stop_fd,
         .ended = ended,

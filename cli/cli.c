@@ -66,6 +66,20 @@ bool cli_read_time(const char *command, const char *text, enum check_time *time)
     return false;
 }
 
+bool cli_read_carrier(const char *command, const char *text, enum carrier_choice *carrier)
+{
+    static const char *const words[] = {"auto", "trace", "preload"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(words[i], text) == 0) {
+            *carrier = (enum carrier_choice)i;
+            return true;
+        }
+    }
+    fprintf(stderr, "toomany %s: --carrier: found \"%s\", wanted auto, trace or preload\n", command,
+            text);
+    return false;
+}
+
 /* Signal handlers reach nothing but globals: this one is written once, before they are set. */
 static struct cli_stop stop_state;
 

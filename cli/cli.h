@@ -37,6 +37,9 @@ bool cli_read_seed(const char *command, const char *text, uint64_t *seed);
 /* The word of --time. */
 bool cli_read_time(const char *command, const char *text, enum check_time *time);
 
+/* The word of --carrier. */
+bool cli_read_carrier(const char *command, const char *text, enum carrier_choice *carrier);
+
 /* The first SIGINT or SIGTERM sets `stopping` and makes stop_fd readable; the second ends the
  * program at once. */
 struct cli_stop {

@@ -1,7 +1,7 @@
 #include "harness/check.h"
 
 #include "base/duration.h"
-#include "clock/tracer.h"
+#include "clock/carrier.h"
 #include "harness/builtin.h"
 #include "harness/environment.h"
 #include "harness/judge.h"
@@ -23,10 +23,11 @@ struct check {
     struct server *server;
     char **environment;
     uint64_t *run_lasts;
-    struct process *process;       /* the one that runs now, or NULL */
-    bool carries;                  /* the client, into virtual time */
-    FILE *clock_log;               /* TOOMANY_CLOCK_LOG; or NULL */
-    struct tracer_summary summary; /* of all runs */
+    struct process *process;        /* the one that runs now, or NULL */
+    bool carries;                   /* the client, into virtual time */
+    FILE *clock_log;                /* TOOMANY_CLOCK_LOG; or NULL */
+    struct carrier_summary summary; /* of all runs */
+    const char *means;              /* of carrying, "tracing"; NULL: it was not */
     struct watch stop;
     bool stop_watched;
 };
@@ -101,9 +102,10 @@ static char *directory_of(const struct check *check)
     return path;
 }
 
-static void add_summary(struct check *check, const struct tracer *tracer)
+static void add_summary(struct check *check, const struct carrier *carrier)
 {
-    struct tracer_summary summary = tracer_summary(tracer);
+    struct carrier_summary summary = carrier_summary(carrier);
+    check->means = carrier_means(carrier);
     check->summary.jumps += summary.jumps;
     check->summary.stops += summary.stops;
     check->summary.crept_ns += summary.crept_ns;
@@ -116,17 +118,17 @@ static void add_summary(struct check *check, const struct tracer *tracer)
 
 static bool run_process(struct check *check, struct client_run *run, struct error *error)
 {
-    struct tracer *tracer = NULL;
+    struct carrier *carrier = NULL;
     if (check->carries) {
-        struct tracer_options tracer_options = {.server_port = server_port(check->server),
-                                                .log = check->clock_log};
-        tracer = tracer_new(&check->loop, &tracer_options, error);
-        if (tracer == NULL)
+        struct carrier_options carrier_options = {.server_port = server_port(check->server),
+                                                  .log = check->clock_log};
+        carrier = carrier_new(check->options->carrier, &check->loop, &carrier_options, error);
+        if (carrier == NULL)
             return false;
     }
     char *directory = directory_of(check);
     struct process_options options = {
-        .tracer = tracer,
+        .carrier = carrier,
         .command = (const char *const *)command_of(check),
         .directory = directory,
         .environment = (const char *const *)check->environment,
@@ -137,7 +139,7 @@ static bool run_process(struct check *check, struct client_run *run, struct erro
     bool started = process_start(&process, &check->loop, &options, error);
     free(directory);
     if (!started) {
-        tracer_free(tracer);
+        carrier_free(carrier);
         return false;
     }
     check->process = &process;
@@ -154,9 +156,9 @@ static bool run_process(struct check *check, struct client_run *run, struct erro
     check->process = NULL;
     *run = process.run;
     process_free(&process);
-    if (tracer != NULL)
-        add_summary(check, tracer);
-    tracer_free(tracer);
+    if (carrier != NULL)
+        add_summary(check, carrier);
+    carrier_free(carrier);
     return true;
 }
 
@@ -262,28 +264,28 @@ static void describe(const struct check_options *options, struct result *result)
 /* One sentence for the reports: where the times come from, and how far they can be trusted. */
 static void describe_time(const struct check *check, struct result *result)
 {
-    const struct tracer_summary *summary = &check->summary;
+    const struct carrier_summary *summary = &check->summary;
+    const char *means = check->means != NULL ? check->means : "tracing";
     char text[DURATION_TEXT_SIZE];
     char *note = NULL;
     int length = 0;
     if (summary->let_go != NULL) {
         result->time = CLOCK_REAL;
         result->is_inexact = true;
-        length =
-            asprintf(&note, "carried into virtual time by tracing, and from %s on in real time: %s",
-                     duration_text(summary->let_go_ns, text), summary->let_go);
+        length = asprintf(&note, "carried into virtual time by %s, and from %s on in real time: %s",
+                          means, duration_text(summary->let_go_ns, text), summary->let_go);
     } else if (summary->crept_ns > 0) {
         result->is_inexact = true;
-        length =
-            asprintf(&note,
-                     "carried into virtual time by tracing; it waits by looking at a clock again "
-                     "and again, so time crept for it, %s in all, and delays are not exact",
-                     duration_text(summary->crept_ns, text));
+        length = asprintf(&note,
+                          "carried into virtual time by %s; it waits by looking at a clock again "
+                          "and again, so time crept for it, %s in all, and delays are not exact",
+                          means, duration_text(summary->crept_ns, text));
     } else if (check->carries) {
-        length = asprintf(&note, "carried into virtual time by tracing");
+        length = asprintf(&note, "carried into virtual time by %s", means);
     } else if (check->options->time == CHECK_TIME_AUTO && !is_builtin(check->options)) {
         result->is_inexact = true;
-        length = asprintf(&note, "in real time, because %s", tracer_unavailable());
+        length = asprintf(&note, "in real time, because %s",
+                          carrier_unavailable(check->options->carrier));
     }
     result->time_note = length > 0 ? note : NULL;
 }
@@ -295,7 +297,8 @@ static bool choose_time(struct check *check, struct error *error)
     const struct check_options *options = check->options;
     if (is_builtin(options))
         return true;
-    const char *reason = options->time == CHECK_TIME_REAL ? "" : tracer_unavailable();
+    const char *reason =
+        options->time == CHECK_TIME_REAL ? "" : carrier_unavailable(options->carrier);
     check->carries = reason == NULL;
     check->result->time = check->carries ? CLOCK_VIRTUAL : CLOCK_REAL;
     if (options->time == CHECK_TIME_VIRTUAL && !check->carries)

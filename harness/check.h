@@ -1,7 +1,7 @@
 /* check: carries out one scenario: server up, client run, judged.
  *
  * A command runs as a process of its own, in virtual time where it can be carried there
- * (clock/tracer.h), else in real time. The built-in client runs in this process, always on a
+ * (clock/carrier.h), else in real time. The built-in client runs in this process, always on a
  * virtual clock.
  *
  * A check lives on a loop of its own and touches nothing global, so several can run in threads.
@@ -9,13 +9,14 @@
 #ifndef TOOMANY_HARNESS_CHECK_H
 #define TOOMANY_HARNESS_CHECK_H
 
+#include "clock/carrier.h"
 #include "harness/result.h"
 #include "harness/scenario.h"
 
 #include <stdatomic.h>
 
 enum check_time {
-    CHECK_TIME_AUTO,    /* virtual where it can be had, else real, and the result says why */
+    CHECK_TIME_AUTO, /* virtual where it can be had, else real, and the result says why */
     CHECK_TIME_REAL,
     CHECK_TIME_VIRTUAL, /* what cannot be carried could not be run */
 };
@@ -25,6 +26,7 @@ struct check_options {
     char *const *command; /* NULL-terminated; replaces the scenario's client; NULL: its own */
     uint64_t seed;
     enum check_time time;
+    enum carrier_choice carrier; /* into virtual time */
     const atomic_bool *stopping; /* set by a signal: ends the client and reports what was seen */
     int stop_fd;                 /* readable when *stopping is set */
 };

@@ -502,10 +502,10 @@ void process_stop(struct process *process)
 static void end_for_time(struct process *process)
 {
     process->run.timed_out = true;
-    if (process->tracer != NULL) {
+    if (process->carrier != NULL) {
         size_t size = 0;
         FILE *stream = must_have(open_memstream(&process->run.waits, &size));
-        tracer_describe(process->tracer, stream);
+        carrier_describe(process->carrier, stream);
         fclose(stream);
     }
     process_stop(process);
@@ -567,10 +567,10 @@ struct launch {
     pid_t parent;
     int output_fds[2]; /* what becomes stdout and stderr; none is below 3 */
     int failure_fd;    /* closed by the exec */
-    struct tracer *tracer;
+    struct carrier *carrier;
 };
 
-enum launch_step { LAUNCH_STREAMS, LAUNCH_DIRECTORY, LAUNCH_TRACER, LAUNCH_EXEC };
+enum launch_step { LAUNCH_STREAMS, LAUNCH_DIRECTORY, LAUNCH_CARRIER, LAUNCH_EXEC };
 
 struct launch_failure {
     enum launch_step step;
@@ -641,8 +641,8 @@ _Noreturn static void child_become_client(const struct launch *launch)
     if (launch->directory != NULL && chdir(launch->directory) != 0)
         launch_fail(launch, (struct launch_failure){LAUNCH_DIRECTORY, errno, 0});
     child_reset_signals();
-    if (launch->tracer != NULL && !tracer_enter(launch->tracer))
-        launch_fail(launch, (struct launch_failure){LAUNCH_TRACER, errno, 0});
+    if (launch->carrier != NULL && !carrier_enter(launch->carrier))
+        launch_fail(launch, (struct launch_failure){LAUNCH_CARRIER, errno, 0});
     launch_fail(launch, child_exec(launch));
 }
 
@@ -744,7 +744,7 @@ static void explain_failure(const struct launch *launch, struct launch_failure f
 {
     const char *program = launch->arguments[0];
     bool is_lost = failure.error_number == ENOENT || failure.error_number == ENOTDIR;
-    if (failure.step == LAUNCH_TRACER)
+    if (failure.step == LAUNCH_CARRIER)
         error_set_run(error, program, "cannot be carried into virtual time: %s; use --time real",
                       strerror(failure.error_number));
     else if (failure.step == LAUNCH_STREAMS)
@@ -810,8 +810,9 @@ static bool launch_run(struct process *process, struct launch *launch, struct er
         child_become_client(launch);
     int error_number = errno;
     close(failure_ends[1]);
-    if (process->pid > 0 && launch->tracer != NULL)
-        tracer_attach(launch->tracer, process->pid, error); /* where it fails, the child says so */
+    if (process->pid > 0 && launch->carrier != NULL)
+        carrier_attach(launch->carrier, process->pid,
+                       error); /* where it fails, the child says so */
     struct launch_failure failure;
     ssize_t got = 0;
     while (process->pid > 0 && (got = read(failure_ends[0], &failure, sizeof failure)) < 0 &&
@@ -876,7 +877,7 @@ bool process_start(struct process *process, struct loop *loop,
         .loop = loop,
         .pid_fd = -1,
         .output_bytes_max = options->output_bytes_max,
-        .tracer = options->tracer,
+        .carrier = options->carrier,
         .timeout = {.fire = timeout_fired, .owner = process},
         .run = {.exit_code = -1, .started_ns = loop_now(loop), .ended_ns = -1},
     };
@@ -886,21 +887,26 @@ bool process_start(struct process *process, struct loop *loop,
     for (size_t i = 0; i < 2; i++)
         process->streams[i] = stream_new(process);
 
+    char **carried = options->carrier != NULL
+                         ? must_have(carrier_environment(options->carrier, options->environment))
+                         : NULL;
     struct launch launch = {
         .arguments = copy_list(options->command, NULL),
-        .environment = copy_list(options->environment, process->tag),
+        .environment = copy_list(
+            carried != NULL ? (const char *const *)carried : options->environment, process->tag),
         .candidates =
             list_candidates(options->command[0], environment_get(options->environment, "PATH")),
         .directory = options->directory,
         .parent = getpid(),
-        .tracer = options->tracer,
+        .carrier = options->carrier,
         .output_fds = {-1, -1},
     };
     bool is_started = open_and_launch(process, &launch, error);
     launch_free(&launch);
+    free(carried);
     if (is_started) {
         loop_after(loop, &process->timeout, options->timeout_ns);
-        if (options->tracer != NULL)
+        if (options->carrier != NULL)
             watch_for_stall(process);
         return true;
     }

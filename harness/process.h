@@ -26,9 +26,9 @@
 #define TOOMANY_HARNESS_PROCESS_H
 
 #include "base/error.h"
+#include "clock/carrier.h"
 #include "clock/loop.h"
 #include "clock/machine_timer.h"
-#include "clock/tracer.h"
 #include "harness/result.h"
 
 #include <sys/types.h>
@@ -42,7 +42,7 @@ struct process_options {
     int64_t timeout_ns;             /* on the loop's clock, more than 0 */
     uint64_t output_bytes_max;      /* stdout and stderr together, at least 1; more ends the
                                      * client and is neither read nor counted */
-    struct tracer *tracer; /* carries it into the loop's virtual time; NULL: it lives in real time */
+    struct carrier *carrier;        /* into the loop's virtual time; NULL: it lives in real time */
 };
 
 /* How much of each stream is kept: the first and the last 32 KiB, with a line between that says
@@ -74,7 +74,7 @@ struct process {
     struct machine_timer timer; /* the end of the phase */
     struct deadline timeout;
     int64_t advanced_ns; /* the loop's time when it was last looked at whether it goes on */
-    struct tracer *tracer;
+    struct carrier *carrier;
     enum process_phase phase;
     int64_t grace_ends_ns;            /* on the machine's time, when PROCESS_EXITED */
     unsigned long long started_ticks; /* as /proc/PID/stat shows it */

@@ -47,6 +47,7 @@ static void *work(void *argument)
             .command = item->command,
             .seed = item->seed,
             .time = suite->options->time,
+            .carrier = suite->options->carrier,
             .stopping = suite->options->stopping,
             .stop_fd = suite->options->stop_fd,
         };

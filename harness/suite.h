@@ -20,6 +20,7 @@ struct suite_options {
     size_t count;
     int jobs;
     enum check_time time;
+    enum carrier_choice carrier;
     const atomic_bool *stopping;
     int stop_fd;
     void (*ended)(void *owner, struct result *result);

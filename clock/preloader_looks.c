@@ -1,0 +1,259 @@
+/* Whether every thread of the family sleeps, and has slept all the time between two looks; and
+ * until when they want to. */
+#include "base/duration.h"
+#include "clock/machine_timer.h"
+#include "clock/preloader_state.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A family in which somebody has worked for this long may be waiting by looking at a clock: from
+ * then on its clock reads are counted, until everybody waits again. */
+#define WATCH_CLOCK_AFTER_NS (200 * NS_PER_MS)
+
+/* A timed wait that is not ours to end counts as work for this long: it may be a short pause. */
+#define FOREIGN_WAIT_NS (50 * NS_PER_MS)
+
+/* A thread that was woken, but sleeps on: it was in a signal handler. It is called again. */
+#define CALL_AGAIN_NS (20 * NS_PER_MS)
+
+/* ---- waking ---- */
+
+void looks_end_wait(void *owner, int64_t now_ns)
+{
+    struct guest *guest = owner;
+    struct page_slot *slot = guest->slot;
+    (void)now_ns;
+    if (slot == NULL || atomic_load(&slot->state) != PAGE_WAITS ||
+        atomic_load(&slot->generation) != guest->generation)
+        return;
+    atomic_store(&slot->over, guest->generation);
+    siginfo_t info = {.si_signo = PAGE_SIGNAL, .si_code = SI_QUEUE};
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    uintptr_t magic = PAGE_MAGIC;
+    memcpy(&info.si_value, &magic, sizeof magic);
+    guest->called_ns = machine_now();
+    guest->preloader->suspect = guest;
+    if (syscall(SYS_rt_tgsigqueueinfo, guest->process->pid, guest->tid, PAGE_SIGNAL, &info) != 0 &&
+        errno == EPERM)
+        preloader_let_go(guest->preloader, "it runs as another user, who cannot be woken");
+}
+
+void looks_take_deadline(struct guest *guest)
+{
+    struct page_slot *slot = guest->slot;
+    struct loop *loop = guest->preloader->loop;
+    uint32_t generation = slot != NULL ? atomic_load(&slot->generation) : 0;
+    if (slot == NULL || atomic_load(&slot->state) != PAGE_WAITS) {
+        loop_cancel(loop, &guest->due);
+        guest->generation = generation;
+        return;
+    }
+    bool is_new = generation != guest->generation;
+    bool is_deaf = !is_new && guest->due.position == 0 && guest->called_ns != 0 &&
+                   machine_now() - guest->called_ns > CALL_AGAIN_NS;
+    if (!is_new && !is_deaf)
+        return;
+    int64_t due_ns = atomic_load(&slot->due_ns);
+    guest->generation = generation;
+    guest->called_ns = 0;
+    loop_at(loop, &guest->due, due_ns > loop_now(loop) ? due_ns : loop_now(loop));
+    guest->due.is_at_once = false; /* a program's doing: it waits its turn (loop.h) */
+}
+
+/* ---- one thread ---- */
+
+enum look { LOOK_WORKS, LOOK_SLEEPS, LOOK_GONE, LOOK_ENDED };
+
+static enum look look_at(const struct guest *guest, uint64_t *switches)
+{
+    struct proc_call call;
+    char state;
+    if (!proc_thread_state(&guest->files, &state, switches))
+        return LOOK_ENDED;
+    if (state == 'Z' || state == 'X') {
+        guest->preloader->has_zombies = true;
+        return LOOK_GONE;
+    }
+    if (state == 'D' && proc_call_read(&guest->files, guest->tid, &call) &&
+        proc_call_is_vfork(&call))
+        return LOOK_GONE; /* until its child has started a program */
+    return state == 'S' || state == 'T' || state == 't' ? LOOK_SLEEPS : LOOK_WORKS;
+}
+
+static bool is_in_our_wait(const struct guest *guest)
+{
+    return guest->slot != NULL && atomic_load(&guest->slot->state) == PAGE_WAITS;
+}
+
+/* What it sleeps in, read once a sleep. */
+static bool know_blocked(struct guest *guest)
+{
+    if (guest->blocked_switches == guest->switches)
+        return true;
+    if (!proc_call_read(&guest->files, guest->tid, &guest->blocked))
+        return false;
+    guest->blocked_switches = guest->switches;
+    guest->timed_since_ns = 0;
+    return true;
+}
+
+/* The first look. */
+static enum look look_closely(struct guest *guest)
+{
+    enum look look = look_at(guest, &guest->switches);
+    if (look != LOOK_SLEEPS)
+        return look == LOOK_GONE ? LOOK_SLEEPS : look;
+    return know_blocked(guest) && !proc_call_is_disk_wait(&guest->blocked) ? LOOK_SLEEPS
+                                                                           : LOOK_WORKS;
+}
+
+/* The second look (proc_thread.h). */
+static bool has_slept_on(const struct guest *guest)
+{
+    struct proc_call call;
+    uint64_t switches = 0;
+    enum look look = look_at(guest, &switches);
+    if (look != LOOK_SLEEPS)
+        return look == LOOK_GONE;
+    bool is_same_wait =
+        guest->slot == NULL || atomic_load(&guest->slot->generation) == guest->generation;
+    return is_same_wait && proc_call_read(&guest->files, guest->tid, &call) &&
+           switches == guest->switches;
+}
+
+/* ---- all of them ---- */
+
+static const char *plea_words(enum page_plea plea)
+{
+    switch (plea) {
+    case PAGE_PLEA_OTHER_MACHINE:
+        return "it talks to another machine, whose answers take real time";
+    case PAGE_PLEA_OTHER_PROGRAM:
+        return "it talks to a program of this machine that is not part of the run";
+    case PAGE_PLEA_FULL:
+        return "it has more threads, processes or timers than can be preloaded";
+    case PAGE_PLEA_TIMER:
+        return "it uses a timer descriptor that could not be handed over";
+    case PAGE_PLEA_THREAD_TIMER:
+        return "it uses a timer that starts a thread (SIGEV_THREAD)";
+    case PAGE_PLEA_NONE:
+        break;
+    }
+    return NULL;
+}
+
+/* A program that waited by looking at the clock has moved it. */
+static void take_creeping(struct preloader *preloader)
+{
+    int64_t page_ns = atomic_load(&preloader->page->now_ns);
+    int64_t now_ns = loop_now(preloader->loop);
+    if (page_ns <= now_ns)
+        return;
+    preloader->summary.crept_ns += page_ns - now_ns;
+    clock_jump(&preloader->loop->clock, page_ns);
+}
+
+static void watch_clock(struct preloader *preloader, bool is_watched)
+{
+    if (is_watched == (atomic_load(&preloader->page->watch) != 0))
+        return;
+    atomic_store(&preloader->page->watch, is_watched ? ++preloader->watch : 0);
+}
+
+/* False when it works, or has ended: then whoever waits for it may work. */
+static bool sleeps(struct preloader *preloader, struct guest *guest)
+{
+    enum look look = look_closely(guest);
+    if (look == LOOK_ENDED)
+        guest_remove(guest);
+    else
+        preloader->suspect = guest;
+    if (look == LOOK_SLEEPS)
+        return true;
+    if (machine_now() - preloader->last_event_ns > WATCH_CLOCK_AFTER_NS)
+        watch_clock(preloader, true);
+    return false;
+}
+
+/* Whether those who sleep do so as we know it; else time may have to be let go. */
+static bool are_all_carried(struct preloader *preloader)
+{
+    int64_t now_ns = machine_now();
+    for (struct guest *guest = preloader->first; guest != NULL; guest = guest->next) {
+        const char *reason = NULL;
+        if (guest->tid == guest->process->pid)
+            reason = guests_not_carried(preloader, guest->process);
+        if (reason == NULL && !is_in_our_wait(guest) && proc_call_is_timed(&guest->blocked)) {
+            if (guest->timed_since_ns == 0)
+                guest->timed_since_ns = now_ns;
+            if (now_ns - guest->timed_since_ns < FOREIGN_WAIT_NS)
+                return false;
+            reason = "it waits with a time-out in a system call that does not go through libc";
+        }
+        if (reason != NULL) {
+            preloader_let_go(preloader, reason);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool looks_all_wait(void *owner)
+{
+    struct preloader *preloader = owner;
+    enum page_plea plea = atomic_load(&preloader->page->plea);
+    take_creeping(preloader);
+    if (plea != PAGE_PLEA_NONE) {
+        preloader_let_go(preloader, plea_words(plea));
+        return false;
+    }
+    preloader->has_zombies = false;
+    if (preloader->suspect != NULL && !sleeps(preloader, preloader->suspect))
+        return false;
+    if (!guests_know_family(preloader))
+        return false;
+    guests_assign_slots(preloader);
+    for (struct guest *guest = preloader->first; guest != NULL; guest = guest->next) {
+        if (!sleeps(preloader, guest))
+            return false;
+    }
+    for (struct guest *guest = preloader->first; guest != NULL; guest = guest->next)
+        looks_take_deadline(guest);
+    timers_take_deadlines(preloader);
+    preloader->last_event_ns = machine_now();
+    watch_clock(preloader, false);
+    return are_all_carried(preloader);
+}
+
+/* A zombie shows as one shortly before its parent hears of it, in a section of the kernel that this
+ * call has to wait for. */
+static void wait_for_ends(const struct preloader *preloader)
+{
+    if (preloader->has_zombies)
+        kill(-preloader->client, 0);
+}
+
+bool looks_still_wait(void *owner)
+{
+    struct preloader *preloader = owner;
+    const struct clock_page *page = preloader->page;
+    wait_for_ends(preloader);
+    if (proc_packets_wait(preloader->softnet_fd))
+        return false;
+    for (struct guest *guest = preloader->first; guest != NULL; guest = guest->next) {
+        if (!has_slept_on(guest))
+            return false;
+    }
+    bool no_births = preloader->births_are_hidden
+                         ? guests_know_family(preloader)
+                         : guests_last_birth(preloader) == preloader->last_birth;
+    return no_births && atomic_load(&page->plea) == PAGE_PLEA_NONE &&
+           atomic_load(&page->slot_changes) == preloader->slot_changes &&
+           atomic_load(&page->timer_changes) == preloader->timer_changes &&
+           atomic_load(&page->now_ns) == loop_now(preloader->loop);
+}
