@@ -12,10 +12,10 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-OWN = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "tests" / "README.md",
+OWN = [ROOT / "README.md", ROOT / "CHANGELOG.md",
        *sorted((ROOT / "docs").glob("*.md"))]
 ALL = [*OWN, ROOT / "scenarios" / "README.md", ROOT / "examples" / "README.md",
-       ROOT / "tests" / "clients" / "README.md"]
+       ROOT / "tests" / "README.md", ROOT / "tests" / "clients" / "README.md"]
 
 
 @dataclasses.dataclass

@@ -176,7 +176,9 @@ FOLDERS = "base|cli|client|clock|cmake|docs|examples|harness|mockserver|scenario
 @pytest.mark.parametrize("page", pages.OWN, ids=named)
 def test_files_that_are_named_exist(page):
     for name in re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", pages.prose_of(page)):
-        assert (ROOT / name).exists(), f"{page.name}: {name}"
+        # NAME and NOUN stand for one that the reader chooses.
+        if not re.search(r"NAME|NOUN|\*", name):
+            assert (ROOT / name).exists(), f"{page.name}: {name}"
 
 
 def test_the_readme_lists_every_scenario():
