@@ -117,7 +117,8 @@ NORMAL = [
     (r"\b(\d+h)?(\d+m)?\d+(\.\d+)?(ns|us|ms|s)\b", "TIME"),
     (r"\b\d+(\.\d+)? s\b", "TIME"),
     (r'(_ns"?: ?)\d+', r"\1NUMBER"),
-    (r"retry-after-ms: \d+", "retry-after-ms: NUMBER"),
+    # What refills while a busy machine takes its time, and the length of what says so.
+    (r"\b(retry-after|retry-after-ms|remaining-tokens|content-length): \d+", r"\1: NUMBER"),
     (r'"created":\s*\d+', '"created": NUMBER'),
     (r"\b(req_|chatcmpl-|toomany-|line )[0-9a-f]+", r"\1X"),
     (r"\S*/site-packages/", "site-packages/"),
@@ -127,7 +128,7 @@ NORMAL = [
 
 def normal(line):
     for pattern, replacement in NORMAL:
-        line = re.sub(pattern, replacement, line)
+        line = re.sub(pattern, replacement, line, flags=re.IGNORECASE)
     return line.strip()
 
 
