@@ -229,16 +229,14 @@ def test_help_lists_exactly_the_options_of_the_code(subcommand):
 
 @pytest.mark.parametrize("page", pages.ALL, ids=named)
 def test_options_in_commands_exist(page):
-    for block in pages.blocks_of(page):
-        if block.language not in ("sh", "console", ""):
+    """Wherever a line holds one: in blocks, in what is indented, in sentences."""
+    for line in pages.joined(page.read_text(encoding="utf-8").splitlines()):
+        command = re.search(r"toomany (\w+)( [^`]*)?", line.replace("\\\n", " "))
+        if command is None or command[1] not in SUBCOMMANDS:
             continue
-        for line in pages.joined(block.text.splitlines()):
-            command = re.search(r"toomany (\w+)( .*)?$", line.replace("\\\n", " "))
-            if command is None or command[1] not in SUBCOMMANDS:
-                continue
-            own = (command[2] or "").split(" -- ")[0]
-            for option in re.findall(r"(?<!\S)--([\w-]+)", own):
-                assert option in options_in_code(command[1]), f"{block.place}: --{option}"
+        own = re.split(r" -- | \| ", command[2] or "")[0]
+        for option in re.findall(r"(?<!\S)--([a-z][\w-]*)", own):
+            assert option in options_in_code(command[1]), f"{page.name}: {line}"
 
 
 # Of other programs: the examples, cmake, the official SDKs' programs of the reader.
