@@ -14,6 +14,9 @@
  * then on its clock reads are counted, until everybody waits again. */
 #define WATCH_CLOCK_AFTER_NS (200 * NS_PER_MS)
 
+/* And one that has worked for this long waits so, even if it does something between. */
+#define STUCK_AFTER_NS (5 * NS_PER_S)
+
 /* A timed wait that is not ours to end counts as work for this long: it may be a short pause. */
 #define FOREIGN_WAIT_NS (50 * NS_PER_MS)
 
@@ -175,8 +178,10 @@ static bool sleeps(struct preloader *preloader, struct guest *guest)
         preloader->suspect = guest;
     if (look == LOOK_SLEEPS)
         return true;
-    if (machine_now() - preloader->last_event_ns > WATCH_CLOCK_AFTER_NS)
+    int64_t works_ns = machine_now() - preloader->last_event_ns;
+    if (works_ns > WATCH_CLOCK_AFTER_NS)
         watch_clock(preloader, true);
+    atomic_store(&preloader->page->is_stuck, works_ns > STUCK_AFTER_NS);
     return false;
 }
 

@@ -23,6 +23,7 @@ struct self {
     bool is_far;    /* which libc goes on with after signals */
     uint32_t watch; /* the page's, when reads were last counted */
     uint32_t clock_reads;
+    int64_t reads_from_cpu_ns; /* its processor time at the first of them */
 };
 static __thread struct self self __attribute__((tls_model("initial-exec")));
 
@@ -37,7 +38,8 @@ enum {
     CREEP_AFTER_READS = 5000, /* in a row by one thread: it does nothing but look */
     SIGNAL_SET_BYTES = 8,     /* the kernel's sigset_t */
 };
-#define CREEP_NS (100 * NS_PER_US) /* how far time creeps at each further read */
+#define CREEP_WITHIN_NS (5 * NS_PER_MS) /* of its processor time; else it does something */
+#define CREEP_NS (100 * NS_PER_US)      /* how far time creeps at each further read */
 
 long raw_call(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -227,14 +229,29 @@ bool is_carried(void)
     return page != NULL && atomic_load_explicit(&page->is_let_go, memory_order_relaxed) == 0;
 }
 
-/* Somebody may be waiting by looking. Moves the clock itself, so that the wait is not overshot. */
+static int64_t own_cpu_ns(void)
+{
+    struct timespec time = {0};
+    libc()->clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return timespec_ns(&time);
+}
+
+/* Somebody may be waiting by looking: does little else, read after read. Moves the clock itself, so
+ * that the wait is not overshot. */
 static void note_clock_read(uint32_t watch)
 {
-    if (self.watch != watch) {
+    if (self.watch != watch || self.clock_reads == 0) {
         self.watch = watch;
         self.clock_reads = 0;
+        self.reads_from_cpu_ns = own_cpu_ns();
     }
-    if (++self.clock_reads >= CREEP_AFTER_READS)
+    if (++self.clock_reads < CREEP_AFTER_READS)
+        return;
+    bool is_busy = self.clock_reads == CREEP_AFTER_READS &&
+                   own_cpu_ns() - self.reads_from_cpu_ns > CREEP_WITHIN_NS;
+    if (is_busy && atomic_load(&page->is_stuck) == 0)
+        self.clock_reads = 0;
+    else
         atomic_fetch_add(&page->now_ns, CREEP_NS);
 }
 

@@ -126,6 +126,7 @@ struct clock_page {
     /* Clock reads are counted, because somebody may be waiting by looking; changes at each start.
      */
     _Atomic uint32_t watch;         /* 0: they are not */
+    _Atomic uint32_t is_stuck;      /* so long that slow reads count as well */
     _Atomic uint32_t slot_changes;  /* how often slots were claimed or left */
     _Atomic uint32_t timer_changes; /* how often timers were set or freed */
     _Atomic uint32_t has_timeouts;  /* somebody set SO_RCVTIMEO or SO_SNDTIMEO */
