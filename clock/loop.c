@@ -214,6 +214,7 @@ static bool turn_with_guests(struct loop *loop, int64_t wait_ns)
     bool all_wait = guests->all_wait(guests->owner);
     if (loop->guests != guests)
         return true; /* it has let time run */
+    loop->rests += all_wait;
     if (all_wait)
         loop->busy_since_ns = 0;
     else if (loop->busy_since_ns == 0)
@@ -236,6 +237,8 @@ static bool turn_with_guests(struct loop *loop, int64_t wait_ns)
     }
     if (!guests->still_wait(guests->owner))
         return true;
+    if (hand_out_event(loop->epoll_fd, 0))
+        return true; /* such as the end of a guest, since this turn began */
     guests->jumps(guests->owner, loop_now(loop), first);
     if (first->at_ns > loop_now(loop))
         clock_jump(&loop->clock, first->at_ns);
