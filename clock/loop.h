@@ -66,6 +66,7 @@ struct loop {
     const struct loop_guests *guests; /* or NULL */
     const struct loop_host *host;     /* or NULL */
     struct watch quiet_watch; /* quiet_epoll_fd in epoll_fd, where nobody waits for guests */
+    uint64_t rests;           /* how often all guests were found to wait */
     int64_t busy_since_ns;    /* machine time since which some guest works; 0: all wait */
 };
 

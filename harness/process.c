@@ -22,6 +22,7 @@
 
 #define KILL_AFTER_NS NS_PER_S         /* from SIGTERM to SIGKILL */
 #define GRACE_NS (200 * NS_PER_MS)     /* for what the client left behind to end by itself */
+#define GRACE_REAL_NS (2 * NS_PER_S)   /* the longest that this may really take */
 #define GRACE_TICK_NS (10 * NS_PER_MS) /* how often it is looked for meanwhile */
 #define DYING_NS (2 * NS_PER_S)        /* the longest wait for killed survivors to be gone */
 
@@ -440,6 +441,7 @@ static void end_run(struct process *process, struct family *family)
     client_reap(process);
     close_if_open(&process->pid_fd);
     machine_timer_stop(&process->timer);
+    loop_cancel(process->loop, &process->timeout);
     struct client_run *run = &process->run;
     run->output = stream_text(process->streams[0], &run->output_length);
     run->errors = stream_text(process->streams[1], &run->errors_length);
@@ -451,7 +453,7 @@ static void look_for_survivors(struct process *process)
     struct family family;
     family_look(process, &family);
     bool is_alone = family.count == 0 && !family.is_undecided;
-    if (is_alone || machine_now() >= process->grace_ends_ns)
+    if (is_alone || process->grace_is_over || machine_now() >= process->grace_ends_ns)
         end_run(process, &family);
     else
         machine_timer_start(&process->timer, GRACE_TICK_NS);
@@ -484,7 +486,9 @@ static void exit_ready(void *owner, uint32_t events)
     (void)events;
     if (!note_exit(process, WNOHANG))
         return;
-    process->grace_ends_ns = machine_now() + GRACE_NS;
+    process->grace_ends_ns = machine_now() + GRACE_REAL_NS;
+    loop_after(process->loop, &process->timeout, GRACE_NS);
+    process->timeout.is_at_once = false;
     look_for_survivors(process);
 }
 
@@ -517,11 +521,15 @@ static void timeout_fired(void *owner, int64_t now_ns)
     (void)now_ns;
     if (process->phase == PROCESS_RUNS)
         end_for_time(process);
+    else if (process->phase == PROCESS_EXITED) {
+        process->grace_is_over = true;
+        look_for_survivors(process);
+    }
 }
 
 static void watch_for_stall(struct process *process)
 {
-    process->advanced_ns = loop_now(process->loop);
+    process->rests_seen = process->loop->rests;
     machine_timer_start(&process->timer, PROCESS_STALL_SECONDS * NS_PER_S);
 }
 
@@ -532,7 +540,7 @@ static void timer_fired(void *owner)
         look_for_survivors(process);
     else if (process->phase != PROCESS_RUNS)
         process_stop(process);
-    else if (loop_now(process->loop) > process->advanced_ns)
+    else if (process->loop->rests > process->rests_seen)
         watch_for_stall(process);
     else
         end_for_time(process);

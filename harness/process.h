@@ -4,11 +4,11 @@
  * pipes as stdout and stderr. The loop reads the pipes, so that a client that writes a gigabyte
  * neither blocks nor fills the memory: the first and the last part are kept. It ends when it has
  * exited; what it leaves behind (same process group, same session, or carrying the run's tag in
- * its environment, also after setsid) gets 200 ms to end by itself, as a shell's pipeline does,
- * and is then listed and killed. A client that does not end within its time-out gets SIGTERM
- * and, after a second, SIGKILL, with its process group; one that writes too much gets SIGKILL.
- * The time-out is on the loop's clock. Where that is virtual, a client under which it does not move
- * for PROCESS_STALL_SECONDS of real time (endless computation) is ended as if it had come.
+ * its environment, also after setsid) gets 200 ms of the loop's time to end by itself, as a shell's
+ * pipeline does, and is then listed and killed. A client that does not end within its time-out gets
+ * SIGTERM and, after a second, SIGKILL, with its process group; one that writes too much gets
+ * SIGKILL. The time-out is on the loop's clock. Where that is virtual, a client that does not
+ * rest for PROCESS_STALL_SECONDS of real time (endless computation) is ended as if it had come.
  *
  *     process_start(&process, loop, &options, &error);
  *     while (!process.ended) loop_turn(loop, -1);
@@ -73,10 +73,11 @@ struct process {
     struct watch exit_watch;
     struct machine_timer timer; /* the end of the phase */
     struct deadline timeout;
-    int64_t advanced_ns; /* the loop's time when it was last looked at whether it goes on */
+    uint64_t rests_seen; /* of the loop, when it was last looked at whether the client goes on */
     struct carrier *carrier;
     enum process_phase phase;
-    int64_t grace_ends_ns;            /* on the machine's time, when PROCESS_EXITED */
+    int64_t grace_ends_ns; /* on the machine's time, when PROCESS_EXITED, at the latest */
+    bool grace_is_over;    /* on the loop's */
     unsigned long long started_ticks; /* as /proc/PID/stat shows it */
     uint64_t output_bytes_max;
     struct process *next; /* of all that are not yet reaped, in all threads */

@@ -371,7 +371,8 @@ def is_caught(pid, number):
 
 def stopped(folder, number, reports, times=1):
     """Starts a check, sends it the signal once the client has begun, and waits for its end."""
-    process = start("check", *[f"--report={kind}=report.{kind}" for kind in reports],
+    process = start("check", "--time", "real",
+                    *[f"--report={kind}=report.{kind}" for kind in reports],
                     "1.json", "2.json", "3.json", cwd=folder)
     wait_until((folder / "started").exists, "the client starts")
     sent = time.monotonic()
@@ -419,7 +420,7 @@ def test_signal_reaches_all_jobs(tmp_path):
         write_scenario(tmp_path, scenario(
             {"requests": 0}, command=["sh", "-c", f"touch {tmp_path}/{number}; sleep 60"])
             | {"name": str(number)}, f"{number}.json")
-    process = start("check", "--jobs", "3", "--report", "json", *[f"{n}.json" for n in (1, 2, 3)],
+    process = start("check", "--time", "real", "--jobs", "3", "--report", "json", *[f"{n}.json" for n in (1, 2, 3)],
                     cwd=tmp_path)
     wait_until(lambda: all((tmp_path / str(number)).exists() for number in (1, 2, 3)),
                "three clients start")

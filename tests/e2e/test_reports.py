@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
         write_scenario(folder, played, name)
     (folder / "known.txt").write_text("listed\n")
     kinds = ["text", "json", "junit", "tap", "html", "github"]
-    finished = run("check", *[f"--report={kind}=report.{kind}" for kind in kinds],
+    finished = run("check", "--time", "real", *[f"--report={kind}=report.{kind}" for kind in kinds],
                    "--known-failing", "known.txt", *SCENARIOS, cwd=folder)
     assert finished.returncode == 3, finished
     (folder / "stdout").write_text(finished.stdout)
@@ -72,7 +72,8 @@ USAGE = {"model": TEXT, "key_tail": TEXT, "dimension": TEXT, "limit": WHOLE, "pe
          "throttled": WHOLE}
 SCENARIO = {"name": TEXT, "file": TEXT, "why": (TEXT, NOTHING), "passed": FLAG, "state": TEXT,
             "known_failing": FLAG, "interrupted": FLAG, "error": (TEXT, NOTHING), "command": TEXT,
-            "time": TEXT, "seed": WHOLE, "repetition": (WHOLE, NOTHING),
+            "time": TEXT, "exact": FLAG, "time_note": (TEXT, NOTHING), "seed": WHOLE,
+            "repetition": (WHOLE, NOTHING),
             "wall_ms": (WHOLE, NOTHING), "duration_ns": WHOLE, "requests": WHOLE,
             "throttled": WHOLE, "in_flight_most": WHOLE, "client": END, "verdicts": [VERDICT],
             "notes": [TEXT], "usage": [USAGE], "calls": [CALL], "runs": [RUN]}
