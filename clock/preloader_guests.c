@@ -1,5 +1,7 @@
 /* Which threads and processes there are. The kernel numbers new ones in order, and tells the last
- * number: where that has not changed, none was born. */
+ * number: where that has not changed, none was born. It takes the number first, and shows the
+ * thread a little later; so those that were not found are looked for again, until all known ones
+ * were seen asleep, and nobody can be giving birth. */
 #include "clock/preloader_state.h"
 
 #include "clock/machine_timer.h"
@@ -193,24 +195,31 @@ static enum kinship kinship_of(const struct preloader *preloader, const struct p
         return KIN_NOT;
     if (getsid(person->process) == preloader->client)
         return KIN_OF_OURS;
-    return look_at_environment(preloader, person->process);
+    enum kinship kinship = look_at_environment(preloader, person->process);
+    bool may_exec = person->state == 'R' || person->state == 'D';
+    return kinship == KIN_UNSURE && !may_exec ? KIN_NOT : kinship;
+}
+
+/* Whether a thread that we know has this number still. */
+static bool is_known(const struct preloader *preloader, pid_t tid)
+{
+    struct guest *guest = NULL;
+    uint64_t switches;
+    char state;
+    HASH_FIND_INT(preloader->by_tid, &tid, guest);
+    return guest != NULL && proc_thread_state(&guest->files, &state, &switches);
 }
 
 static enum kinship consider(struct preloader *preloader, pid_t tid)
 {
     struct person person;
+    if (is_known(preloader, tid))
+        return KIN_OF_OURS;
     if (!read_person(tid, &person))
         return KIN_NOT;
     enum kinship kinship = kinship_of(preloader, &person);
-    struct guest *guest = NULL;
-    HASH_FIND_INT(preloader->by_tid, &tid, guest);
-    if (kinship == KIN_OF_OURS && (guest == NULL || guest->process->pid != person.process)) {
+    if (kinship == KIN_OF_OURS)
         guest_add(preloader, tid, person.process);
-    } else if (kinship == KIN_OF_OURS) {
-        proc_thread_close(&guest->files); /* its number may have passed to another */
-        proc_thread_open(&guest->files, tid);
-        guest->blocked_switches = 0;
-    }
     return kinship;
 }
 
@@ -261,8 +270,10 @@ bool guests_know_family(struct preloader *preloader)
 {
     long last = guests_last_birth(preloader);
     bool is_sure = true;
+    preloader->newest_birth = last;
     if (!preloader->births_are_hidden && last == preloader->last_birth)
         return true;
+    unsigned before = HASH_COUNT(preloader->by_tid);
     long count = last - preloader->last_birth;
     if (preloader->births_are_hidden || count < 0 || count > BIRTHS_MAX) {
         is_sure = consider_everybody(preloader);
@@ -270,9 +281,7 @@ bool guests_know_family(struct preloader *preloader)
         for (long tid = preloader->last_birth + 1; tid <= last; tid++)
             is_sure = consider(preloader, (pid_t)tid) != KIN_UNSURE && is_sure;
     }
-    if (is_sure)
-        preloader->last_birth = last;
-    return is_sure;
+    return is_sure && HASH_COUNT(preloader->by_tid) == before;
 }
 
 /* ---- whether a process carries the library ---- */

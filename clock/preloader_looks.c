@@ -220,8 +220,7 @@ bool looks_all_wait(void *owner)
     preloader->has_zombies = false;
     if (preloader->suspect != NULL && !sleeps(preloader, preloader->suspect))
         return false;
-    if (!guests_know_family(preloader))
-        return false;
+    guests_know_family(preloader);
     guests_assign_slots(preloader);
     for (struct guest *guest = preloader->first; guest != NULL; guest = guest->next) {
         if (!sleeps(preloader, guest))
@@ -248,16 +247,18 @@ bool looks_still_wait(void *owner)
     struct preloader *preloader = owner;
     const struct clock_page *page = preloader->page;
     wait_for_ends(preloader);
-    if (proc_packets_wait(preloader->softnet_fd))
+    if (proc_packets_wait(preloader->softnet_fd) || !guests_know_family(preloader))
         return false;
+    long newest_birth = preloader->newest_birth;
     for (struct guest *guest = preloader->first; guest != NULL; guest = guest->next) {
         if (!has_slept_on(guest))
             return false;
     }
-    bool no_births = preloader->births_are_hidden
-                         ? guests_know_family(preloader)
-                         : guests_last_birth(preloader) == preloader->last_birth;
-    return no_births && atomic_load(&page->plea) == PAGE_PLEA_NONE &&
+    /* Whoever could have given birth slept, so that all who were born have been found. */
+    if (guests_last_birth(preloader) != newest_birth)
+        return false;
+    preloader->last_birth = newest_birth;
+    return atomic_load(&page->plea) == PAGE_PLEA_NONE &&
            atomic_load(&page->slot_changes) == preloader->slot_changes &&
            atomic_load(&page->timer_changes) == preloader->timer_changes &&
            atomic_load(&page->now_ns) == loop_now(preloader->loop);

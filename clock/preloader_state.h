@@ -68,6 +68,7 @@ struct preloader {
 
     pid_t client;
     long last_birth;        /* the machine's newest thread when the family was last complete */
+    long newest_birth;      /* when it was last looked for */
     bool births_are_hidden; /* the machine does not tell it: every process is looked at each time */
     int birth_fd;
     uint32_t slot_changes; /* the page's, when slots were last assigned */
@@ -89,8 +90,8 @@ void preloader_let_go(struct preloader *preloader, const char *reason);
 struct guest *guest_add(struct preloader *preloader, pid_t tid, pid_t pid);
 void guest_remove(struct guest *guest);
 
-/* Looks for threads and processes that were born since. False when one may be of the family, and it
- * cannot be said yet. */
+/* Looks for threads and processes that were born since the family was last complete. False when
+ * some were found, or one may be of the family and it cannot be said yet. */
 bool guests_know_family(struct preloader *preloader);
 /* The newest thread of the machine; -1 where it is not told. */
 long guests_last_birth(const struct preloader *preloader);
