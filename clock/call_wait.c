@@ -123,11 +123,12 @@ static bool is_repeated_alike(const struct tracee *tracee)
 /* A signal came. If it has a handler, most calls end with EINTR; if not, the kernel repeats them,
  * and they must then keep their deadline (tracer_wait() sees to that). Without a time-out of its
  * own, the kernel would treat some calls otherwise than with one: RESTARTNOHAND says just that to
- * it. epoll_wait and others end with EINTR, unless the signal is one that without a tracer the
- * thread would not have heard of (call_meets_signal()). */
+ * it. It also serves epoll_wait and others that are never repeated, for there may be no signal that
+ * without a tracer the thread would have heard of: an ignored one, or one that another thread took
+ * first. */
 static void let_signal_in(struct tracee *tracee, struct user_regs_struct *regs)
 {
-    if ((int64_t)regs->rax != -EINTR && !is_repeated_alike(tracee))
+    if (!is_repeated_alike(tracee))
         regs->rax = (uint64_t)-KERNEL_RESTARTNOHAND;
     tracee->may_resume = true;
     tracee->resumed = tracee->asked;
@@ -219,8 +220,12 @@ void call_meets_signal(struct tracee *tracee, int signal_number)
 void call_meets_stop(struct tracee *tracee)
 {
     struct user_regs_struct regs;
-    if (ptrace(PTRACE_GETREGS, tracee->tid, NULL, &regs) != 0 || (int64_t)regs.rax != -EINTR)
+    if (ptrace(PTRACE_GETREGS, tracee->tid, NULL, &regs) != 0)
         return;
+    if ((int64_t)regs.rax != -EINTR &&
+        ((int64_t)regs.rax != -KERNEL_RESTARTNOHAND || !is_never_repeated(regs.orig_rax)))
+        return;
+    regs.rax = (uint64_t)-EINTR;
     regs.orig_rax = (uint64_t)-1;
     ptrace(PTRACE_SETREGS, tracee->tid, NULL, &regs);
 }

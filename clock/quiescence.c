@@ -13,6 +13,8 @@
 #define WATCH_CLOCK_AGAIN_CPU_NS (30 * NS_PER_MS) /* where time has crept already */
 #define WATCH_CLOCK_AFTER_NS (20 * NS_PER_MS)
 
+#define TURN_LASTS_NS (20 * NS_PER_MS) /* in real time */
+
 /* What it sleeps in, where the filter did not stop it: read once a sleep. */
 static bool know_blocked(struct tracee *tracee)
 {
@@ -113,8 +115,29 @@ static bool has_report(const struct tracer *tracer)
            info.si_pid != 0;
 }
 
+/* A thread that waits on a futex for 5 ms or less does not ask for a delay. It wants its turn at
+ * something that another thread holds, and asks the other for it when the time-out has come: so
+ * CPython shares its lock among threads that compute. But time stands still while they compute. So
+ * such a wait ends when it has lasted long enough in real time, and the clock does not move. */
+static void end_turns(struct tracer *tracer)
+{
+    int64_t now_ns = machine_now();
+    if (now_ns - tracer->turns_seen_ns < NS_PER_MS)
+        return;
+    tracer->turns_seen_ns = now_ns;
+    for (struct tracee *tracee = tracer->first; tracee != NULL; tracee = tracee->next) {
+        if (tracee->phase != TRACEE_WAITS || tracee->is_over || tracee->turn_since_ns == 0 ||
+            tracee->process != tracer->suspect->process ||
+            now_ns - tracee->turn_since_ns < TURN_LASTS_NS)
+            continue;
+        loop_cancel(tracer->loop, &tracee->due);
+        tracer_end_wait(tracee, tracer_now(tracer));
+    }
+}
+
 static void consider_clock_watch(struct tracer *tracer)
 {
+    end_turns(tracer);
     if (tracer->clock_is_watched || machine_now() - tracer->last_event_ns < WATCH_CLOCK_AFTER_NS)
         return;
     int64_t cpu_ns = proc_thread_cpu_ns(tracer->suspect->tid);

@@ -49,7 +49,9 @@ struct tracee {
     struct user_regs_struct asked;
     uint64_t note; /* what the call's handler wants to remember until its end */
     struct deadline due;
-    bool is_over; /* the deadline has come */
+    int64_t
+        turn_since_ns; /* machine time at which it began to wait for its turn (quiescence.c); 0 */
+    bool is_over;      /* the deadline has come */
 
     /* A wait that a signal interrupted and that the kernel repeats goes on to its old deadline. */
     bool may_resume;

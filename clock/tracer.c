@@ -39,6 +39,9 @@ enum call_verdict tracer_wait(struct tracer *tracer, struct tracee *tracee, int6
         due_ns = tracee->resumed_due_ns;
     tracee->may_resume = false;
     tracee->is_over = false;
+    int64_t left_ns = due_ns - tracer_now(tracer);
+    bool is_turn = tracee->call->number == SYS_futex && left_ns <= TRACER_TURN_NS;
+    tracee->turn_since_ns = is_turn ? machine_now() : 0;
     loop_at(tracer->loop, &tracee->due, due_ns);
     tracee->due.is_at_once = false; /* a program's doing: it waits its turn (loop.h) */
     return CALL_WAITS;

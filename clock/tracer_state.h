@@ -5,6 +5,7 @@
 #ifndef TOOMANY_CLOCK_TRACER_STATE_H
 #define TOOMANY_CLOCK_TRACER_STATE_H
 
+#include "base/duration.h"
 #include "clock/traced_call.h"
 #include "clock/tracer.h"
 
@@ -33,8 +34,12 @@ struct tracer {
     int64_t last_event_ns; /* machine time at which everybody waited last */
     pid_t worker;          /* the thread whose processor time is watched since then; 0: none */
     int64_t worker_cpu_ns; /* its processor time when that began */
+    int64_t turns_seen_ns; /* machine time of the last look at who waits for a turn */
     struct tracer_summary summary;
 };
+
+/* Waits on futexes that are not longer are for a turn (quiescence.c). */
+#define TRACER_TURN_NS (5 * NS_PER_MS)
 
 /* guest_time.c */
 
