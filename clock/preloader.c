@@ -163,10 +163,9 @@ static bool make_page(struct preloader *preloader, struct error *error)
     preloader->page->monotonic_start_ns = MONOTONIC_START_NS;
     preloader->page->realtime_start_ns = preloader->loop->clock.wall_start_ns;
     atomic_store(&preloader->page->now_ns, loop_now(preloader->loop));
-    if (preloader->options.server_port != 0) {
-        atomic_store(&preloader->page->ports[0], preloader->options.server_port);
-        atomic_store(&preloader->page->port_count, 1);
-    }
+    uint16_t port = preloader->options.server_port;
+    if (port != 0)
+        atomic_store(&preloader->page->ports[port / 64], UINT64_C(1) << (port % 64));
     return true;
 }
 

@@ -80,6 +80,8 @@ static enum look look_at(const struct guest *guest, uint64_t *switches)
         return LOOK_ENDED;
     if (state == 'Z' || state == 'X') {
         guest->preloader->has_zombies = true;
+        if (guest->slot != NULL) /* it may have been killed in a wait */
+            atomic_store(&guest->slot->state, PAGE_RUNS);
         return LOOK_GONE;
     }
     if (state == 'D' && proc_call_read(&guest->files, guest->tid, &call) &&
@@ -193,7 +195,9 @@ static bool are_all_carried(struct preloader *preloader)
         const char *reason = NULL;
         if (guest->tid == guest->process->pid)
             reason = guests_not_carried(preloader, guest->process);
-        if (reason == NULL && !is_in_our_wait(guest) && proc_call_is_timed(&guest->blocked)) {
+        bool is_timed = guest->blocked_switches == guest->switches &&
+                        proc_call_is_timed(&guest->blocked) && !is_in_our_wait(guest);
+        if (reason == NULL && is_timed) {
             if (guest->timed_since_ns == 0)
                 guest->timed_since_ns = now_ns;
             if (now_ns - guest->timed_since_ns < FOREIGN_WAIT_NS)

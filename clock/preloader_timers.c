@@ -3,6 +3,7 @@
 #include "clock/preloader_state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -74,8 +75,32 @@ static void expire_descriptor(struct guest_timer *timer)
 
 /* ---- all kinds ---- */
 
-static void send_signal(const struct page_timer *row)
+/* Whether the signal of its last expiry has not been taken yet. */
+static bool is_pending(const struct page_timer *row)
 {
+    static const char *const labels[] = {"\nSigPnd:", "\nShdPnd:"};
+    char text[4096];
+    int fd = proc_open(row->tid != 0 ? row->tid : atomic_load(&row->pid), "status", O_RDONLY);
+    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    uint64_t pending = 0;
+    for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++) {
+        const char *at = strstr(text, labels[i]);
+        if (at != NULL)
+            pending |= strtoull(at + strlen(labels[i]), NULL, 16);
+    }
+    return row->signal > 0 && (pending >> (row->signal - 1) & 1) != 0;
+}
+
+static void send_signal(struct page_timer *row)
+{
+    if (is_pending(row)) {
+        atomic_fetch_add(&row->expiries, 1);
+        return;
+    }
+    atomic_store(&row->expiries, 0);
     siginfo_t info = {.si_signo = row->signal, .si_code = SI_TIMER};
     memcpy(&info.si_value, &row->value, sizeof info.si_value);
     pid_t pid = atomic_load(&row->pid);
@@ -106,9 +131,9 @@ static void expire(void *owner, int64_t now_ns)
     if (atomic_load(&row->generation) != timer->generation)
         return; /* set anew, after time was let go */
     int64_t due_ns = atomic_load(&row->due_ns);
-    atomic_fetch_add(&row->expiries, 1);
     switch (atomic_load(&row->kind)) {
     case PAGE_TIMER_FD:
+        atomic_fetch_add(&row->expiries, 1);
         expire_descriptor(timer);
         break;
     case PAGE_TIMER_ALARM:

@@ -63,9 +63,9 @@ static long futex_wait(const struct arguments *arguments)
         return machine_call_with(SYS_futex, *arguments, 3, time);
     }
     int64_t ns = timespec_ns(time);
-    if (ns <= 0 || !is_carried() || !wait_begins(&wait, PAGE_CALL_futex, after_ns(ns)))
-        return machine_call(SYS_futex, arguments);
-    return wait_result(&wait, machine_call_with(SYS_futex, *arguments, 3, NULL), ETIMEDOUT);
+    const struct timespec *far =
+        ns > 0 && is_carried() ? wait_far(&wait, PAGE_CALL_futex, after_ns(ns)) : NULL;
+    return machine_call_with(SYS_futex, *arguments, 3, far != NULL ? far : time);
 }
 
 static long futex_call(const struct arguments *arguments)
@@ -88,6 +88,43 @@ static long futex_waitv(const struct arguments *arguments)
     return machine_call_with(449, *arguments, 3, time);
 }
 
+/* The kernel writes back what was left of a time-out, which libc's functions hide. */
+struct countdown {
+    void *place; /* NULL: nothing is counted */
+    int64_t due_ns;
+};
+
+static struct countdown count_down(void *place)
+{
+    struct countdown countdown = {NULL, 0};
+    if (place == NULL || !is_carried())
+        return countdown;
+    struct timespec time;
+    memcpy(&time, place, sizeof time);
+    int64_t ns = timespec_ns(&time);
+    if (ns > 0)
+        countdown = (struct countdown){place, after_ns(ns)};
+    return countdown;
+}
+
+static void tell_left(const struct countdown *countdown)
+{
+    int64_t left_ns = countdown->place != NULL ? countdown->due_ns - now_ns() : 0;
+    struct timespec left = ns_timespec(left_ns > 0 ? left_ns : 0);
+    if (countdown->place != NULL)
+        memcpy(countdown->place, &left, sizeof left);
+}
+
+static long ppoll_call(const struct arguments *arguments)
+{
+    sigset_t room;
+    struct countdown countdown = count_down(pointer(arguments, 2));
+    int result = ppoll(pointer(arguments, 0), (nfds_t)arguments->of[1], pointer(arguments, 2),
+                       kernel_mask(arguments, 3, &room));
+    tell_left(&countdown);
+    return result;
+}
+
 static long pselect_call(const struct arguments *arguments)
 {
     struct {
@@ -101,9 +138,12 @@ static long pselect_call(const struct arguments *arguments)
         sigemptyset(&room);
         memcpy(&room, packed.mask, 8);
     }
-    return pselect((int)arguments->of[0], pointer(arguments, 1), pointer(arguments, 2),
-                   pointer(arguments, 3), pointer(arguments, 4),
-                   packed.mask != NULL ? &room : NULL);
+    struct countdown countdown = count_down(pointer(arguments, 4));
+    int result =
+        pselect((int)arguments->of[0], pointer(arguments, 1), pointer(arguments, 2),
+                pointer(arguments, 3), pointer(arguments, 4), packed.mask != NULL ? &room : NULL);
+    tell_left(&countdown);
+    return result;
 }
 
 static long clock_nanosleep_call(const struct arguments *arguments)
@@ -116,10 +156,62 @@ static long clock_nanosleep_call(const struct arguments *arguments)
     return -1;
 }
 
+/* Whether the program may read what it points at. Where this may not be asked, it is believed. */
+static bool is_readable(const void *address, size_t size)
+{
+    char bytes[sizeof(struct itimerspec)];
+    void *there;
+    memcpy(&there, &address, sizeof there);
+    struct iovec local = {.iov_base = bytes, .iov_len = size};
+    struct iovec remote = {.iov_base = there, .iov_len = size};
+    return RAW(SYS_process_vm_readv, RAW(SYS_getpid, 0, 0, 0, 0, 0, 0), &local, 1, &remote, 1, 0) !=
+           -EFAULT;
+}
+
+/* The argument that points at a time, if the call has one: a bad one is left to the kernel to
+ * refuse. */
+static int time_argument(long number, const struct arguments *arguments)
+{
+    switch (number) {
+    case SYS_nanosleep:
+        return 0;
+    case SYS_clock_gettime:
+        return 1;
+    case SYS_gettimeofday:
+        return arguments->of[0] != 0 ? 0 : -1;
+    case SYS_clock_nanosleep:
+    case SYS_ppoll:
+    case SYS_timerfd_settime:
+        return 2;
+    case SYS_futex:
+    case 441: /* epoll_pwait2 */
+    case 449: /* futex_waitv */
+        return 3;
+    case SYS_select:
+    case SYS_pselect6:
+        return 4;
+    case SYS_setitimer:
+        return 1;
+    default:
+        return -1;
+    }
+}
+
+static bool has_bad_time(long number, const struct arguments *arguments)
+{
+    int index = time_argument(number, arguments);
+    bool is_number = number == SYS_futex && (arguments->of[1] & FUTEX_CMD_MASK) != FUTEX_WAIT &&
+                     (arguments->of[1] & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET;
+    return index >= 0 && !is_number && arguments->of[index] != 0 &&
+           !is_readable(pointer(arguments, index), sizeof(struct timespec));
+}
+
 static long dispatch(long number, const struct arguments *arguments)
 {
     const long *of = arguments->of;
     sigset_t room;
+    if (has_bad_time(number, arguments))
+        return machine_call(number, arguments);
     switch (number) {
     case SYS_clock_gettime:
         return clock_gettime((clockid_t)of[0], pointer(arguments, 1));
@@ -134,8 +226,7 @@ static long dispatch(long number, const struct arguments *arguments)
     case SYS_poll:
         return poll(pointer(arguments, 0), (nfds_t)of[1], (int)of[2]);
     case SYS_ppoll:
-        return ppoll(pointer(arguments, 0), (nfds_t)of[1], pointer(arguments, 2),
-                     kernel_mask(arguments, 3, &room));
+        return ppoll_call(arguments);
     case SYS_select:
         return select((int)of[0], pointer(arguments, 1), pointer(arguments, 2),
                       pointer(arguments, 3), pointer(arguments, 4));

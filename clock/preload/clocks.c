@@ -38,13 +38,6 @@ EXPORTED int clock_gettime(clockid_t id, struct timespec *time)
     return 0;
 }
 
-/* libc declares that the pointer is not NULL, and lets it be. */
-static void store_time(struct timeval *place, int64_t ns)
-{
-    if (place != NULL)
-        *place = ns_timeval(ns);
-}
-
 EXPORTED int gettimeofday(struct timeval *restrict time, void *restrict zone)
 {
     int64_t ns;
@@ -52,7 +45,9 @@ EXPORTED int gettimeofday(struct timeval *restrict time, void *restrict zone)
         return libc()->gettimeofday(time, zone);
     if (zone != NULL)
         libc()->gettimeofday(NULL, zone);
-    store_time(time, ns);
+    struct timeval *volatile place = time; /* libc declares that it is not NULL, and lets it be */
+    if (place != NULL)
+        *place = ns_timeval(ns);
     return 0;
 }
 

@@ -409,6 +409,14 @@ long wait_result(const struct wait *wait, long result, int timeout_error)
     return timeout_error != 0 ? -1 : 0;
 }
 
+const struct timespec *wait_far(struct wait *wait, enum page_call call, int64_t due_ns)
+{
+    if (!wait_begins(wait, call, due_ns))
+        return NULL;
+    self.is_far = true;
+    return &far_time;
+}
+
 const struct timespec *wait_until(struct wait *wait, enum page_call call, clockid_t id,
                                   const struct timespec *time, struct timespec *machine)
 {
@@ -419,10 +427,9 @@ const struct timespec *wait_until(struct wait *wait, enum page_call call, clocki
     int64_t due_ns = timespec_ns(time) - origin;
     if (is_carried() && due_ns <= atomic_load(&page->now_ns))
         return &long_ago;
-    if (wait_begins(wait, call, due_ns)) {
-        self.is_far = true;
-        return &far_time;
-    }
+    const struct timespec *far = wait_far(wait, call, due_ns);
+    if (far != NULL)
+        return far;
     *machine = machine_time(id, time);
     return machine;
 }

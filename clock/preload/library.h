@@ -109,6 +109,10 @@ long wait_result(const struct wait *wait, long result, int timeout_error);
 const struct timespec *wait_until(struct wait *wait, enum page_call call, clockid_t id,
                                   const struct timespec *time, struct timespec *machine);
 
+/* The same for a time-out that is relative: the time to give libc, or NULL where it is to wait as
+ * long as it was asked to. */
+const struct timespec *wait_far(struct wait *wait, enum page_call call, int64_t due_ns);
+
 /* What the handler of PAGE_SIGNAL does with the thread that it interrupted. */
 void wait_ends_by_signal(ucontext_t *context);
 

@@ -29,7 +29,6 @@ enum {
     PAGE_SLOTS_MAX = 4096,
     PAGE_PROCESSES_MAX = 1024,
     PAGE_TIMERS_MAX = 1024,
-    PAGE_PORTS_MAX = 64,
     PAGE_SIGNAL = 61, /* a real-time signal that programs hardly use; if they do, it still works */
 };
 
@@ -103,7 +102,7 @@ struct page_timer {
     _Atomic uint32_t kind;
     _Atomic int32_t pid;
     _Atomic uint32_t generation; /* changes when it is set */
-    _Atomic uint32_t expiries;   /* not yet read */
+    _Atomic uint32_t expiries;   /* not yet read; of PAGE_TIMER_SIGNAL: not signalled, overrun */
     _Atomic int64_t due_ns;      /* PAGE_NEVER: not set */
     _Atomic int64_t interval_ns; /* 0: once */
     int32_t clock;               /* a clockid_t */
@@ -131,9 +130,8 @@ struct clock_page {
     _Atomic uint32_t timer_changes; /* how often timers were set or freed */
     _Atomic uint32_t has_timeouts;  /* somebody set SO_RCVTIMEO or SO_SNDTIMEO */
     _Atomic uint32_t has_timer_fds;
-    _Atomic uint32_t port_count;
-    _Atomic uint32_t ports[PAGE_PORTS_MAX]; /* of loopback, that the run itself listens on */
-    char socket_name[32];                   /* abstract: takes timer descriptors */
+    _Atomic uint64_t ports[65536 / 64]; /* a bit for each that the run itself listens on */
+    char socket_name[32];               /* abstract: takes timer descriptors */
 
     _Atomic int32_t processes[PAGE_PROCESSES_MAX]; /* that carry the library; 0: free */
     struct page_timer timers[PAGE_TIMERS_MAX];

@@ -42,10 +42,13 @@ EXPORTED int setsockopt(int fd, int level, int option, const void *value, sockle
     struct timeval time;
     if (!is_carried() || !is_timeout_option(level, option) || value == NULL || length < sizeof time)
         return libc()->setsockopt(fd, level, option, value, length);
+    int result = libc()->setsockopt(fd, level, option, value, length); /* it says what is wrong */
+    if (result != 0)
+        return result;
     memcpy(&time, value, sizeof time);
     int64_t us = timeval_ns(&time) / NS_PER_US;
     if (us <= 0 || us > KEPT_US_MAX)
-        return libc()->setsockopt(fd, level, option, value, length);
+        return result;
     atomic_store(&page->has_timeouts, 1);
     struct timeval kept = {.tv_sec = KEPT_FROM_S + us};
     return libc()->setsockopt(fd, level, option, &kept, sizeof kept);
@@ -220,12 +223,7 @@ static uint16_t port_of(const struct sockaddr *address, socklen_t length)
 
 static bool is_known_port(uint16_t port)
 {
-    uint32_t count = atomic_load(&page->port_count);
-    for (uint32_t i = 0; i < count && i < PAGE_PORTS_MAX; i++) {
-        if (atomic_load(&page->ports[i]) == port)
-            return true;
-    }
-    return false;
+    return (atomic_load(&page->ports[port / 64]) >> (port % 64) & 1) != 0;
 }
 
 /* Port 0 is no traffic, but a way to ask which source address would be taken. */
@@ -282,10 +280,7 @@ EXPORTED int listen(int fd, int backlog)
     if (result != 0 || !is_carried() || getsockname(fd, &address.base, &length) != 0)
         return result;
     uint16_t port = port_of(&address.base, length);
-    if (port == 0 || is_known_port(port))
-        return result;
-    uint32_t index = atomic_fetch_add(&page->port_count, 1);
-    if (index < PAGE_PORTS_MAX)
-        atomic_store(&page->ports[index], port);
+    if (port != 0)
+        atomic_fetch_or(&page->ports[port / 64], UINT64_C(1) << (port % 64));
     return result;
 }

@@ -68,8 +68,32 @@ static struct itimerspec timer_state(const struct page_timer *timer)
                                .it_interval = ns_timespec(atomic_load(&timer->interval_ns))};
 }
 
-/* Sets it as `wanted` says; false where that is not valid. */
-static bool set_as_wanted(struct page_timer *timer, int flags, const struct itimerspec *wanted)
+static int keep_row(int fd, size_t row, int flags, int64_t value_ns);
+
+/* One that is due already: nobody has to wait for it. */
+static void expire_at_once(struct page_timer *timer, int64_t due_ns, int64_t interval_ns, int fd)
+{
+    int64_t late_ns = now_ns() - due_ns;
+    int64_t more = interval_ns > 0 ? late_ns / interval_ns : 0;
+    set_timer(timer, interval_ns > 0 ? due_ns + (more + 1) * interval_ns : PAGE_NEVER, interval_ns);
+    if (fd >= 0) {
+        atomic_store(&timer->expiries, (uint32_t)more + 1);
+        keep_row(fd, (size_t)(timer - page->timers), TFD_TIMER_ABSTIME, 1);
+        return;
+    }
+    atomic_store(&timer->expiries, (uint32_t)more);
+    siginfo_t info = {.si_signo = timer->signal, .si_code = SI_TIMER};
+    memcpy(&info.si_value, &timer->value, sizeof info.si_value);
+    long pid = RAW(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    if (timer->signal != 0 && timer->tid != 0)
+        RAW(SYS_rt_tgsigqueueinfo, pid, timer->tid, timer->signal, &info, 0, 0);
+    else if (timer->signal != 0)
+        RAW(SYS_rt_sigqueueinfo, pid, timer->signal, &info, 0, 0, 0);
+}
+
+/* Sets it as `wanted` says; false where that is not valid. `fd` is that of a timer descriptor. */
+static bool set_as_wanted(struct page_timer *timer, int flags, const struct itimerspec *wanted,
+                          int fd)
 {
     int64_t value_ns = timespec_ns(&wanted->it_value);
     int64_t interval_ns = timespec_ns(&wanted->it_interval);
@@ -78,8 +102,11 @@ static bool set_as_wanted(struct page_timer *timer, int flags, const struct itim
         return false;
     int64_t due_ns = after_ns(value_ns);
     if ((flags & TIMER_ABSTIME) != 0 && clock_origin(timer->clock, &origin))
-        due_ns = value_ns - origin > now_ns() ? value_ns - origin : now_ns();
-    set_timer(timer, value_ns == 0 ? PAGE_NEVER : due_ns, interval_ns);
+        due_ns = value_ns - origin;
+    if (value_ns != 0 && due_ns <= now_ns())
+        expire_at_once(timer, due_ns, interval_ns, fd);
+    else
+        set_timer(timer, value_ns == 0 ? PAGE_NEVER : due_ns, interval_ns);
     return true;
 }
 
@@ -225,7 +252,7 @@ EXPORTED int timer_settime(timer_t id, int flags, const struct itimerspec *restr
     if (timer == NULL)
         return libc()->timer_settime(id, flags, wanted, before);
     struct itimerspec old = timer_state(timer);
-    if (!set_as_wanted(timer, flags, wanted)) {
+    if (!set_as_wanted(timer, flags, wanted, -1)) {
         errno = EINVAL;
         return -1;
     }
@@ -245,7 +272,8 @@ EXPORTED int timer_gettime(timer_t id, struct itimerspec *state)
 
 EXPORTED int timer_getoverrun(timer_t id)
 {
-    return own_timer(id) != NULL ? 0 : libc()->timer_getoverrun(id);
+    const struct page_timer *timer = own_timer(id);
+    return timer != NULL ? (int)atomic_load(&timer->expiries) : libc()->timer_getoverrun(id);
 }
 
 EXPORTED int timer_delete(timer_t id)
@@ -270,10 +298,12 @@ void free_old_timers(void)
 
 /* ---- timer descriptors ---- */
 
-static long keep_row(int fd, size_t row)
+/* Returns -errno. */
+static int keep_row(int fd, size_t row, int flags, int64_t value_ns)
 {
-    struct itimerspec kept = {.it_interval = {.tv_sec = KEPT_FROM_S + (int64_t)row}};
-    return RAW(SYS_timerfd_settime, fd, 0, &kept, 0, 0, 0);
+    struct itimerspec kept = {.it_value = {.tv_nsec = value_ns},
+                              .it_interval = {.tv_sec = KEPT_FROM_S + (int64_t)row}};
+    return (int)RAW(SYS_timerfd_settime, fd, flags, &kept, 0, 0, 0);
 }
 
 static struct page_timer *find_fd_timer(int fd)
@@ -336,7 +366,7 @@ EXPORTED int timerfd_create(__clockid_t clock, int flags)
     size_t row = (size_t)(timer - page->timers);
     timer->clock = clock;
     timer->descriptor = (int32_t)fd;
-    if (keep_row((int)fd, row) != 0 || !hand_over((int)fd, (uint32_t)row))
+    if (keep_row((int)fd, row, 0, 0) != 0 || !hand_over((int)fd, (uint32_t)row))
         plead(PAGE_PLEA_TIMER);
     atomic_store(&page->has_timer_fds, 1);
     atomic_store(&timer->kind, PAGE_TIMER_FD);
@@ -350,11 +380,13 @@ EXPORTED int timerfd_settime(int fd, int flags, const struct itimerspec *wanted,
     if (timer == NULL)
         return libc()->timerfd_settime(fd, flags, wanted, before);
     struct itimerspec old = timer_state(timer);
-    if (!set_as_wanted(timer, (flags & TFD_TIMER_ABSTIME) != 0 ? TIMER_ABSTIME : 0, wanted)) {
-        errno = EINVAL;
+    /* What has expired and was not read is void. The kernel says what is wrong with the flags. */
+    int refusal = keep_row(fd, (size_t)(timer - page->timers), flags, 0);
+    bool is_absolute = (flags & TFD_TIMER_ABSTIME) != 0;
+    if (refusal != 0 || !set_as_wanted(timer, is_absolute ? TIMER_ABSTIME : 0, wanted, fd)) {
+        errno = refusal != 0 ? -refusal : EINVAL;
         return -1;
     }
-    keep_row(fd, (size_t)(timer - page->timers)); /* what has expired and was not read is void */
     if (before != NULL)
         *before = old;
     return 0;
