@@ -2,7 +2,7 @@
 
 #include "base/duration.h"
 #include "clock/machine_timer.h"
-#include "clock/tracer.h"
+#include "clock/carrier.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -18,29 +18,37 @@
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: toomany run [OPTIONS] -- COMMAND [ARGUMENT...]\n\n"
-    "Runs any program in virtual time: it sleeps, times out and reads clocks as ever, but nobody\n"
-    "waits. When all of its threads and processes wait, the clock moves to the earliest moment at\n"
-    "which one of them is due; while one works, time stands still.\n\n"
-    "  --time auto|virtual|real  auto, the default, runs in real time where virtual time cannot "
-    "be\n"
-    "                            had, and says so; virtual then fails\n"
-    "  --summary                 says on stderr how much time passed for the program\n"
-    "  --help\n\n"
-    "The program has the caller's standard input, output and error. Processes that it leaves\n"
-    "behind end with it. TOOMANY_CLOCK_LOG=FILE gets a line for each move of the clock.\n\n"
-    "Exit status: that of the program, 128 and the signal's number when a signal ended it;\n"
-    "2 wrong usage, 3 it could not be started or not be carried into virtual time.\n\n"
+    "Usage: toomany run [OPTIONS] -- COMMAND [ARGUMENT...]\n"
+    "\n"
+    "Runs any program in virtual time: it sleeps, times out and reads clocks as ever,\n"
+    "but nobody waits. When all of its threads and processes wait, the clock moves to\n"
+    "the earliest moment at which one is due; while one works, it stands still.\n"
+    "\n"
+    "  --time KIND     auto, the default, runs in real time where virtual time\n"
+    "                  cannot be had, and says so; virtual then fails; or real\n"
+    "  --carrier KIND  trace or preload (a library); auto, the default, traces where\n"
+    "                  that is permitted\n"
+    "  --summary       says on stderr how much time passed for the program\n"
+    "  --help\n"
+    "\n"
+    "The program has the caller's standard input, output and error. Processes that it\n"
+    "leaves behind end with it. The file that TOOMANY_CLOCK_LOG names gets a line for\n"
+    "each move of the clock.\n"
+    "\n"
+    "Exit status: that of the program, or 128 and the number of the signal that ended\n"
+    "it; 2 wrong usage, 3 it could not be started or not be carried.\n"
+    "\n"
     "Example:\n"
     "  toomany run --summary -- sh -c 'sleep 600; date'\n";
 
 struct run_command {
     enum check_time time;
+    enum carrier_choice choice;
     bool summary;
     char **command;
 
     struct loop loop;
-    struct tracer *tracer;
+    struct carrier *carrier;
     FILE *log;
     pid_t pid;
     int pid_fd;
@@ -64,14 +72,17 @@ static void forward(int signal_number, siginfo_t *info, void *context)
 
 static int read_options(struct run_command *run, int argc, char **argv)
 {
-    enum { TIME = 1000, SUMMARY, HELP };
+    enum { TIME = 1000, CARRIER, SUMMARY, HELP };
     static const struct option options[] = {{"time", required_argument, NULL, TIME},
+                                            {"carrier", required_argument, NULL, CARRIER},
                                             {"summary", no_argument, NULL, SUMMARY},
                                             {"help", no_argument, NULL, HELP},
                                             {0}};
     int option;
     while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
         if (option == TIME && !cli_read_time("run", optarg, &run->time))
+            return CLI_USAGE;
+        if (option == CARRIER && !cli_read_carrier("run", optarg, &run->choice))
             return CLI_USAGE;
         if (option == SUMMARY)
             run->summary = true;
@@ -113,25 +124,30 @@ static bool start(struct run_command *run, struct error *error)
     const char *log = getenv("TOOMANY_CLOCK_LOG");
     if (log != NULL && log[0] != '\0' && (run->log = fopen(log, "ae")) == NULL)
         return error_set_run(error, log, "TOOMANY_CLOCK_LOG: %s", strerror(errno));
-    struct tracer_options options = {.log = run->log};
+    struct carrier_options options = {.log = run->log};
     if (!loop_expect_guests(&run->loop, error))
         return false;
     run->loop.clock.wall_start_ns = machine_wall_s() * NS_PER_S;
-    run->tracer = tracer_new(&run->loop, &options, error);
-    if (run->tracer == NULL)
+    run->carrier = carrier_new(run->choice, &run->loop, &options, error);
+    if (run->carrier == NULL)
         return false;
+    char **environment = carrier_environment(run->carrier, (const char *const *)environ);
+    if (environment == NULL)
+        return error_set_run(error, "", "out of memory");
     pid_t parent = getpid();
     run->pid = fork();
     if (run->pid < 0)
         return error_set_run(error, "fork", "%s", strerror(errno));
     if (run->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent || !tracer_enter(run->tracer))
+        if (getppid() != parent || !carrier_enter(run->carrier))
             _exit(CLI_COULD_NOT_RUN); /* the parent says why */
+        environ = environment;
         become(run->command);
     }
+    free(environment);
     forward_to = run->pid;
-    if (!tracer_attach(run->tracer, run->pid, error))
+    if (!carrier_attach(run->carrier, run->pid, error))
         return false;
     run->pid_fd = (int)syscall(SYS_pidfd_open, run->pid, 0);
     run->exit_watch = (struct watch){.fd = run->pid_fd, .ready = exit_ready, .owner = run};
@@ -140,7 +156,7 @@ static bool start(struct run_command *run, struct error *error)
 
 static void tell(const struct run_command *run, int64_t wall_ns)
 {
-    struct tracer_summary summary = tracer_summary(run->tracer);
+    struct carrier_summary summary = carrier_summary(run->carrier);
     char passed[DURATION_TEXT_SIZE];
     char wall[DURATION_TEXT_SIZE];
     if (summary.let_go != NULL)
@@ -182,7 +198,7 @@ static int carry(struct run_command *run)
         status = 128 + WTERMSIG(run->status);
     if (started)
         tell(run, machine_now() - started_ns);
-    tracer_free(run->tracer);
+    carrier_free(run->carrier);
     if (run->log != NULL)
         fclose(run->log);
     loop_free(&run->loop);
@@ -195,7 +211,7 @@ int cli_run(int argc, char **argv)
     int status = read_options(&run, argc, argv);
     if (status != CLI_DONE)
         return status < 0 ? CLI_DONE : status;
-    const char *reason = run.time == CHECK_TIME_REAL ? "as asked" : tracer_unavailable();
+    const char *reason = run.time == CHECK_TIME_REAL ? "as asked" : carrier_unavailable(run.choice);
     if (reason == NULL)
         return carry(&run);
     if (run.time == CHECK_TIME_VIRTUAL) {

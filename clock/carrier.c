@@ -4,13 +4,19 @@
 #include "clock/tracer.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct carrier {
     struct tracer *tracer; /* one of the two */
     struct preloader *preloader;
+    char *leak_options; /* what the tracer adds to the environment */
 };
+
+/* LeakSanitizer needs to trace its own process, finds that it is traced, and makes the program
+ * fail. It is told to do without. */
+#define LEAK_OPTIONS "LSAN_OPTIONS"
 
 const char *carrier_unavailable(enum carrier_choice choice)
 {
@@ -49,6 +55,7 @@ void carrier_free(struct carrier *carrier)
         return;
     tracer_free(carrier->tracer);
     preloader_free(carrier->preloader);
+    free(carrier->leak_options);
     free(carrier);
 }
 
@@ -57,17 +64,41 @@ const char *carrier_means(const struct carrier *carrier)
     return carrier->tracer != NULL ? "tracing" : "preloading";
 }
 
-char **carrier_environment(const struct carrier *carrier, const char *const *environment)
+static bool is_leak_options(const char *assignment)
 {
-    if (carrier->preloader != NULL)
-        return preloader_environment(carrier->preloader, environment);
-    size_t count = 1;
-    while (environment[count - 1] != NULL)
-        count++;
-    char **copy = calloc(count, sizeof *copy);
-    if (copy != NULL)
-        memcpy(copy, environment, count * sizeof *copy);
+    return strncmp(assignment, LEAK_OPTIONS "=", sizeof LEAK_OPTIONS) == 0;
+}
+
+static char **tracer_environment(struct carrier *carrier, const char *const *environment)
+{
+    size_t count = 0;
+    const char *present = "";
+    for (; environment[count] != NULL; count++) {
+        if (is_leak_options(environment[count]))
+            present = environment[count] + sizeof LEAK_OPTIONS;
+    }
+    char **copy = calloc(count + 2, sizeof *copy);
+    free(carrier->leak_options);
+    if (asprintf(&carrier->leak_options, "%s=%s%sdetect_leaks=0", LEAK_OPTIONS, present,
+                 present[0] != '\0' ? ":" : "") < 0)
+        carrier->leak_options = NULL;
+    if (copy == NULL || carrier->leak_options == NULL) {
+        free(copy);
+        return NULL;
+    }
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_leak_options(environment[i]))
+            memcpy(&copy[used++], &environment[i], sizeof *copy); /* execve wants no const */
+    }
+    copy[used] = carrier->leak_options;
     return copy;
+}
+
+char **carrier_environment(struct carrier *carrier, const char *const *environment)
+{
+    return carrier->preloader != NULL ? preloader_environment(carrier->preloader, environment)
+                                      : tracer_environment(carrier, environment);
 }
 
 bool carrier_enter(const struct carrier *carrier)

@@ -56,7 +56,7 @@ const char *carrier_means(const struct carrier *carrier);
 
 /* The client's environment with what the carrier adds to it; the caller frees the list, whose new
  * strings belong to the carrier. NULL when memory is out. */
-char **carrier_environment(const struct carrier *carrier, const char *const *environment);
+char **carrier_environment(struct carrier *carrier, const char *const *environment);
 
 /* In the child, before its exec. Async-signal-safe. False with errno set. */
 bool carrier_enter(const struct carrier *carrier);

@@ -17,7 +17,7 @@ import session
 from pages import ROOT
 
 TOOMANY = session.build_folder() / "toomany"
-SUBCOMMANDS = ["demo", "check", "serve", "call"]
+SUBCOMMANDS = ["demo", "check", "serve", "call", "run"]
 
 
 def says(*arguments):
