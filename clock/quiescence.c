@@ -13,6 +13,9 @@
 #define WATCH_CLOCK_AGAIN_CPU_NS (30 * NS_PER_MS) /* where time has crept already */
 #define WATCH_CLOCK_AFTER_NS (20 * NS_PER_MS)
 
+/* One that has used so much counts as computing for ever. */
+#define COMPUTES_CPU_NS (10 * NS_PER_S)
+
 #define TURN_LASTS_NS (20 * NS_PER_MS) /* in real time */
 
 /* What it sleeps in, where the filter did not stop it: read once a sleep. */
@@ -135,16 +138,52 @@ static void end_turns(struct tracer *tracer)
     }
 }
 
+static bool somebody_waits(const struct tracer *tracer)
+{
+    const struct tracee *tracee = tracer->first;
+    while (tracee != NULL && tracee->phase != TRACEE_WAITS)
+        tracee = tracee->next;
+    return tracee != NULL;
+}
+
+/* One that computes without an end may be watched by another that will end it after a while, or
+ * wait for another in a loop. So in the end its processor time does count: time creeps at the
+ * machine's rate, where somebody waits for a moment. */
+static void creep(struct tracer *tracer, int64_t cpu_ns)
+{
+    int64_t machine_ns = machine_now();
+    int64_t step_ns = machine_ns - tracer->computes_since_ns;
+    bool creeps = cpu_ns - tracer->worker_cpu_ns > COMPUTES_CPU_NS && somebody_waits(tracer);
+    bool crept = tracer->computes_since_ns != 0;
+    tracer->computes_since_ns = creeps ? machine_ns : 0;
+    struct deadline *first = deadlines_first(&tracer->loop->deadlines);
+    if (!creeps || !crept || first == NULL)
+        return;
+    int64_t now_ns = tracer_now(tracer);
+    int64_t to_ns = now_ns + step_ns < first->at_ns ? now_ns + step_ns : first->at_ns;
+    if (to_ns > now_ns) {
+        tracer->summary.crept_ns += to_ns - now_ns;
+        clock_jump(&tracer->loop->clock, to_ns);
+        guest_time_tell(tracer);
+    }
+    if (first->at_ns <= to_ns)
+        first->is_at_once = true; /* although not everybody waits */
+}
+
 static void consider_clock_watch(struct tracer *tracer)
 {
     end_turns(tracer);
-    if (tracer->clock_is_watched || machine_now() - tracer->last_event_ns < WATCH_CLOCK_AFTER_NS)
+    if (machine_now() - tracer->last_event_ns < WATCH_CLOCK_AFTER_NS)
         return;
     int64_t cpu_ns = proc_thread_cpu_ns(tracer->suspect->tid);
     if (tracer->worker != tracer->suspect->tid) {
         tracer->worker = tracer->suspect->tid;
         tracer->worker_cpu_ns = cpu_ns;
+        tracer->computes_since_ns = 0;
     }
+    creep(tracer, cpu_ns);
+    if (tracer->clock_is_watched)
+        return;
     bool has_crept = tracer->summary.crept_ns > 0;
     if (cpu_ns - tracer->worker_cpu_ns >
         (has_crept ? WATCH_CLOCK_AGAIN_CPU_NS : WATCH_CLOCK_CPU_NS))

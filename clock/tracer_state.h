@@ -31,10 +31,11 @@ struct tracer {
     bool clock_is_watched; /* clock reads are traced */
     bool is_let_go;
     int softnet_fd;
-    int64_t last_event_ns; /* machine time at which everybody waited last */
-    pid_t worker;          /* the thread whose processor time is watched since then; 0: none */
-    int64_t worker_cpu_ns; /* its processor time when that began */
-    int64_t turns_seen_ns; /* machine time of the last look at who waits for a turn */
+    int64_t last_event_ns;     /* machine time at which everybody waited last */
+    pid_t worker;              /* the thread whose processor time is watched since then; 0: none */
+    int64_t worker_cpu_ns;     /* its processor time when that began */
+    int64_t computes_since_ns; /* machine time of the last step of creep(); 0: it does not creep */
+    int64_t turns_seen_ns;     /* machine time of the last look at who waits for a turn */
     struct tracer_summary summary;
 };
 

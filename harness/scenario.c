@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define TIMEOUT_DEFAULT_NS (60 * NS_PER_S)
-#define TIMEOUT_NS_MAX NS_PER_DAY
+#define TIMEOUT_NS_MAX (7 * NS_PER_DAY) /* a client may be told to wait a day, and more */
 
 enum { OUTPUT_BYTES_DEFAULT = 8 * 1024 * 1024 };
 
@@ -143,7 +143,7 @@ static bool read_client(struct scenario_client *client, const struct json_reader
                           "either \"command\", the program under test, or \"builtin\"");
     if (client->timeout_ns < NS_PER_MS || client->timeout_ns > TIMEOUT_NS_MAX)
         return json_wrong(reader, json_pointer_member(place, pointer, "timeout"),
-                          cJSON_GetObjectItemCaseSensitive(object, "timeout"), "1ms to 24h");
+                          cJSON_GetObjectItemCaseSensitive(object, "timeout"), "1ms to 168h");
     if (directory != NULL)
         client->directory = strdup(directory);
     if (command != NULL) {

@@ -323,9 +323,9 @@ static void the_client_is_checked(void **state)
          "s.json: /client/timeout: found 5, wanted a duration with its unit, such as \"250ms\", "
          "\"2s\" or \"6m0s\""},
         {"{\"command\": [\"x\"], \"timeout\": \"999us\"}",
-         "s.json: /client/timeout: found \"999us\", wanted 1ms to 24h"},
-        {"{\"command\": [\"x\"], \"timeout\": \"24h0m1s\"}",
-         "s.json: /client/timeout: found \"24h0m1s\", wanted 1ms to 24h"},
+         "s.json: /client/timeout: found \"999us\", wanted 1ms to 168h"},
+        {"{\"command\": [\"x\"], \"timeout\": \"168h0m1s\"}",
+         "s.json: /client/timeout: found \"168h0m1s\", wanted 1ms to 168h"},
         {"{\"command\": [\"x\"], \"runs\": 0}",
          "s.json: /client/runs: found 0, wanted a whole number from 1 to 100"},
         {"{\"command\": [\"x\"], \"runs\": 101}",

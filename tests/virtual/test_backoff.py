@@ -1,0 +1,154 @@
+"""Programs in many languages wait 1+2+4+8+16+32+64 s, an hour and a day between attempts, unmodified
+and in no time, and the delays that the judge sees are exact.
+
+TOOMANY_RUNS says how often each waits; 3, or 100 for the long run. A language that this machine does
+not have is left out.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+CLIENTS = HERE / "clients"
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+
+from toomany import TOOMANY, environment  # noqa: E402
+
+RUNS = int(os.environ.get("TOOMANY_RUNS", "3"))
+EXACT = "0ns"
+NEARLY = "10us"  # where a runtime rounds or adds by itself
+BACKOFFS = {"127s": [2**exponent for exponent in range(7)], "1h": [3600], "24h": [86400]}
+PATIENCE_S = 900
+
+
+def python_with_sdk():
+    for folder in (os.environ.get("TOOMANY_SDK_PYTHON"), ROOT / "examples/python/.venv"):
+        python = pathlib.Path(folder or "/nowhere") / "bin" / "python3"
+        if python.exists():
+            return str(python)
+    return pytest.skip("the Python SDK is not installed: script/setup")
+
+
+def node_folder(tmp_path):
+    """ES modules find packages beside themselves only."""
+    modules = pathlib.Path(os.environ.get("TOOMANY_SDK_NODE") or
+                           ROOT / "examples/node/node_modules")
+    if shutil.which("node") is None or not modules.exists():
+        pytest.skip("the Node SDK is not installed: script/setup")
+    (tmp_path / "node_modules").symlink_to(modules)
+    for name in ("sdk.mjs", "fetch.mjs", "worker.mjs"):
+        shutil.copy(CLIENTS / name, tmp_path)
+    return tmp_path
+
+
+def build(tmp_path, tool, *arguments):
+    program = shutil.which(tool)
+    if program is None:
+        pytest.skip(f"there is no {tool}")
+    done = subprocess.run([program, *map(str, arguments)], cwd=tmp_path, text=True,
+                          capture_output=True, timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
+
+
+def python(name):
+    return lambda tmp_path: [sys.executable, str(CLIENTS / name)]
+
+
+def python_sdk(name):
+    return lambda tmp_path: [python_with_sdk(), str(CLIENTS / name)]
+
+
+def node(name):
+    return lambda tmp_path: ["node", str(node_folder(tmp_path) / name)]
+
+
+def c(tmp_path):
+    build(tmp_path, "cc", "-O1", "-o", "client", CLIENTS / "client.c", "-lcurl")
+    return [str(tmp_path / "client")]
+
+
+def curl(tmp_path):
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl")
+    return ["sh", "-c", "exec curl -sS --retry 7 --retry-max-time 0 "
+            "-H 'Authorization: Bearer sk-test' -H 'Content-Type: application/json' "
+            """-d '{"model":"m","messages":[{"role":"user","content":"hi"}]}' """
+            '"$OPENAI_BASE_URL/chat/completions"']
+
+
+def go(tmp_path):
+    os.environ["CGO_ENABLED"] = "0"
+    build(tmp_path, "go", "build", "-o", "client", CLIENTS / "client.go")
+    return [str(tmp_path / "client")]
+
+
+def rust(tmp_path):
+    build(tmp_path, "rustc", "-O", "-o", "client", CLIENTS / "client.rs")
+    return [str(tmp_path / "client")]
+
+
+def java(tmp_path):
+    build(tmp_path, "javac", "-d", tmp_path, CLIENTS / "Client.java")
+    return ["java", "-XX:+UseSerialGC", "-cp", str(tmp_path), "Client"]
+
+
+COMMANDS = {
+    "python": (python("sleeps.py"), EXACT),
+    "python-threads": (python("threads.py"), EXACT),
+    "python-sdk": (python_sdk("sync_sdk.py"), EXACT),
+    "python-sdk-async": (python_sdk("async_sdk.py"), EXACT),
+    "node-fetch": (node("fetch.mjs"), EXACT),
+    "node-worker": (node("worker.mjs"), EXACT),
+    "node-sdk": (node("sdk.mjs"), EXACT),
+    "c": (c, EXACT),
+    "curl": (curl, EXACT),
+    "rust": (rust, EXACT),
+    "go": (go, NEARLY),
+    "java": (java, NEARLY),
+}
+# Waits that a client does not make by itself, whatever the server says.
+LEFT_OUT = {"python-sdk": 60, "python-sdk-async": 60}
+
+
+def write_scenario(folder, waits, tolerance, **more):
+    answers = [{"answer": {"error": "rate_limit_exceeded", "status": 429,
+                           "retry_after": f"{wait}s"}} for wait in waits]
+    scenario = {
+        "name": "backoff", "why": "It waits as long as it is told.",
+        "server": {"script": answers},
+        "client": {"command": ["false"], "timeout": "168h"},
+        "expect": {"attempts_per_call": len(waits) + 1, "delays": [f"{wait}s" for wait in waits],
+                   "delay_tolerance": tolerance, "outcome": "succeeds"},
+        **more,
+    }
+    path = folder / "backoff.json"
+    path.write_text(json.dumps(scenario))
+    return path
+
+
+def check(scenario, command, *options):
+    done = subprocess.run(
+        [str(TOOMANY), "check", "--time", "virtual", *options, str(scenario), "--", *command],
+        env=environment(OPENAI_API_KEY="sk-test"), text=True, capture_output=True,
+        timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("backoff", BACKOFFS)
+@pytest.mark.parametrize("client", COMMANDS)
+def test_delays_are_exact(client, backoff, tmp_path):
+    make_command, tolerance = COMMANDS[client]
+    most = LEFT_OUT.get(client, 10**9)
+    waits = [wait for wait in BACKOFFS[backoff] if wait <= most]
+    if not waits:
+        pytest.skip(f"the SDK itself does not wait longer than {most} s")
+    scenario = write_scenario(tmp_path, waits, tolerance)
+    check(scenario, make_command(tmp_path), "--repeat", str(RUNS))
