@@ -74,7 +74,6 @@ enum look { LOOK_WORKS, LOOK_SLEEPS, LOOK_GONE, LOOK_ENDED };
 
 static enum look look_at(const struct guest *guest, uint64_t *switches)
 {
-    struct proc_call call;
     char state;
     if (!proc_thread_state(&guest->files, &state, switches))
         return LOOK_ENDED;
@@ -84,8 +83,7 @@ static enum look look_at(const struct guest *guest, uint64_t *switches)
             atomic_store(&guest->slot->state, PAGE_RUNS);
         return LOOK_GONE;
     }
-    if (state == 'D' && proc_call_read(&guest->files, guest->tid, &call) &&
-        proc_call_is_vfork(&call))
+    if (state == 'D' && proc_call_is_vfork(guest->tid))
         return LOOK_GONE; /* until its child has started a program */
     return state == 'S' || state == 'T' || state == 't' ? LOOK_SLEEPS : LOOK_WORKS;
 }

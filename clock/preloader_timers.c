@@ -164,10 +164,14 @@ void timers_take_deadlines(struct preloader *preloader)
             continue;
         timer->generation = generation;
         int64_t due_ns = atomic_load(&row->due_ns);
-        if (due_ns == PAGE_NEVER) {
+        if (due_ns == PAGE_NEVER)
             loop_cancel(preloader->loop, &timer->due);
-            continue;
+        if (due_ns == PAGE_NEVER && timer->fd >= 0 && atomic_load(&row->kind) == PAGE_TIMER_FREE) {
+            close(timer->fd);
+            timer->fd = -1;
         }
+        if (due_ns == PAGE_NEVER)
+            continue;
         int64_t now_ns = loop_now(preloader->loop);
         loop_at(preloader->loop, &timer->due, due_ns > now_ns ? due_ns : now_ns);
         timer->due.is_at_once = false;

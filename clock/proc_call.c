@@ -12,23 +12,25 @@
 #define FUTEX_LOCK_PI2 13
 #endif
 
-static bool read_channel(pid_t tid)
+/* The function of the kernel that it sleeps in. False while it runs. */
+static bool read_channel(pid_t tid, char text[64])
 {
-    char text[128];
     int fd = proc_open(tid, "wchan", O_RDONLY);
-    ssize_t length = fd >= 0 ? read(fd, text, sizeof text) : -1;
+    ssize_t length = fd >= 0 ? read(fd, text, 63) : -1;
     if (fd >= 0)
         close(fd);
-    return length > 0 && text[0] != '0'; /* "0": runs */
+    text[length > 0 ? length : 0] = '\0';
+    return text[0] != '\0' && text[0] != '0';
 }
 
 bool proc_call_read(const struct proc_thread *thread, pid_t tid, struct proc_call *call)
 {
     char text[256];
     ssize_t length = pread(thread->syscall_fd, text, sizeof text - 1, 0);
+    char channel[64];
     *call = (struct proc_call){.number = PROC_CALL_HIDDEN};
     if (length < 0 && (errno == EPERM || errno == EACCES || errno == EBADF))
-        return read_channel(tid);
+        return read_channel(tid, channel);
     if (length <= 0)
         return false;
     text[length] = '\0';
@@ -85,7 +87,10 @@ bool proc_call_is_disk_wait(const struct proc_call *call)
     return call->number == SYS_io_getevents || call->number == SYS_io_pgetevents;
 }
 
-bool proc_call_is_vfork(const struct proc_call *call)
+/* A thread may sleep for other reasons in a fork, before there is a child: for memory, say. */
+bool proc_call_is_vfork(pid_t tid)
 {
-    return call->number == SYS_vfork || call->number == SYS_clone || call->number == SYS_clone3;
+    char channel[64];
+    return read_channel(tid, channel) &&
+           (strcmp(channel, "kernel_clone") == 0 || strcmp(channel, "_do_fork") == 0);
 }

@@ -26,6 +26,6 @@ bool proc_call_is_timed(const struct proc_call *call);
 bool proc_call_is_disk_wait(const struct proc_call *call);
 
 /* Whether it waits for a child that it vforked to start a program. */
-bool proc_call_is_vfork(const struct proc_call *call);
+bool proc_call_is_vfork(pid_t tid);
 
 #endif

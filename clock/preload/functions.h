@@ -84,10 +84,15 @@ typedef void (*preload_handler)(int);
     ROW(int, timer_delete, (timer_t))                                                              \
     ROW(int, timerfd_settime, (int, int, const struct itimerspec *, struct itimerspec *))          \
     ROW(int, timerfd_gettime, (int, struct itimerspec *))                                          \
+    ROW(int, close, (int))                                                                         \
+    ROW(int, dup, (int))                                                                           \
+    ROW(int, dup2, (int, int))                                                                     \
+    ROW(int, dup3, (int, int, int))                                                                \
     /* sockets.c */                                                                                \
     ROW(int, setsockopt, (int, int, int, const void *, socklen_t))                                 \
     ROW(int, getsockopt, (int, int, int, void *, socklen_t *))                                     \
     ROW(int, connect, (int, const struct sockaddr *, socklen_t))                                   \
+    ROW(int, bind, (int, const struct sockaddr *, socklen_t))                                      \
     ROW(int, listen, (int, int))                                                                   \
     ROW(int, accept, (int, struct sockaddr *, socklen_t *))                                        \
     ROW(int, accept4, (int, struct sockaddr *, socklen_t *, int))                                  \

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,6 +162,7 @@ static struct page_slot *own_slot(void)
 static void forked(void)
 {
     self = (struct self){.slot = NULL};
+    share_timers();
     register_process();
 }
 
@@ -474,7 +476,10 @@ void wait_ends_by_signal(ucontext_t *context)
         return;
     }
     bool repeats = is_call_instruction(code);
-    bool has_ended = registers[REG_RAX] == -EINTR && is_call_instruction(code - 2);
+    /* The kernel says otherwise of a waiter that was moved to a PI futex. */
+    bool is_moved = self.is_far && registers[REG_RAX] == -EAGAIN &&
+                    (registers[REG_RSI] & FUTEX_CMD_MASK) == FUTEX_WAIT_REQUEUE_PI;
+    bool has_ended = (registers[REG_RAX] == -EINTR || is_moved) && is_call_instruction(code - 2);
     if (!repeats && !has_ended)
         return;
     if (self.is_far && !is_far_time(registers))

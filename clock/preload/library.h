@@ -133,6 +133,8 @@ bool socket_timeout(int fd, int option, int64_t *timeout_ns);
 
 /* The number of expiries of a timer descriptor that was read, in place of the kernel's. */
 void timer_fd_was_read(int fd, void *bytes);
+/* After a fork: the child has them too. */
+void share_timers(void);
 /* Before a new program of this process begins. */
 void free_old_timers(void);
 

@@ -103,6 +103,7 @@ struct page_timer {
     _Atomic int32_t pid;
     _Atomic uint32_t generation; /* changes when it is set */
     _Atomic uint32_t expiries;   /* not yet read; of PAGE_TIMER_SIGNAL: not signalled, overrun */
+    _Atomic uint32_t is_shared;  /* somebody may have a duplicate of its descriptor */
     _Atomic int64_t due_ns;      /* PAGE_NEVER: not set */
     _Atomic int64_t interval_ns; /* 0: once */
     int32_t clock;               /* a clockid_t */

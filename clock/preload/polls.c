@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 
 static int64_t after_ms(int ms)
@@ -59,22 +58,15 @@ EXPORTED int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec
     return ppoll(fds, count, timeout, mask);
 }
 
-/* As the kernel does after a time-out: in whole words. */
-static void clear_set(fd_set *set, int count)
-{
-    if (set != NULL)
-        memset(set, 0, ((size_t)count + 63) / 64 * 8);
-}
-
 static int select_result(const struct wait *wait, int result, int count, fd_set *reads,
                          fd_set *writes, fd_set *exceptions)
 {
     if (result != -1 || errno != EINTR || !wait_is_over(wait))
         return result;
-    clear_set(reads, count);
-    clear_set(writes, count);
-    clear_set(exceptions, count);
-    return (int)wait_result(wait, result, 0);
+    /* The kernel clears the sets, as far as it looks at them, when the time has come. */
+    struct timeval none = {0};
+    wait_result(wait, result, 0);
+    return libc()->select(count, reads, writes, exceptions, &none);
 }
 
 EXPORTED int select(int count, fd_set *restrict reads, fd_set *restrict writes,

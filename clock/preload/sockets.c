@@ -269,18 +269,38 @@ EXPORTED ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 }
 
 /* A client's own server: others of the run may talk to it. */
-EXPORTED int listen(int fd, int backlog)
+static void add_own_port(int fd)
 {
-    int result = libc()->listen(fd, backlog);
     union {
         struct sockaddr base;
         struct sockaddr_storage room;
     } address;
     socklen_t length = sizeof address;
-    if (result != 0 || !is_carried() || getsockname(fd, &address.base, &length) != 0)
-        return result;
-    uint16_t port = port_of(&address.base, length);
-    if (port != 0)
-        atomic_fetch_or(&page->ports[port / 64], UINT64_C(1) << (port % 64));
+    int error = errno;
+    if (is_carried() && getsockname(fd, &address.base, &length) == 0) {
+        uint16_t port = port_of(&address.base, length);
+        if (port != 0)
+            atomic_fetch_or(&page->ports[port / 64], UINT64_C(1) << (port % 64));
+    }
+    errno = error;
+}
+
+EXPORTED int listen(int fd, int backlog)
+{
+    int result = libc()->listen(fd, backlog);
+    if (result == 0)
+        add_own_port(fd);
+    return result;
+}
+
+/* Datagrams come without a listen. */
+EXPORTED int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+    int type = 0;
+    socklen_t type_length = sizeof type;
+    int result = libc()->bind(fd, address.__sockaddr__, length);
+    if (result == 0 && is_carried() &&
+        libc()->getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_length) == 0 && type == SOCK_DGRAM)
+        add_own_port(fd);
     return result;
 }

@@ -27,6 +27,7 @@ static struct page_timer *claim_timer(enum page_timer_kind kind)
         atomic_store(&timer->due_ns, PAGE_NEVER);
         atomic_store(&timer->interval_ns, 0);
         atomic_store(&timer->expiries, 0);
+        atomic_store(&timer->is_shared, 0);
         timer->clock = CLOCK_REALTIME;
         timer->signal = timer->tid = 0;
         timer->value = 0;
@@ -409,4 +410,49 @@ void timer_fd_was_read(int fd, void *bytes)
     uint64_t count = atomic_exchange(&timer->expiries, 0);
     if (count > 0)
         memcpy(bytes, &count, sizeof count);
+}
+
+/* The harness has a duplicate, too, which would keep a closed descriptor in the epoll sets that it
+ * is in. One that nobody else may have is set to rest, and the harness is told to let go of it. */
+EXPORTED int close(int fd)
+{
+    int error = errno;
+    struct page_timer *timer = find_fd_timer(fd);
+    if (timer != NULL && atomic_load(&timer->is_shared) == 0) {
+        keep_row(fd, (size_t)(timer - page->timers), 0, 0);
+        free_timer(timer);
+    }
+    errno = error;
+    return libc()->close(fd);
+}
+
+static int note_duplicate(int fd, int duplicate)
+{
+    int error = errno;
+    struct page_timer *timer = duplicate >= 0 ? find_fd_timer(fd) : NULL;
+    if (timer != NULL)
+        atomic_store(&timer->is_shared, 1);
+    errno = error;
+    return duplicate;
+}
+
+EXPORTED int dup(int fd)
+{
+    return note_duplicate(fd, libc()->dup(fd));
+}
+
+EXPORTED int dup2(int fd, int to)
+{
+    return note_duplicate(fd, libc()->dup2(fd, to));
+}
+
+EXPORTED int dup3(int fd, int to, int flags)
+{
+    return note_duplicate(fd, libc()->dup3(fd, to, flags));
+}
+
+void share_timers(void)
+{
+    for (size_t i = 0; atomic_load(&page->has_timer_fds) != 0 && i < PAGE_TIMERS_MAX; i++)
+        atomic_store(&page->timers[i].is_shared, 1);
 }
