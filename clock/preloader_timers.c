@@ -131,6 +131,9 @@ static void expire(void *owner, int64_t now_ns)
     if (atomic_load(&row->generation) != timer->generation)
         return; /* set anew, after time was let go */
     int64_t due_ns = atomic_load(&row->due_ns);
+    /* All of this before anybody is woken, who may set it anew at once. */
+    timer->preloader->suspect = NULL;
+    set_next(timer, row, due_ns < now_ns ? due_ns : now_ns);
     switch (atomic_load(&row->kind)) {
     case PAGE_TIMER_FD:
         atomic_fetch_add(&row->expiries, 1);
@@ -143,10 +146,8 @@ static void expire(void *owner, int64_t now_ns)
         send_signal(row);
         break;
     default:
-        return;
+        break;
     }
-    timer->preloader->suspect = NULL;
-    set_next(timer, row, due_ns < now_ns ? due_ns : now_ns);
 }
 
 void timers_take_deadlines(struct preloader *preloader)
