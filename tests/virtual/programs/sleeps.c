@@ -169,7 +169,8 @@ int main(void)
     handle(SIGALRM, count_signal, 0);
     alarm(1);
     int64_t start = now_ns();
-    say("sleep, with an alarm", sleep(3));
+    unsigned left = sleep(3); /* 2 s but for what the machine is late by; cut to whole seconds */
+    say("sleep, with an alarm", left == 1 || left == 2);
     say_took("sleep, with an alarm", start, S);
     return 0;
 }
