@@ -1,0 +1,188 @@
+"""Virtual time by a preloaded library, for machines on which programs may not be traced.
+
+TOOMANY_RUNS says how often each client waits; 3, or 20 for the long run.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
+
+from test_backoff import BACKOFFS, COMMANDS, EXACT, NEARLY, RUNS, check, write_scenario  # noqa: E402
+from toomany import BUILD, TOOMANY, environment  # noqa: E402
+
+PRELOAD = HERE / "preload"
+PATIENCE_S = 120
+
+# The kernel's own SIGALRM says that it comes from the kernel; nobody else's can.
+EXCEPTIONS = {"interval_timers": {"from the kernel: 1"}}
+PROGRAMS = sorted([*(HERE / "programs").glob("*.c"), *PRELOAD.glob("*.c")])
+CLIENTS = [name for name in COMMANDS if name not in ("go", "java")]
+
+
+def build(tmp_path, source, *options):
+    program = tmp_path / source.stem
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-O1", *options, "-o", str(program), str(source),
+                    "-lpthread", "-lrt"], check=True)
+    return program
+
+
+def run_preloaded(*command, **more):
+    """What the program printed, and what was said of the time."""
+    done = subprocess.run([str(PRELOAD / "run.sh"), str(TOOMANY), *map(str, command)],
+                          env=environment(**more), text=True, capture_output=True,
+                          timeout=PATIENCE_S)
+    return done.stdout, done.stderr
+
+
+def run_really(program):
+    done = subprocess.run([str(program)], env=environment(), text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE_S)
+    return f"{done.stdout}exit status {done.returncode}\n"
+
+
+@pytest.mark.parametrize("source", PROGRAMS, ids=lambda source: source.stem)
+def test_programs_behave_as_without(source, tmp_path):
+    """The same lines as in real time, and each time exact to the nanosecond."""
+    program = build(tmp_path, source)
+    carried, said = run_preloaded(program, EXACT="1")
+    assert "instead of" not in carried
+    exceptions = EXCEPTIONS.get(source.stem, set())
+    for line in run_really(program).splitlines():
+        assert line in carried.splitlines() or line in exceptions, carried + said
+
+
+def test_no_time_passes_while_somebody_works(tmp_path):
+    program = build(tmp_path, HERE / "soundness.c")
+    handoffs = os.environ.get("TOOMANY_HANDOFFS", "10000")
+    carried, said = run_preloaded(program, handoffs, EXACT="1")
+    assert "elapsed: 0 ns" in carried, carried + said
+    assert "exit status 0" in carried
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_delays_are_exact(client, tmp_path):
+    make_command, tolerance = COMMANDS[client]
+    waits = BACKOFFS["127s"][:6] if client.startswith("python-sdk") else BACKOFFS["127s"]
+    scenario = write_scenario(tmp_path, waits, tolerance)
+    said = check(scenario, make_command(tmp_path), "--carrier", "preload", "--verbose",
+                 "--repeat", str(RUNS))
+    assert "by preloading" in said
+
+
+def test_java_is_nearly_exact(tmp_path):
+    make_command, _ = COMMANDS["java"]
+    scenario = write_scenario(tmp_path, BACKOFFS["127s"], NEARLY)
+    check(scenario, make_command(tmp_path), "--carrier", "preload")
+
+
+def test_delays_are_exact_on_a_loaded_machine(tmp_path):
+    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"])
+               for _ in range(os.cpu_count() or 1)]
+    try:
+        for client in ("python", "curl", "python-threads"):
+            make_command, tolerance = COMMANDS[client]
+            scenario = write_scenario(tmp_path, BACKOFFS["127s"], tolerance)
+            check(scenario, make_command(tmp_path), "--carrier", "preload",
+                  "--repeat", str(RUNS), "--jobs", "2")
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+
+
+def falls_back(tmp_path, command):
+    """The note of a run that had to go on in real time."""
+    scenario = write_scenario(tmp_path, [1], "10s", expect={"exit_code": 0})
+    done = subprocess.run(
+        [str(TOOMANY), "check", "--carrier", "preload", "--verbose", str(scenario), "--", *command],
+        env=environment(), text=True, capture_output=True, timeout=PATIENCE_S)
+    return re.sub(r"\s+", " ", done.stdout)
+
+
+def test_a_static_program_runs_in_real_time(tmp_path):
+    source = tmp_path / "static.c"
+    source.write_text("#include <unistd.h>\nint main(void) { sleep(1); return 0; }\n")
+    program = build(tmp_path, source, "-static")
+    assert "a static program, which loads no library" in falls_back(tmp_path, [str(program)])
+
+
+def test_a_bare_system_call_runs_in_real_time(tmp_path):
+    source = tmp_path / "bare.c"
+    source.write_text("""
+#include <sys/syscall.h>
+#include <time.h>
+int main(void)
+{
+    struct timespec second = {.tv_sec = 1};
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(SYS_nanosleep), "D"(&second), "S"(0)
+                     : "rcx", "r11", "memory");
+    return (int)result;
+}
+""")
+    program = build(tmp_path, source)
+    assert "does not go through libc" in falls_back(tmp_path, [str(program)])
+
+
+def test_traffic_elsewhere_runs_in_real_time(tmp_path):
+    source = tmp_path / "elsewhere.py"
+    source.write_text("import socket\n"
+                      "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                      "s.connect(('192.0.2.1', 9))\n"
+                      "import time; time.sleep(0.1)\n")
+    said = falls_back(tmp_path, [sys.executable, str(source)])
+    assert "another machine" in said
+
+
+def test_virtual_time_that_is_demanded_is_not_given_up(tmp_path):
+    source = tmp_path / "static.c"
+    source.write_text("#include <unistd.h>\nint main(void) { sleep(1); return 0; }\n")
+    program = build(tmp_path, source, "-static")
+    scenario = write_scenario(tmp_path, [1], EXACT)
+    done = subprocess.run([str(TOOMANY), "check", "--carrier", "preload", "--time", "virtual",
+                           str(scenario), "--", str(program)], env=environment(), text=True,
+                          capture_output=True, timeout=PATIENCE_S)
+    assert done.returncode == 3
+    assert "--time virtual" in re.sub(r"\s+", " ", done.stdout + done.stderr)
+
+
+def test_a_program_that_only_looks_at_the_clock_ends():
+    carried, said = run_preloaded(sys.executable, "-c",
+                                  "import time\nt = time.time() + 2\nwhile time.time() < t: pass")
+    assert "exit status 0" in carried
+    assert "crept" in re.sub(r"\s+", " ", said)
+
+
+def test_nothing_is_left_behind():
+    def pages():
+        return {path.name for path in pathlib.Path("/dev/shm").glob("toomany-clock-*")}
+    before = pages()
+    run_preloaded("true")
+    mine = {name for name in pages() - before
+            if not pathlib.Path(f"/proc/{name.split('-')[2]}").exists()}
+    assert mine == set()
+
+
+def test_the_library_is_found_where_it_was_installed(tmp_path):
+    (tmp_path / "bin").mkdir()
+    shutil.copy(TOOMANY, tmp_path / "bin" / "toomany")
+    done = subprocess.run([str(tmp_path / "bin" / "toomany"), "check", "--carrier", "preload",
+                           "--time", "virtual", str(PRELOAD / "nobody_calls.json")],
+                          env=environment(), text=True, capture_output=True, timeout=PATIENCE_S)
+    assert done.returncode == 3
+    assert "libtoomany-clock.so" in done.stdout + done.stderr
+    subprocess.run(["cmake", "--install", str(BUILD), "--prefix", str(tmp_path / "usr")],
+                   check=True, capture_output=True)
+    done = subprocess.run([str(tmp_path / "usr" / "bin" / "toomany"), "check", "--carrier",
+                           "preload", "--time", "virtual", "--verbose",
+                           str(PRELOAD / "nobody_calls.json")],
+                          env=environment(), text=True, capture_output=True, timeout=PATIENCE_S)
+    assert "by preloading" in done.stdout
