@@ -34,9 +34,10 @@ static void give(void)
 static void *compute(void *unused)
 {
     (void)unused;
-    for (int i = 0; i < 5; i++) {
+    while (atomic_load(&turns) < 10) {
         take();
-        atomic_fetch_add(&turns, 1);
+        if (atomic_load(&turns) < 10) /* the other may have had the last */
+            atomic_fetch_add(&turns, 1);
         while (!atomic_load(&is_asked) && atomic_load(&turns) < 10)
             continue;
         give();
