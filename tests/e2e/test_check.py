@@ -224,7 +224,9 @@ def test_exit_3_when_the_client_could_not_be_started(tmp_path, name):
         (tmp_path / file).write_text(text)
         (tmp_path / file).chmod(0o755)
     write_scenario(tmp_path, scenario({"requests": 0}, **more))
-    finished = check(tmp_path, "--report", "json", "scenario.json", command=None)
+    # Of a folder in PATH that may not be read nobody knows what is in it.
+    path = {"PATH": "/usr/bin:/bin"}
+    finished = check(tmp_path, "--report", "json", "scenario.json", command=None, env=path)
     assert finished.returncode == 3, finished
     result, = json.loads(finished.stdout)["scenarios"]
     assert result["error"] == message

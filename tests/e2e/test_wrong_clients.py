@@ -19,13 +19,13 @@ def soon(**more):
 
 
 # Early is never right. How late is a matter of the machine; what the wrong clients do is far later.
-TOLERANCE = {"early": "0s", "late": "700ms"}
+TOLERANCE = {"early": "0s", "late": "1500ms"}
 
 GIVES_UP = scenario(
     {"requests": 3, "calls": 1, "attempts_per_call": 3, "loop_attempts_per_call": 3,
      "delays": ["1s", "2s"], "loop_delays": ["1s", "2s"],
      "backoff": {"kind": "exponential", "base": "1s"}, "delay_tolerance": TOLERANCE,
-     "outcome": "raises", "exit_code": 1, "duration": {"max": "6s"}},
+     "outcome": "raises", "exit_code": 1},
     {"script": [{"answer": RATE_LIMIT, "times": "forever"}]})
 
 EQUAL_DELAYS = scenario(
@@ -39,14 +39,14 @@ JITTERED = scenario(
     {"script": [{"answer": RATE_LIMIT, "times": "forever"}]})
 
 RETRY_AFTER = scenario(
-    {"retry_after": {"late": "700ms"}, "attempts_per_call": 2, "outcome": "succeeds"},
+    {"retry_after": {"late": "1500ms"}, "attempts_per_call": 2, "outcome": "succeeds"},
     {"script": [{"answer": soon(retry_after="600ms")}]})
 
-# Right is refused at 0 s and 1 s, and served at 3 s.
+# Right is refused at 0 s and 1 s, and served at 3 s or later.
 OUTAGE = scenario(
     {"requests": 3, "attempts_per_call": 3, "delays": ["1s", "2s"], "delay_tolerance": TOLERANCE,
      "throttled": 2, "throttled_share": {"max": 70}},
-    {"script": [{"answer": RATE_LIMIT, "lasts": "2s"}]})
+    {"script": [{"answer": RATE_LIMIT, "lasts": "2900ms"}]})
 
 QUOTA_GONE = scenario(
     {"not_retried": "insufficient_quota", "requests": 1, "attempts_per_call": 1,
@@ -56,13 +56,12 @@ QUOTA_GONE = scenario(
 RECOVERS = scenario(
     {"requests": 3, "calls": 1, "attempts_per_call": 3, "loop_attempts_per_call": 3,
      "outcome": "succeeds", "final_status": 200, "final_code": None, "exit_code": 0,
-     "stdout_contains": "A ship of the line.", "stdout_matches": "^A ship .* line\\.$",
-     "duration": {"max": "5s"}},
+     "stdout_contains": "A ship of the line.", "stdout_matches": "^A ship .* line\\.$"},
     {"models": {"ft:gpt-4o-mini:acme::7p4lURel": {"content": "A ship of the line."}},
      "script": [{"answer": soon(), "times": 2}]})
 
 # The same for those that never end by themselves.
-CUT_OFF = {**RECOVERS, "client": {**RECOVERS["client"], "timeout": "2s", "output_limit": 1000000},
+CUT_OFF = {**RECOVERS, "client": {**RECOVERS["client"], "timeout": "6s", "output_limit": 1000000},
            "expect": {"requests": {"min": 1}}}
 
 RERAISES = scenario(
@@ -70,7 +69,7 @@ RERAISES = scenario(
      "final_code": "rate_limit_exceeded",
      "stderr_contains": ["RateLimitError", "rate_limit_exceeded"],
      "stderr_matches": "^openai\\.RateLimitError: Error code: 429 - \\{",
-     "duration": {"max": "3s"}, "wait_after_last": {"max": "2s"}},
+     "duration": {"max": "4s"}, "wait_after_last": {"max": "3500ms"}},
     {"script": [{"answer": soon(), "times": "forever"}]})
 
 RESERVE = scenario(
@@ -95,10 +94,10 @@ HOT_LOOP = scenario({"requests": {"min": 3}},
 CASES = {
     "gives up": (GIVES_UP, ["right"], {
         ("retries_too_early",): {"delays", "loop_delays", "backoff"},
-        ("retries_too_late",): {"delays", "loop_delays", "backoff", "duration"},
+        ("retries_too_late",): {"delays", "loop_delays", "backoff"},
         ("linear_backoff",): {"delays", "loop_delays", "backoff"},
         ("one_attempt_too_many",): {"requests", "attempts_per_call", "loop_attempts_per_call",
-                                    "delays", "loop_delays", "duration"},
+                                    "delays", "loop_delays"},
         ("one_attempt_too_few",): {"requests", "attempts_per_call", "loop_attempts_per_call",
                                    "delays", "loop_delays"},
     }),
@@ -195,8 +194,7 @@ AT_ONCE = scenario(
 
 @pytest.mark.parametrize("name", ["half_closes", "slow_sender"])
 def test_rare_but_right_client_passes(tmp_path, name):
-    verdicts = check(tmp_path, RECOVERS | {"expect": RECOVERS["expect"] | {"duration": {"max": "20s"}}},
-                     client(name))
+    verdicts = check(tmp_path, RECOVERS, client(name))
     assert verdicts.passed and verdicts.status == 0, verdicts
 
 

@@ -546,10 +546,14 @@ static void *run_many(void *argument)
 {
     size_t *wrong = argument;
     for (int i = 0; i < RUNS_PER_THREAD; i++) {
-        char script[160];
+        char script[200];
         int code = i % 50;
         snprintf(script, sizeof script, "%s echo out %d; exit %d",
-                 i % 8 == 0 ? "(setsid sleep 300 >/dev/null 2>&1 &) ; sleep 0.01;" : "", i, code);
+                 i % 8 == 0
+                     ? "(setsid sleep 300 >/dev/null 2>&1 & until read -r name </proc/$!/comm "
+                       "&& [ $name = sleep ]; do :; done);"
+                     : "",
+                 i, code);
         char expected[32];
         snprintf(expected, sizeof expected, "out %d\n", i);
         struct client_run run;
