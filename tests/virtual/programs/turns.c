@@ -9,6 +9,7 @@ static pthread_cond_t released = PTHREAD_COND_INITIALIZER;
 static bool is_held;
 static atomic_bool is_asked;
 static atomic_int turns;
+static atomic_bool is_alone; /* one may take several turns in a row, and be done first */
 
 static void take(void)
 {
@@ -38,10 +39,11 @@ static void *compute(void *unused)
         take();
         if (atomic_load(&turns) < 10) /* the other may have had the last */
             atomic_fetch_add(&turns, 1);
-        while (!atomic_load(&is_asked) && atomic_load(&turns) < 10)
+        while (!atomic_load(&is_asked) && !atomic_load(&is_alone))
             continue;
         give();
     }
+    atomic_store(&is_alone, true);
     return NULL;
 }
 
