@@ -17,6 +17,10 @@
 /* And one that has worked for this long waits so, even if it does something between. */
 #define STUCK_AFTER_NS (5 * NS_PER_S)
 
+/* Waits for another thread that are not longer are for a turn, which lasts as long in real time. */
+#define TURN_NS (5 * NS_PER_MS)
+#define TURN_LASTS_NS (20 * NS_PER_MS)
+
 /* A timed wait that is not ours to end counts as work for this long: it may be a short pause. */
 #define FOREIGN_WAIT_NS (50 * NS_PER_MS)
 
@@ -168,6 +172,47 @@ static void watch_clock(struct preloader *preloader, bool is_watched)
     atomic_store(&preloader->page->watch, is_watched ? ++preloader->watch : 0);
 }
 
+static bool is_for_a_turn(const struct guest *guest)
+{
+    if (!is_in_our_wait(guest))
+        return false;
+    uint32_t call = atomic_load(&guest->slot->call);
+    bool is_for_thread = call == PAGE_CALL_pthread_cond_timedwait ||
+                         call == PAGE_CALL_pthread_mutex_timedlock ||
+                         call == PAGE_CALL_sem_timedwait || call == PAGE_CALL_futex;
+    int64_t left_ns = atomic_load(&guest->slot->due_ns) - loop_now(guest->preloader->loop);
+    return is_for_thread && left_ns <= TURN_NS;
+}
+
+/* A thread that waits for another for 5 ms or less does not ask for a delay. It wants its turn at
+ * something that the other holds, and asks the other for it when the time-out has come: so CPython
+ * shares its lock among threads that compute. But time stands still while they compute. So such a
+ * wait ends when it has lasted long enough in real time, and the clock does not move. */
+static void end_turns(struct preloader *preloader, const struct guest_process *process)
+{
+    int64_t now_ns = machine_now();
+    if (now_ns - preloader->turns_seen_ns < NS_PER_MS)
+        return;
+    preloader->turns_seen_ns = now_ns;
+    guests_know_family(preloader);
+    guests_assign_slots(preloader);
+    for (struct guest *guest = preloader->first; guest != NULL; guest = guest->next) {
+        if (guest->process != process || !is_for_a_turn(guest))
+            continue;
+        uint32_t generation = atomic_load(&guest->slot->generation);
+        bool is_new = guest->turn_generation != generation;
+        bool is_over = !is_new && now_ns - guest->turn_since_ns >= TURN_LASTS_NS;
+        guest->turn_generation = generation;
+        if (is_new || is_over)
+            guest->turn_since_ns = now_ns;
+        if (is_over) {
+            loop_cancel(preloader->loop, &guest->due);
+            guest->generation = generation;
+            looks_end_wait(guest, loop_now(preloader->loop));
+        }
+    }
+}
+
 /* False when it works, or has ended: then whoever waits for it may work. */
 static bool sleeps(struct preloader *preloader, struct guest *guest)
 {
@@ -178,6 +223,8 @@ static bool sleeps(struct preloader *preloader, struct guest *guest)
         preloader->suspect = guest;
     if (look == LOOK_SLEEPS)
         return true;
+    if (look == LOOK_WORKS)
+        end_turns(preloader, guest->process);
     int64_t works_ns = machine_now() - preloader->last_event_ns;
     if (works_ns > WATCH_CLOCK_AFTER_NS)
         watch_clock(preloader, true);

@@ -34,7 +34,9 @@ struct guest {
     uint64_t switches;         /* from and to a processor, at the last look */
     uint64_t blocked_switches; /* when `blocked` was read */
     struct proc_call blocked;
-    int64_t timed_since_ns; /* machine time: in a timed call that we do not manage; 0: in none */
+    uint32_t turn_generation; /* of a wait for its turn (preloader_looks.c), ... */
+    int64_t turn_since_ns;    /* ... and the machine time at which it was first seen */
+    int64_t timed_since_ns;   /* machine time: in a timed call that we do not manage; 0: in none */
 
     struct guest *next; /* in the order in which they appeared */
     struct guest *previous;
@@ -76,6 +78,7 @@ struct preloader {
     bool has_zombies; /* seen in this look */
     uint32_t watch;
     int64_t last_event_ns; /* machine time at which everybody waited last */
+    int64_t turns_seen_ns; /* machine time of the last look at who waits for a turn */
     int softnet_fd;
     bool is_let_go;
     struct carrier_summary summary;
