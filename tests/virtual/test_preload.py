@@ -161,6 +161,44 @@ def test_a_program_that_only_looks_at_the_clock_ends():
     assert "crept" in re.sub(r"\s+", " ", said)
 
 
+NO_PTRACE = """
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int count, char **arguments)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {.len = 4, .filter = steps};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    return count < 2 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0 ||
+           execv(arguments[1], arguments + 1);
+}
+"""
+
+
+def test_it_is_chosen_where_tracing_is_forbidden(tmp_path):
+    source = tmp_path / "no_ptrace.c"
+    source.write_text(NO_PTRACE)
+    forbid = build(tmp_path, source)
+    make_command, tolerance = COMMANDS["python"]
+    scenario = write_scenario(tmp_path, BACKOFFS["127s"], tolerance)
+    for carrier, status, words in (("auto", 0, "by preloading"), ("trace", 3, "ptrace")):
+        done = subprocess.run(
+            [str(forbid), str(TOOMANY), "check", "--time", "virtual", "--carrier", carrier,
+             "--verbose", str(scenario), "--", *make_command(tmp_path)],
+            env=environment(), text=True, capture_output=True, timeout=PATIENCE_S)
+        assert done.returncode == status, done.stdout + done.stderr
+        assert words in done.stdout + done.stderr
+
+
 def test_nothing_is_left_behind():
     def pages():
         return {path.name for path in pathlib.Path("/dev/shm").glob("toomany-clock-*")}
