@@ -74,8 +74,8 @@ typedef void (*preload_handler)(int);
     ROW(int, sigwait, (const sigset_t *, int *))                                                   \
     ROW(int, signalfd, (int, const sigset_t *, int))                                               \
     /* timers.c */                                                                                 \
-    ROW(int, setitimer, (int, const struct itimerval *, struct itimerval *))                       \
-    ROW(int, getitimer, (int, struct itimerval *))                                                 \
+    ROW(int, setitimer, (__itimer_which_t, const struct itimerval *, struct itimerval *))          \
+    ROW(int, getitimer, (__itimer_which_t, struct itimerval *))                                    \
     ROW(unsigned, alarm, (unsigned))                                                               \
     ROW(int, timer_create, (clockid_t, struct sigevent *, timer_t *))                              \
     ROW(int, timer_settime, (timer_t, int, const struct itimerspec *, struct itimerspec *))        \

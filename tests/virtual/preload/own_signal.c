@@ -1,4 +1,5 @@
-/* A program that uses the signal for itself that the preloaded library uses, and looks at its mask. */
+/* A program that uses the signal for itself that the preloaded library uses, and looks at its mask.
+ */
 #include "../programs/lines.h"
 
 enum { NUMBER = 61 };

@@ -1,5 +1,5 @@
-/* Starts programs in each way that there is, with no environment at all: each is to sleep, and for as
- * long as it is told. */
+/* Starts programs in each way that there is, with no environment at all: each is to sleep, and for
+ * as long as it is told. */
 #include "../programs/lines.h"
 
 #include <spawn.h>
