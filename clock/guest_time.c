@@ -166,6 +166,11 @@ bool tracer_is_let_go(const struct tracer *tracer)
     return tracer->is_let_go;
 }
 
+void tracer_note_own_traffic(struct tracer *tracer)
+{
+    tracer->has_own_traffic = true;
+}
+
 uint16_t tracer_server_port(const struct tracer *tracer)
 {
     return tracer->options.server_port;

@@ -212,6 +212,8 @@ bool quiescence_all_wait(void *owner)
 bool quiescence_still_waits(void *owner)
 {
     struct tracer *tracer = owner;
+    if (tracer->has_own_traffic)
+        traffic_acknowledge(tracer);
     if (proc_packets_wait(tracer->softnet_fd))
         return false;
     for (struct tracee *tracee = tracer->first; tracee != NULL; tracee = tracee->next) {

@@ -78,6 +78,12 @@ void tracer_let_go(struct tracer *tracer, const char *reason);
 
 bool tracer_is_let_go(const struct tracer *tracer);
 
+/* Clients talk to each other by TCP. */
+void tracer_note_own_traffic(struct tracer *tracer);
+/* Makes the kernel acknowledge at once what clients have received from each other: a small write may
+ * be held back until then, which is work under way that nobody waits for. */
+void traffic_acknowledge(struct tracer *tracer);
+
 /* Of the loop's own server; 0: none. */
 uint16_t tracer_server_port(const struct tracer *tracer);
 

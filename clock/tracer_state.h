@@ -30,6 +30,7 @@ struct tracer {
     bool client_is_zombie; /* so that its exit would be reported for ever */
     bool clock_is_watched; /* clock reads are traced */
     bool is_let_go;
+    bool has_own_traffic; /* clients talk to each other by TCP */
     int softnet_fd;
     int64_t last_event_ns;     /* machine time at which everybody waited last */
     pid_t worker;              /* the thread whose processor time is watched since then; 0: none */

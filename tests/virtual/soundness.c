@@ -279,6 +279,40 @@ static void call(void)
     close(fd);
 }
 
+/* Two small writes, of which the kernel holds the second back until the first is acknowledged, and
+ * puts that off by 40 ms of its own, real, time. */
+static void *play_held_back(void *unused)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int listening = socket(AF_INET, SOCK_STREAM, 0);
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    (void)unused;
+    if (bind(listening, (struct sockaddr *)&address, length) != 0 || listen(listening, 1) != 0 ||
+        getsockname(listening, (struct sockaddr *)&address, &length) != 0 ||
+        connect(client, (struct sockaddr *)&address, length) != 0) {
+        bad("connect");
+        return NULL;
+    }
+    int served = accept(listening, NULL, NULL);
+    for (long i = 0; i < rounds / 50 + 1; i++) {
+        char bytes[2];
+        if (write(client, "a", 1) != 1 || write(client, "b", 1) != 1)
+            bad("tcp, write");
+        for (int part = 0; part < 2; part++) {
+            if (!readable(served) || read(served, bytes, 1) != 1)
+                bad("tcp, held back");
+        }
+        if (write(served, bytes, 1) != 1 || !readable(client) || read(client, bytes, 1) != 1)
+            bad("tcp, back");
+        atomic_fetch_add(handoffs, 3);
+    }
+    close(client);
+    close(served);
+    close(listening);
+    return NULL;
+}
+
 static void in_child(void (*function)(int), int argument, pid_t *pid)
 {
     *pid = fork();
@@ -341,7 +375,7 @@ int main(int count, char **arguments)
     };
     enum { END_COUNT = sizeof ends / sizeof ends[0] };
     static const int sides[] = {0, 1};
-    pthread_t threads[END_COUNT + 8];
+    pthread_t threads[END_COUNT + 9];
     size_t started = 0;
     for (size_t i = 0; i < END_COUNT; i++)
         pthread_create(&threads[started++], NULL, play, &ends[i]);
@@ -353,6 +387,7 @@ int main(int count, char **arguments)
     pthread_create(&threads[started++], NULL, play_disk, NULL);
     pthread_create(&threads[started++], NULL, play_children, NULL);
     pthread_create(&threads[started++], NULL, play_stops, NULL);
+    pthread_create(&threads[started++], NULL, play_held_back, NULL);
     for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     for (size_t i = 0; i < 4; i++)
