@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,25 +167,46 @@ EXPORTED ssize_t __recvfrom_chk(int fd, void *restrict bytes, size_t size, size_
     return recvfrom(fd, bytes, size, flags, address, length);
 }
 
+/* TCP holds a small write back until the one before is acknowledged, which the receiver puts off by
+ * a timer of the kernel: bytes that nobody sees are on the way. They are let out, as the program
+ * itself may ask for. Returns `sent`. */
+static ssize_t let_out(int fd, ssize_t sent)
+{
+    int holds_nothing = 1;
+    int error = errno;
+    socklen_t length = sizeof holds_nothing;
+    if (sent > 0 && is_carried() &&
+        libc()->getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &holds_nothing, &length) == 0 &&
+        holds_nothing == 0) {
+        const int on = 1;
+        const int off = 0;
+        libc()->setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        libc()->setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &off, sizeof off);
+    }
+    errno = error;
+    return sent;
+}
+
 EXPORTED ssize_t write(int fd, const void *bytes, size_t size)
 {
     WAIT(wait);
     wait_for(&wait, fd, SO_SNDTIMEO);
-    return wait_result(&wait, libc()->write(fd, bytes, size), EAGAIN);
+    return let_out(fd, wait_result(&wait, libc()->write(fd, bytes, size), EAGAIN));
 }
 
 EXPORTED ssize_t writev(int fd, const struct iovec *parts, int count)
 {
     WAIT(wait);
     wait_for(&wait, fd, SO_SNDTIMEO);
-    return wait_result(&wait, libc()->writev(fd, parts, count), EAGAIN);
+    return let_out(fd, wait_result(&wait, libc()->writev(fd, parts, count), EAGAIN));
 }
 
 EXPORTED ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
     WAIT(wait);
     wait_for(&wait, fd, SO_SNDTIMEO);
-    return wait_result(&wait, libc()->send(fd, bytes, size, flags), EAGAIN);
+    ssize_t sent = wait_result(&wait, libc()->send(fd, bytes, size, flags), EAGAIN);
+    return (flags & MSG_MORE) != 0 ? sent : let_out(fd, sent);
 }
 
 /* ---- traffic ---- */
@@ -257,7 +279,8 @@ EXPORTED ssize_t sendto(int fd, const void *bytes, size_t size, int flags,
     const struct sockaddr *to = address.__sockaddr__;
     look_at_address(to, length);
     wait_for(&wait, fd, SO_SNDTIMEO);
-    return wait_result(&wait, libc()->sendto(fd, bytes, size, flags, to, length), EAGAIN);
+    ssize_t sent = wait_result(&wait, libc()->sendto(fd, bytes, size, flags, to, length), EAGAIN);
+    return (flags & MSG_MORE) != 0 ? sent : let_out(fd, sent);
 }
 
 EXPORTED ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
@@ -265,7 +288,8 @@ EXPORTED ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     WAIT(wait);
     look_at_address(message->msg_name, message->msg_namelen);
     wait_for(&wait, fd, SO_SNDTIMEO);
-    return wait_result(&wait, libc()->sendmsg(fd, message, flags), EAGAIN);
+    ssize_t sent = wait_result(&wait, libc()->sendmsg(fd, message, flags), EAGAIN);
+    return (flags & MSG_MORE) != 0 ? sent : let_out(fd, sent);
 }
 
 /* A client's own server: others of the run may talk to it. */

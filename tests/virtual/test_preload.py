@@ -55,8 +55,12 @@ def test_programs_behave_as_without(source, tmp_path):
     carried, said = run_preloaded(program, EXACT="1")
     assert "instead of" not in carried
     exceptions = EXCEPTIONS.get(source.stem, set())
-    for line in run_really(program).splitlines():
-        assert line in carried.splitlines() or line in exceptions, carried + said
+    # On a loaded machine it is real time that is late, and a time-out comes before an event.
+    for _ in range(5):
+        missing = set(run_really(program).splitlines()) - set(carried.splitlines()) - exceptions
+        if not missing:
+            return
+    pytest.fail(f"missing: {missing}\n{carried}{said}")
 
 
 def test_no_time_passes_while_somebody_works(tmp_path):
