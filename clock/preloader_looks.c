@@ -146,8 +146,6 @@ static const char *plea_words(enum page_plea plea)
         return "it has more threads, processes or timers than can be preloaded";
     case PAGE_PLEA_TIMER:
         return "it uses a timer descriptor that could not be handed over";
-    case PAGE_PLEA_THREAD_TIMER:
-        return "it uses a timer that starts a thread (SIGEV_THREAD)";
     case PAGE_PLEA_NONE:
         break;
     }

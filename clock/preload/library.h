@@ -19,8 +19,8 @@
  * future: the handler finds that in the arguments of the interrupted system call, and changes its
  * result to that of a time-out.
  *
- * Nothing here allocates, takes locks or writes to the program's memory, because programs call
- * these functions in signal handlers, and between fork and exec.
+ * Nothing here (but timers that start threads) allocates, takes locks or writes to the program's
+ * memory, because programs call these functions in signal handlers, and between fork and exec.
  */
 #ifndef TOOMANY_CLOCK_PRELOAD_LIBRARY_H
 #define TOOMANY_CLOCK_PRELOAD_LIBRARY_H
@@ -137,6 +137,15 @@ void timer_fd_was_read(int fd, void *bytes);
 void share_timers(void);
 /* Before a new program of this process begins. */
 void free_old_timers(void);
+
+/* ---- thread_timers.c: those that start threads ---- */
+
+int thread_timer_create(clockid_t clock, const struct sigevent *event, timer_t *id);
+bool thread_timer_has(timer_t id);
+int thread_timer_set(timer_t id, int flags, const struct itimerspec *wanted,
+                     struct itimerspec *before);
+int thread_timer_get(timer_t id, struct itimerspec *state);
+int thread_timer_delete(timer_t id);
 
 /* ---- others ---- */
 

@@ -74,7 +74,6 @@ enum page_plea {
     PAGE_PLEA_OTHER_PROGRAM, /* it talks to a program that is not of the run */
     PAGE_PLEA_FULL,          /* more threads, processes or timers than the page holds */
     PAGE_PLEA_TIMER,         /* a timer descriptor could not be handed to the harness */
-    PAGE_PLEA_THREAD_TIMER,  /* timer_create with SIGEV_THREAD */
 };
 
 enum page_state { PAGE_RUNS, PAGE_WAITS };

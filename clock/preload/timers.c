@@ -228,7 +228,7 @@ EXPORTED int timer_create(clockid_t clock, struct sigevent *restrict event, time
         return libc()->timer_create(clock, event, id);
     int notify = event != NULL ? event->sigev_notify : SIGEV_SIGNAL;
     if (notify == SIGEV_THREAD)
-        plead(PAGE_PLEA_THREAD_TIMER);
+        return thread_timer_create(clock, event, id);
     if (notify != SIGEV_SIGNAL && notify != SIGEV_NONE && notify != SIGEV_THREAD_ID)
         return libc()->timer_create(clock, event, id);
     struct page_timer *timer = claim_timer(PAGE_TIMER_SIGNAL);
@@ -250,6 +250,8 @@ EXPORTED int timer_settime(timer_t id, int flags, const struct itimerspec *restr
                            struct itimerspec *restrict before)
 {
     struct page_timer *timer = own_timer(id);
+    if (thread_timer_has(id))
+        return thread_timer_set(id, flags, wanted, before);
     if (timer == NULL)
         return libc()->timer_settime(id, flags, wanted, before);
     struct itimerspec old = timer_state(timer);
@@ -265,6 +267,8 @@ EXPORTED int timer_settime(timer_t id, int flags, const struct itimerspec *restr
 EXPORTED int timer_gettime(timer_t id, struct itimerspec *state)
 {
     const struct page_timer *timer = own_timer(id);
+    if (thread_timer_has(id))
+        return thread_timer_get(id, state);
     if (timer == NULL)
         return libc()->timer_gettime(id, state);
     *state = timer_state(timer);
@@ -274,12 +278,16 @@ EXPORTED int timer_gettime(timer_t id, struct itimerspec *state)
 EXPORTED int timer_getoverrun(timer_t id)
 {
     const struct page_timer *timer = own_timer(id);
+    if (thread_timer_has(id))
+        return 0;
     return timer != NULL ? (int)atomic_load(&timer->expiries) : libc()->timer_getoverrun(id);
 }
 
 EXPORTED int timer_delete(timer_t id)
 {
     struct page_timer *timer = own_timer(id);
+    if (thread_timer_has(id))
+        return thread_timer_delete(id);
     if (timer == NULL)
         return libc()->timer_delete(id);
     free_timer(timer);
