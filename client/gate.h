@@ -24,8 +24,8 @@
  *               `decrease` of itself when an attempt is throttled (AIMD; Chiu and Jain, "Analysis
  *               of the Increase and Decrease Algorithms", 1989), once for all attempts that were
  *               sent before the shrinking, as TCP does once a round trip (RFC 5681, 3.1)
- *     headers   paced by what x-ratelimit-limit, -remaining and -reset say: what remained at the
- *               last answer, less what was sent since, plus what came back at the rate
+ *     headers   paced by what x-ratelimit-limit, -remaining and -reset say: what remained when the
+ *               server wrote it, less what was sent since, plus what came back at the rate
  *               (limit - remaining) / reset. Until the first answer, one attempt goes alone.
  *
  * and a pause: for pause_ns after a 429 nobody goes.
@@ -55,6 +55,13 @@ struct gate_settings {
     double decrease;             /* adaptive; above 0, below 1 */
 };
 
+/* What an attempt that was let go keeps, and shows when it tells what came back. */
+struct gate_ticket {
+    int64_t sent_ns;
+    int64_t requests; /* let go until then, itself counted */
+    int64_t tokens;
+};
+
 /* One dimension of the x-ratelimit headers. */
 struct gate_remaining {
     bool is_told;
@@ -65,8 +72,8 @@ struct gate_remaining {
 
 /* What an attempt brought back. */
 struct gate_news {
-    int status;      /* 0: no whole answer came */
-    int64_t sent_ns; /* when the attempt was let go */
+    int status; /* 0: no whole answer came */
+    struct gate_ticket ticket;
     struct gate_remaining requests;
     struct gate_remaining tokens;
 };
@@ -79,7 +86,8 @@ enum gate_verdict {
 
 struct gate_answer {
     enum gate_verdict verdict;
-    int64_t until_ns; /* of GATE_WAIT; later than now */
+    int64_t until_ns;          /* of GATE_WAIT; later than now */
+    struct gate_ticket ticket; /* of GATE_GO */
 };
 
 /* A token bucket. `level` is what is used, in units of a nanosecond's share: times 60e9. */
@@ -95,8 +103,9 @@ struct gate_bucket {
 struct gate_known {
     bool is_told;
     int64_t limit;
-    int64_t remaining;   /* at told_ns, less what was sent since */
-    int64_t told_ns;     /* -1: not yet */
+    int64_t remaining;   /* at told_ns, as the server saw it */
+    int64_t told_ns;     /* when the attempt was sent that brought this back */
+    int64_t sent;        /* the ticket's count of that attempt */
     int64_t refill_used; /* refill_used units come back in refill_ns: the longest reset told */
     int64_t refill_ns;
 };
@@ -111,7 +120,9 @@ struct gate {
     struct gate_bucket tokens;
     int64_t adapted_millionths; /* the adaptive limit */
     int64_t shrunk_ns;          /* when it last shrank; -1: never */
-    bool heard;                 /* headers: an answer came */
+    int64_t sent_requests;      /* all that were let go */
+    int64_t sent_tokens;
+    bool heard; /* headers: an answer came */
     struct gate_known known_requests;
     struct gate_known known_tokens;
 };

@@ -23,8 +23,9 @@ enum {
 };
 
 struct strategy {
-    char name[STRATEGY_NAME_SIZE];  /* of the table's row ("semaphore") */
-    char label[STRATEGY_NAME_SIZE]; /* as reports show it: what the file says, else the name */
+    char name[STRATEGY_NAME_SIZE];  /* of the table's row */
+    char label[STRATEGY_NAME_SIZE]; /* as reports show it: what the file says, else the name; "" in
+                                       the table */
     const char *description;        /* one line; static */
     const char *source;             /* where the rule comes from; static */
     struct retry_policy policy;
