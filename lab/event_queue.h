@@ -8,11 +8,12 @@
  * differs from the present. When the present reaches a bucket, its events are spread, in their
  * order, over the buckets of the level below; one with few events is sorted and served. So an event
  * is moved at most once a byte of its distance in time, however many others there are, and always
- * to the end of a list: memory is written and read in order. Events for the stretch of time being
- * served wait in a binary heap beside it.
+ * to the end of a list: memory is written and read in order. Events for the stretch of time that
+ * is being served wait in a binary heap beside it.
  *
- * Why ties come out right: whatever lies in one bucket came in order; a bucket is spread before
- * anything newer can go to where it is spread to.
+ * Why ties come out right: whatever lies in one bucket came in that order, because a bucket is
+ * spread before anything newer can go to where it is spread to; sorting keeps the order of equals;
+ * and what is in the heap came after all that is being served.
  */
 #ifndef TOOMANY_LAB_EVENT_QUEUE_H
 #define TOOMANY_LAB_EVENT_QUEUE_H
@@ -33,16 +34,20 @@ struct event_queue; /* opaque */
 struct event_queue *event_queue_new(void);
 void event_queue_free(struct event_queue *queue);
 
+/* What the caller keeps of `who` is at memory + who * size, for who < count: it is then fetched
+ * into the cache shortly before its event is taken. */
+void event_queue_fetch_early(struct event_queue *queue, const void *memory, size_t size,
+                             size_t count);
+
 /* False when memory is out. */
 bool event_queue_put(struct event_queue *queue, struct event event);
 
-/* Takes the next one; false when there is none. */
+/* Takes the next one; false when there is none (or memory is out, see event_queue_failed). */
 bool event_queue_take(struct event_queue *queue, struct event *event);
 
 size_t event_queue_count(const struct event_queue *queue);
 
-/* The one that comes `ahead` after the next, as far as is known now, to fetch its memory early;
- * NULL when that is not known. */
-const struct event *event_queue_peek(const struct event_queue *queue, size_t ahead);
+/* True once memory was out. */
+bool event_queue_failed(const struct event_queue *queue);
 
 #endif

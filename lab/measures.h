@@ -1,18 +1,16 @@
 /* measures: what an experiment finds out, for each cell.
  *
- * A run (one repetition of one cell, real or simulated) feeds a struct recorder and gets a struct
- * run_result. The measures of a cell are the means over its repetitions, with a 95 % confidence
- * interval: the method of independent replications, by Student's t with repetitions - 1 degrees
- * of freedom. With one repetition there is none (low = high = mean, has_interval false), except
- * for rates and shares, which then come from 20 equal parts of the duration (batch means).
+ * A run (one repetition of one cell, real or simulated) feeds a recorder (lab/recorder.h) and gets
+ * a struct run_result. The measures of a cell are the means over its repetitions, with a 95 %
+ * confidence interval: the method of independent replications, by Student's t with repetitions - 1
+ * degrees of freedom. With one repetition there is none (low = high = mean, has_interval false),
+ * except for rates, the share of the quota and the share throttled, whose width then comes from 20
+ * equal parts of the duration (batch means).
  *
  * Rates count what happened within the duration, not in the drain after it.
  */
 #ifndef TOOMANY_LAB_MEASURES_H
 #define TOOMANY_LAB_MEASURES_H
-
-#include "lab/histogram.h"
-#include "mockserver/quota.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -95,58 +93,9 @@ struct cell_result {
     int run_count;
 };
 
-/* Means and intervals over those of `runs` that are done. */
-void measures_combine(struct cell_result *cell, const struct run_result runs[], int count);
-
-/* --- recording: told by the simulation and by the real run ------------------------------------ */
-
-struct recorder {
-    int64_t duration_ns;
-    int64_t herd_window_ns;
-    double bound_requests_per_s;
-    const struct quota_pool *pool; /* the server's, to see its room; or NULL */
-    double tokens_mean;
-    struct histogram completion_ns; /* of served calls */
-    struct measure_bin bins[MEASURES_BINS];
-    int64_t bin_ns;
-    uint64_t calls_begun, calls_served, calls_lost;
-    uint64_t attempts, throttled, served_within, tokens_within;
-    uint64_t attempts_ended; /* of the calls that have ended */
-    double waited_s;
-    int64_t waiting;   /* calls that wait for a retry or at the gate now */
-    int64_t in_flight; /* attempts without answer now */
-    double wasted_s;
-    int64_t sample_at_ns;
-    int64_t sample_ns;
-    int64_t herd_half; /* which half window the last retry fell in */
-    uint64_t herd_now;
-    uint64_t herd_before;
-    uint64_t herd_most;
-    int64_t herd_at_ns;
-    int64_t completion_max_ns;
-};
-
-/* `pool` may be NULL: nothing is then known of room, and MEASURE_WASTED is NAN. */
-void recorder_init(struct recorder *recorder, int64_t duration_ns, int64_t herd_window_ns,
-                   double bound_requests_per_s, double tokens_mean, const struct quota_pool *pool);
-
-/* Times are from the begin of the run and never go back. Every function may be told of what
- * happens in the drain. */
-void recorder_call_begins(struct recorder *recorder, int64_t now_ns);
-/* A call waits, for its retry or at the gate; and no more. */
-void recorder_wait_begins(struct recorder *recorder, int64_t now_ns);
-void recorder_wait_ends(struct recorder *recorder, int64_t since_ns, int64_t now_ns);
-/* A request arrives at the server; `is_retry` when it is not the call's first attempt. */
-void recorder_arrives(struct recorder *recorder, int64_t now_ns, bool is_retry, bool is_throttled);
-/* The client has the answer. */
-void recorder_served(struct recorder *recorder, int64_t now_ns, int64_t tokens);
-void recorder_call_ends(struct recorder *recorder, int64_t begun_ns, int64_t now_ns, int attempts,
-                        bool is_served);
-
-/* The measures so far; `now_ns` is where the run ended. `served_by_worker` (count numbers) is for
- * fairness; NULL in an open loop. */
-void recorder_finish(const struct recorder *recorder, int64_t now_ns, bool is_complete,
-                     const uint32_t *served_by_worker, size_t worker_count,
-                     struct run_result *result);
+/* Means and intervals over those of `runs` that are done; those stopped on the way count as long
+ * as they went. `scratch` has room for `count` numbers. */
+void measures_combine(struct cell_result *cell, const struct run_result runs[], int count,
+                      double *scratch);
 
 #endif
