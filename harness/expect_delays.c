@@ -259,10 +259,7 @@ static bool lacks_jitter(const struct expectation *expectation, const struct del
         int64_t low_ns = 0;
         int64_t high_ns = 0;
         backoff_bounds(backoff, i, i > 0 ? delays->ns[i - 1] : 0, &low_ns, &high_ns);
-        int64_t slack_ns = 20 * NS_PER_MS + high_ns / 100;
-        int64_t part_ns = (high_ns - low_ns) / PARTS;
-        if (llabs(delays->ns[i] - full_delay(backoff, i)) >
-            (slack_ns < part_ns ? slack_ns : part_ns))
+        if (llabs(delays->ns[i] - full_delay(backoff, i)) > (high_ns - low_ns) / PARTS)
             return false;
     }
     return true;

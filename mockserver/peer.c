@@ -23,28 +23,32 @@ union reply {
     char bytes[8192];
 };
 
-static void put_address(const struct sockaddr_storage *address, __be16 *port, __be32 words[4])
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static void put_address(const union address *address, __be16 *port, __be32 words[4])
 {
-    if (address->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-        *port = v6->sin6_port;
-        memcpy(words, &v6->sin6_addr, sizeof v6->sin6_addr);
+    if (address->any.sa_family == AF_INET6) {
+        *port = address->v6.sin6_port;
+        memcpy(words, &address->v6.sin6_addr, sizeof address->v6.sin6_addr);
     } else {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-        *port = v4->sin_port;
-        words[0] = v4->sin_addr.s_addr;
+        *port = address->v4.sin_port;
+        words[0] = address->v4.sin_addr.s_addr;
     }
 }
 
 /* Asks for the socket whose ends are those of `fd`, the other way round. */
 static bool make_question(int fd, struct question *question)
 {
-    struct sockaddr_storage own = {0};
-    struct sockaddr_storage other = {0};
+    union address own = {.v6 = {0}};
+    union address other = {.v6 = {0}};
     socklen_t own_length = sizeof own;
     socklen_t other_length = sizeof other;
-    if (getsockname(fd, (struct sockaddr *)&own, &own_length) != 0 ||
-        getpeername(fd, (struct sockaddr *)&other, &other_length) != 0)
+    if (getsockname(fd, &own.any, &own_length) != 0 ||
+        getpeername(fd, &other.any, &other_length) != 0)
         return false;
     *question = (struct question){
         .header =
@@ -55,7 +59,7 @@ static bool make_question(int fd, struct question *question)
             },
         .request =
             {
-                .sdiag_family = (__u8)own.ss_family,
+                .sdiag_family = (__u8)own.any.sa_family,
                 .sdiag_protocol = IPPROTO_TCP,
                 .idiag_states = ~0U,
                 .id = {.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}},

@@ -522,7 +522,6 @@ static void decide_api(struct exchange *exchange)
 static enum MHD_Result finish_request(struct exchange *exchange)
 {
     exchange->is_decided = true;
-    exchange->link->is_receiving = false;
     loop_cancel(exchange->server->loop, &exchange->link->patience);
     if (exchange->entry == NULL)
         decide_admin(exchange);

@@ -37,6 +37,7 @@ python    python:venv                       python3-venv          python3       
 python    file:/etc/ssl/certs/ca-certificates.crt  ca-certificates  ca-certificates       ca-certificates
 test      library:cmocka                    libcmocka-dev         libcmocka-devel         cmocka
 test      command:c++                       g++                   gcc-c++                 gcc
+test      command:git                       git                   git                     git
 test      command:curl                      curl                  curl                    curl
 test      command:node                      nodejs                nodejs                  nodejs
 test      command:npm                       npm                   nodejs-npm              npm

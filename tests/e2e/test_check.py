@@ -1,13 +1,16 @@
 """`toomany check`: its options, how it ends, and what it says when it could not be carried out."""
 
+import contextlib
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import time
 
 import pytest
-from toomany import PATIENCE_S, client, environment, run, scenario, start, write_scenario
+from toomany import (PATIENCE_S, TOOMANY, client, environment, run, scenario, start, wait_until,
+                     write_scenario)
 
 PASSES = scenario({"requests": 1}) | {"name": "passes"}
 FAILS = scenario({"requests": 1, "outcome": "raises"}) | {"name": "fails"}
@@ -351,6 +354,14 @@ def test_report_replaces_a_file_in_one_step(folder):
 
 # ---- signals ----
 
+def is_running(command_line):
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes().rstrip(b"\0").replace(b"\0", b" ") == command_line.encode():
+                return True
+    return False
+
+
 def is_caught(pid, number):
     """Whether the process has a handler for the signal: ours is for the first one only."""
     with open(f"/proc/{pid}/status", encoding="ascii") as lines:
@@ -362,15 +373,11 @@ def stopped(folder, number, reports, times=1):
     """Starts a check, sends it the signal once the client has begun, and waits for its end."""
     process = start("check", *[f"--report={kind}=report.{kind}" for kind in reports],
                     "1.json", "2.json", "3.json", cwd=folder)
-    deadline = time.monotonic() + PATIENCE_S
-    while not (folder / "started").exists() and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until((folder / "started").exists, "the client starts")
     sent = time.monotonic()
     process.send_signal(number)
     if times == 2:
-        while is_caught(process.pid, number):
-            pass
+        wait_until(lambda: not is_caught(process.pid, number), "the signal is handled")
         process.send_signal(number)
     output, errors = process.communicate(timeout=PATIENCE_S)
     return process.returncode, output, errors, time.monotonic() - sent
@@ -414,9 +421,8 @@ def test_signal_reaches_all_jobs(tmp_path):
             | {"name": str(number)}, f"{number}.json")
     process = start("check", "--jobs", "3", "--report", "json", *[f"{n}.json" for n in (1, 2, 3)],
                     cwd=tmp_path)
-    while not all((tmp_path / str(number)).exists() for number in (1, 2, 3)):
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_until(lambda: all((tmp_path / str(number)).exists() for number in (1, 2, 3)),
+               "three clients start")
     process.terminate()
     output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 3
@@ -443,10 +449,7 @@ def test_second_signal_ends_at_once(long_run):
     status, _, _, _ = stopped(long_run, signal.SIGTERM, ["json"], times=2)
     assert status == -signal.SIGTERM
     assert not (long_run / "report.json").exists()
-    deadline = time.monotonic() + PATIENCE_S
-    while subprocess.run(["pgrep", "-f", f"^sleep {mark}$"], stdout=subprocess.DEVNULL).returncode == 0:
-        assert time.monotonic() < deadline, "the client outlived the check"
-        time.sleep(0.02)
+    wait_until(lambda: not is_running(f"sleep {mark}"), "the client ends with the check")
 
 
 def test_check_itself_killed_takes_the_client_with_it(long_run):
@@ -456,10 +459,7 @@ def test_check_itself_killed_takes_the_client_with_it(long_run):
         "2.json")
     status, _, _, _ = stopped(long_run, signal.SIGKILL, [])
     assert status == -signal.SIGKILL
-    deadline = time.monotonic() + PATIENCE_S
-    while subprocess.run(["pgrep", "-f", f"^sleep {mark}$"], stdout=subprocess.DEVNULL).returncode == 0:
-        assert time.monotonic() < deadline, "the client outlived the check"
-        time.sleep(0.02)
+    wait_until(lambda: not is_running(f"sleep {mark}"), "the client ends with the check")
 
 
 # ---- what may disturb a run ----
@@ -479,7 +479,7 @@ def test_few_descriptors_are_an_error_with_a_remedy_and_no_crash(tmp_path):
     options = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
     for limit in range(4, 24):
         finished = subprocess.run(
-            ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", run.__globals__["TOOMANY"], "check",
+            ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", str(TOOMANY), "check",
              "scenario.json", "--", *client("right")],
             cwd=tmp_path, env=environment(ASAN_OPTIONS=options), capture_output=True, text=True, timeout=PATIENCE_S)
         seen.add(finished.returncode)

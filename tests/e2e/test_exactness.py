@@ -68,7 +68,7 @@ def admitted_by_the_rule(entries, limits):
     {"requests_per_minute": 100},
     {"requests_per_minute": 1200},
     {"tokens_per_minute": 7001},
-    {"requests_per_minute": 3000, "tokens_per_minute": 20011},
+    {"requests_per_minute": 1000, "tokens_per_minute": 7001},
 ], ids=lambda limits: ", ".join(f"{limit} {dimension}" for dimension, limit in limits.items()))
 def test_as_many_are_served_as_the_rule_allows_and_not_one_more(tmp_path, limits):
     journal = tmp_path / "journal"

@@ -5,11 +5,11 @@ import os
 import signal
 import socket
 import threading
-import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from toomany import MODEL, PATIENCE_S, TOOMANY, run, scenario, serving, start, write_scenario
+from toomany import (MODEL, PATIENCE_S, run, scenario, serving, start, wait_until,
+                     write_scenario)
 
 KEY = "sk-e2e-0123456789"
 
@@ -95,8 +95,7 @@ def test_signal_ends_it_with_slow_answers_in_flight(tmp_path, number):
         clients = [threading.Thread(target=ask) for _ in range(20)]
         for client in clients:
             client.start()
-        while server.admin("GET", "health")[1]["in_flight"] < 20:
-            time.sleep(0.01)
+        wait_until(lambda: server.admin("GET", "health")[1]["in_flight"] == 20, "20 in flight")
         status, errors = server.stop(number)
         for client in clients:
             client.join(PATIENCE_S)
@@ -163,8 +162,7 @@ def test_journal_has_every_answer_that_was_given_when_it_is_killed(tmp_path):
     journal = tmp_path / "journal"
     with serving(tmp_path, None, "--journal", journal) as server:
         answered = [server.chat()[1]["x-request-id"] for _ in range(50)]
-        while len(server.journal()) < 50:
-            time.sleep(0.01)
+        wait_until(lambda: len(server.journal()) == 50, "50 entries")
         assert server.stop(signal.SIGKILL)[0] == -signal.SIGKILL
     text = journal.read_text()
     assert text.endswith("\n")
@@ -185,8 +183,8 @@ def test_journal_is_readable_when_it_is_killed_under_load(tmp_path):
         clients = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
         for client in clients:
             client.start()
-        while not journal.exists() or journal.read_text().count("\n") < 100:
-            time.sleep(0.01)
+        wait_until(lambda: journal.exists() and journal.read_text().count("\n") >= 100,
+                   "100 lines in the journal")
         server.stop(signal.SIGKILL)
         for client in clients:
             client.join(PATIENCE_S)
@@ -373,7 +371,4 @@ def test_descriptors_are_not_lost(tmp_path):
         before = count()
         for _ in range(1000):
             server.chat()
-        deadline = time.monotonic() + PATIENCE_S
-        while count() > before:
-            assert time.monotonic() < deadline, (before, count())
-            time.sleep(0.02)
+        wait_until(lambda: count() <= before, f"{before} descriptors again")

@@ -9,10 +9,10 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TOOMANY_BUILD", "build"))
@@ -170,6 +170,9 @@ def serving(folder, config=None, *options):
         process.communicate()
 
 
-def program(name):
-    """A program that the machine may have, or None."""
-    return shutil.which(name)
+def wait_until(holds, what):
+    """Waits for what has to happen by itself; what the test says when it does not."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, f"in vain: {what}"
+        time.sleep(0.01)

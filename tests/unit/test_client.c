@@ -619,8 +619,8 @@ static void answer_requests(struct misbehaving *peer)
 static void play_with_peer(struct misbehaving *peer)
 {
     while (client_calls_open(peer->world->client) > 0) {
-        loop_turn(&peer->world->loop, -1);
         answer_requests(peer);
+        loop_turn(&peer->world->loop, -1);
     }
 }
 

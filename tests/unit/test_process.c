@@ -464,8 +464,11 @@ static void kills_survivors_that_keep_writing_and_forking(void **state)
     (void)state;
     struct process_options options = defaults;
     options.output_bytes_max = 1024 * 1024;
-    struct client_run run =
-        run_started(options, SH("(while :; do sleep 0.001; done) & (setsid yes &) ; exit 0"));
+    /* It writes once the client has ended, or too much output would end the client. */
+    struct client_run run = run_started(
+        options, SH("client=$$; (while :; do sleep 0.001; done) &"
+                    "(setsid sh -c \"until grep -q '^State:.Z' /proc/$client/status; do :; done; "
+                    "exec yes\" &); exit 0"));
     assert_int_equal(run.exit_code, 0);
     assert_non_null(strstr(run.survivors, "sh"));
     assert_true(has_no_child());
