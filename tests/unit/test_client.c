@@ -13,6 +13,8 @@
 
 enum { ENDED_MAX = 64, WAITS_MAX = 64 };
 
+#define SEMAPHORE(n) ((struct gate_settings){.in_flight_max = (n), .holds_for_call = true})
+
 /* What an outcome said, kept beyond on_done. */
 struct ended {
     uint64_t call;
@@ -89,7 +91,7 @@ static void start_world(struct world *world)
     struct error error;
     *world = (struct world){
         .options = {.api_key = "sk-unit-test-secret",
-                    .policy = retry_policy_default(),
+                    .strategy.policy = retry_policy_default(),
                     .seed = 7,
                     .key_seed = 7,
                     .on_wait = on_wait,
@@ -207,8 +209,8 @@ static void backs_off_exactly(void **state)
     struct world world;
     start(&world, "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": 3,"
                   " \"latency\": \"7ms\"}]}");
-    world.options.policy.base_ns = 1000000001;
-    world.options.policy.attempts_max = 4;
+    world.options.strategy.policy.base_ns = 1000000001;
+    world.options.strategy.policy.attempts_max = 4;
     start_client(&world);
     call(&world, "Hello");
     play(&world);
@@ -250,8 +252,8 @@ static void caps_the_delay(void **state)
     start(
         &world,
         "{\"script\": [{\"answer\": {\"status\": 503, \"body\": \"\"}, \"times\": \"forever\"}]}");
-    world.options.policy.attempts_max = 5;
-    world.options.policy.cap_ns = 3 * NS_PER_S;
+    world.options.strategy.policy.attempts_max = 5;
+    world.options.strategy.policy.cap_ns = 3 * NS_PER_S;
     start_client(&world);
     call(&world, "Hello");
     play(&world);
@@ -270,7 +272,7 @@ static void honours_retry_after_in_all_forms(void **state)
                   "            \"retry_after_form\": \"milliseconds\"}},"
                   "{\"answer\": {\"error\": \"rate_limit_exceeded\", \"retry_after\": \"5s\","
                   "            \"retry_after_form\": \"date\"}}]}");
-    world.options.policy.attempts_max = 4;
+    world.options.strategy.policy.attempts_max = 4;
     start_client(&world);
     call(&world, "Hello");
     play(&world);
@@ -304,8 +306,8 @@ static void ends_within_the_total(void **state)
     start(&world,
           "{\"script\": [{\"answer\": {\"status\": 500, \"body\": \"\"}, \"times\": \"forever\","
           " \"latency\": \"1s\"}]}");
-    world.options.policy.attempts_max = 10;
-    world.options.policy.total_ns = 5 * NS_PER_S;
+    world.options.strategy.policy.attempts_max = 10;
+    world.options.strategy.policy.total_ns = 5 * NS_PER_S;
     start_client(&world);
     call(&world, "Hello");
     play(&world);
@@ -352,7 +354,7 @@ static void recovers_from_a_real_quota(void **state)
     (void)state;
     struct world world;
     start(&world, "{\"quotas\": {\"*\": {\"requests_per_minute\": 3}}}");
-    world.options.policy.attempts_max = 10;
+    world.options.strategy.policy.attempts_max = 10;
     start_client(&world);
     for (int i = 0; i < 4; i++)
         call(&world, "Hello");
@@ -370,7 +372,7 @@ static void gate_lets_in_order_and_no_more(void **state)
     (void)state;
     struct world world;
     start(&world, "{\"latency\": \"1s\", \"quotas\": {\"*\": {\"concurrent_requests\": 2}}}");
-    world.options.in_flight_max = 2;
+    world.options.strategy.gate = SEMAPHORE(2);
     start_client(&world);
     for (int i = 0; i < 6; i++)
         call(&world, "Hello");
@@ -390,7 +392,7 @@ static void a_waiting_call_keeps_its_place(void **state)
     (void)state;
     struct world world;
     start(&world, "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}}]}");
-    world.options.in_flight_max = 1;
+    world.options.strategy.gate = SEMAPHORE(1);
     start_client(&world);
     call(&world, "first");
     call(&world, "second");
@@ -409,7 +411,7 @@ static void cancels_in_every_phase(void **state)
     struct world world;
     start(&world, "{\"latency\": \"10s\","
                   " \"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}}]}");
-    world.options.in_flight_max = 2;
+    world.options.strategy.gate = SEMAPHORE(2);
     start_client(&world);
     for (int i = 0; i < 3; i++)
         call(&world, "Hello");
@@ -449,7 +451,7 @@ static void calls_and_cancels_from_on_done(void **state)
     struct error error;
     struct client_request request = {.model = "m", .message = "Hello"};
     start(&world, "{\"latency\": \"1s\"}");
-    world.options.in_flight_max = 1;
+    world.options.strategy.gate = SEMAPHORE(1);
     start_client(&world);
     assert_true(client_call(world.client, &request, call_again, &world, &error));
     assert_true(client_call(world.client, &request, call_again, &world, &error));
@@ -520,7 +522,7 @@ static void default_timeout_is_ten_minutes(void **state)
     (void)state;
     struct world world;
     start(&world, "{\"latency\": \"20m\"}");
-    world.options.policy.kind = RETRY_NONE;
+    world.options.strategy.policy.kind = RETRY_NONE;
     start_client(&world);
     call(&world, "Hello");
     play(&world);
@@ -641,7 +643,7 @@ static struct ended outcome_of(const char *answer)
     struct world world;
     struct misbehaving peer;
     start_peer(&peer, &world, (const char *const[]){answer, NULL});
-    world.options.policy.kind = RETRY_NONE;
+    world.options.strategy.policy.kind = RETRY_NONE;
     start_client(&world);
     call(&world, "Hello");
     play_with_peer(&peer);
@@ -762,7 +764,7 @@ static void waits_as_the_last_headers_say(void **state)
                    "HTTP/1.1 429 Too Many\r\nretry-after: soon\r\nretry-after-ms: 2.5\r\n"
                    "Content-Length: 0\r\n\r\n",
                    "HTTP/1.1 200 OK\r\n" COMPLETION, NULL});
-    world.options.policy.attempts_max = 4;
+    world.options.strategy.policy.attempts_max = 4;
     start_client(&world);
     call(&world, "Hello");
     play_with_peer(&peer);
@@ -812,7 +814,7 @@ static void refuses_an_endless_answer(void **state)
     start_peer(&peer, &world,
                (const char *const[]){"HTTP/1.1 200 OK\r\nContent-Length: 99000000\r\n\r\n", NULL});
     peer.keeps_open = true;
-    world.options.policy.kind = RETRY_NONE;
+    world.options.strategy.policy.kind = RETRY_NONE;
     start_client(&world);
     call(&world, "Hello");
     while (peer.answered == 0) {
@@ -850,7 +852,7 @@ static void says_what_a_request_needs(void **state)
     start_peer(&peer, &world,
                (const char *const[]){"", "HTTP/1.1 200 OK\r\n" COMPLETION,
                                      "HTTP/1.1 200 OK\r\n" COMPLETION, NULL});
-    world.options.in_flight_max = 1;
+    world.options.strategy.gate = SEMAPHORE(1);
     start_client(&world);
     struct client_request request = {.model = "ft:m",
                                      .message = "a \"b\"\n\xc3\xa9",
@@ -890,7 +892,7 @@ static void run_with_seeds(uint64_t seed, uint64_t key_seed, int64_t arrivals_ns
         "{\"script\": [{\"answer\": {\"status\": 503, \"body\": \"\"}, \"times\": \"forever\"}]}");
     world.options.seed = seed;
     world.options.key_seed = key_seed;
-    world.options.policy.jitter = RETRY_JITTER_FULL;
+    world.options.strategy.policy.jitter = RETRY_JITTER_FULL;
     start_client(&world);
     for (int i = 0; i < 4; i++)
         call(&world, "Hello");
