@@ -23,7 +23,7 @@ struct distribution distribution_constant(int64_t amount)
         .kind = DISTRIBUTION_CONSTANT, .low = amount, .high = amount, .mean = (double)amount};
 }
 
-static struct distribution distribution_uniform(int64_t low, int64_t high)
+struct distribution distribution_uniform(int64_t low, int64_t high)
 {
     return (struct distribution){.kind = DISTRIBUTION_UNIFORM,
                                  .low = low,

@@ -44,6 +44,7 @@ struct distribution {
 void distribution_free(struct distribution *distribution);
 
 struct distribution distribution_constant(int64_t amount);
+struct distribution distribution_uniform(int64_t low, int64_t high);
 struct distribution distribution_exponential(double mean);
 struct distribution distribution_log_normal(double mean, double sigma);
 /* Takes `samples` (from malloc) over and sorts it; count > 0. */
