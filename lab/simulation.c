@@ -56,16 +56,6 @@ struct headers {
     struct ratelimit_told tokens;
 };
 
-enum stream {
-    STREAM_ARRIVALS,
-    STREAM_TOKENS,
-    STREAM_SERVICE,
-    STREAM_REFUSAL,
-    STREAM_JITTER,
-    STREAM_THINKING,
-    STREAM_COUNT
-};
-
 struct simulation {
     const struct run_order *order;
     const struct experiment *experiment;
@@ -87,7 +77,7 @@ struct simulation {
     uint64_t requests;
     int in_flight;
     struct arrivals arrivals;
-    struct random streams[STREAM_COUNT];
+    struct random streams[RUN_STREAM_COUNT];
     struct recorder *recorder;
     uint64_t events;
     bool is_out_of_memory;
@@ -107,7 +97,7 @@ static void schedule(struct simulation *simulation, int64_t at_ns, enum what wha
 }
 
 static int64_t draw(struct simulation *simulation, const struct distribution *distribution,
-                    enum stream stream)
+                    enum run_stream stream)
 {
     return distribution_draw(distribution, &simulation->streams[stream]);
 }
@@ -202,10 +192,10 @@ static void send(struct simulation *simulation, uint32_t who)
     int64_t answered_ns = now_ns;
     int64_t asked_ns = -1;
     if (answer.admitted) {
-        answered_ns += draw(simulation, &experiment->service_time, STREAM_SERVICE);
+        answered_ns += draw(simulation, &experiment->service_time, RUN_STREAM_SERVICE);
         schedule(simulation, answered_ns, WHAT_SERVED, who);
     } else {
-        answered_ns += draw(simulation, &experiment->refusal_time, STREAM_REFUSAL);
+        answered_ns += draw(simulation, &experiment->refusal_time, RUN_STREAM_REFUSAL);
         asked_ns = asked_wait(&answer);
         caller->mark_ns = asked_ns;
         caller->is_hopeless = answer.stopped_by == QUOTA_REQUESTS_TOTAL;
@@ -334,7 +324,7 @@ static void begin_next_call(struct simulation *simulation, uint32_t who)
     if (simulation->now_ns >= simulation->experiment->duration_ns)
         return;
     begin_call(simulation, who,
-               draw(simulation, &simulation->experiment->request_tokens, STREAM_TOKENS));
+               draw(simulation, &simulation->experiment->request_tokens, RUN_STREAM_TOKENS));
 }
 
 static void end_call(struct simulation *simulation, uint32_t who, bool is_served)
@@ -352,7 +342,8 @@ static void end_call(struct simulation *simulation, uint32_t who, bool is_served
         simulation->unused = who;
         return;
     }
-    int64_t thinking_ns = draw(simulation, &simulation->experiment->think_time, STREAM_THINKING);
+    int64_t thinking_ns =
+        draw(simulation, &simulation->experiment->think_time, RUN_STREAM_THINKING);
     if (thinking_ns > 0)
         schedule(simulation, simulation->now_ns + thinking_ns, WHAT_CALL, who);
     else
@@ -389,7 +380,7 @@ static void refused(struct simulation *simulation, uint32_t who)
         tell_gate(simulation, who, 429);
     const struct retry_decision decision =
         strategy_decide(simulation->strategy, &caller->state, &outcome,
-                        &simulation->streams[STREAM_JITTER], simulation->now_ns);
+                        &simulation->streams[RUN_STREAM_JITTER], simulation->now_ns);
     if (!decision.retry) {
         end_call(simulation, who, false);
         return;
@@ -439,7 +430,7 @@ static bool grow(struct simulation *simulation)
 static void schedule_arrival(struct simulation *simulation)
 {
     const struct arrival arrival =
-        arrivals_next(&simulation->arrivals, &simulation->streams[STREAM_ARRIVALS]);
+        arrivals_next(&simulation->arrivals, &simulation->streams[RUN_STREAM_ARRIVALS]);
     if (arrival.at_ns >= simulation->experiment->duration_ns)
         return;
     /* The recorded size travels as `who`, which no caller has yet. */
@@ -459,7 +450,7 @@ static void arrive(struct simulation *simulation, uint32_t recorded_tokens)
     simulation->unused = caller_of(simulation, who)->next;
     int64_t tokens = recorded_tokens;
     if (recorded_tokens == NOBODY)
-        tokens = draw(simulation, &simulation->experiment->request_tokens, STREAM_TOKENS);
+        tokens = draw(simulation, &simulation->experiment->request_tokens, RUN_STREAM_TOKENS);
     begin_call(simulation, who, tokens);
 }
 
@@ -555,7 +546,7 @@ static bool allocate(struct simulation *simulation)
 static void start(struct simulation *simulation)
 {
     const struct experiment *experiment = simulation->experiment;
-    for (int i = 0; i < STREAM_COUNT; i++)
+    for (int i = 0; i < RUN_STREAM_COUNT; i++)
         random_seed(&simulation->streams[i], simulation->order->seed, (uint64_t)i);
     quota_init(&simulation->pool, &experiment->limits, 0);
     simulation->has_gate = !gate_is_open(&simulation->strategy->gate);

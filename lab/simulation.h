@@ -13,9 +13,22 @@
 
 #include "lab/experiment.h"
 #include "lab/measures.h"
+#include "mockserver/api.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
+
+/* Streams of a run's seed. The server of a real run draws from the same ones, so that both runs of
+ * a cell meet the same calls, sizes and times (common random numbers). */
+enum run_stream {
+    RUN_STREAM_ARRIVALS,
+    RUN_STREAM_TOKENS,
+    RUN_STREAM_JITTER,
+    RUN_STREAM_SERVICE = API_STREAM_LATENCY,
+    RUN_STREAM_REFUSAL = API_STREAM_REFUSAL,
+    RUN_STREAM_THINKING,
+    RUN_STREAM_COUNT,
+};
 
 /* What a run of a cell is given, real or simulated. */
 struct run_order {
