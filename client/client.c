@@ -242,7 +242,8 @@ static int on_curl_timer(CURLM *multi, long timeout_ms, void *owner)
     if (timeout_ms > 0 && client->loop->clock.kind == CLOCK_VIRTUAL)
         machine_timer_start(&client->curl_timer, timeout_ms * NS_PER_MS);
     else
-        loop_after(client->loop, &client->curl_due, timeout_ms * NS_PER_MS);
+        loop_after(client->loop, &client->curl_due,
+                   timeout_ms * NS_PER_MS * client->loop->clock.speed);
     return 0;
 }
 
@@ -844,7 +845,8 @@ static bool is_loopback_host(const char *host)
 }
 
 /* Takes `url` apart, so that what is not an address is refused before anything is sent. */
-static bool check_base_url(CURLU *url, const char *text, bool *is_loopback, struct error *error)
+static bool check_base_url(CURLU *url, const char *text, char *host_name, bool *is_loopback,
+                           struct error *error)
 {
     char *scheme = NULL;
     char *host = NULL;
@@ -856,8 +858,11 @@ static bool check_base_url(CURLU *url, const char *text, bool *is_loopback, stru
                   (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
     bool has_rest = is_url && (curl_url_get(url, CURLUPART_QUERY, &query, 0) == CURLUE_OK ||
                                curl_url_get(url, CURLUPART_FRAGMENT, &fragment, 0) == CURLUE_OK);
-    if (is_url)
+    is_url = is_url && strlen(host) < CLIENT_HOST_SIZE;
+    if (is_url) {
         *is_loopback = is_loopback_host(host);
+        memcpy(host_name, host, strlen(host) + 1);
+    }
     curl_free(scheme);
     curl_free(host);
     curl_free(query);
@@ -867,6 +872,21 @@ static bool check_base_url(CURLU *url, const char *text, bool *is_loopback, stru
                          "found \"%s\", wanted an http or https address such as %s", text,
                          CLIENT_BASE_URL_DEFAULT);
     return true;
+}
+
+bool client_host_of(const char *base_url, char host[CLIENT_HOST_SIZE], bool *is_loopback,
+                    struct error *error)
+{
+    if (strstr(base_url, "://") == NULL)
+        return error_set(error, "base_url",
+                         "found \"%s\", wanted an address that begins with http:// or https://",
+                         base_url);
+    CURLU *url = curl_url();
+    if (url == NULL)
+        return error_set_run(error, "", "out of memory");
+    bool is_right = check_base_url(url, base_url, host, is_loopback, error);
+    curl_url_cleanup(url);
+    return is_right;
 }
 
 static char *join(const char *left, size_t left_length, const char *right)
@@ -883,16 +903,8 @@ static bool read_base_url(struct client *client, struct error *error)
     const char *text = client->options.base_url;
     if (text == NULL)
         text = CLIENT_BASE_URL_DEFAULT;
-    if (strstr(text, "://") == NULL)
-        return error_set(error, "base_url",
-                         "found \"%s\", wanted an address that begins with http:// or https://",
-                         text);
-    CURLU *url = curl_url();
-    if (url == NULL)
-        return error_set_run(error, "", "out of memory");
-    bool is_right = check_base_url(url, text, &client->is_loopback, error);
-    curl_url_cleanup(url);
-    if (!is_right)
+    char host[CLIENT_HOST_SIZE];
+    if (!client_host_of(text, host, &client->is_loopback, error))
         return false;
     size_t length = strlen(text);
     while (text[length - 1] == '/')

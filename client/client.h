@@ -41,6 +41,7 @@
 enum {
     CLIENT_BODY_BYTES_MAX = 16 * 1024 * 1024, /* far more than a completion has */
     CLIENT_CONNECT_TIMEOUT_MS = 30000,        /* real time, libcurl's */
+    CLIENT_HOST_SIZE = 256,                   /* of a name, with the closing NUL */
 };
 
 #define CLIENT_BASE_URL_DEFAULT "https://api.openai.com/v1"
@@ -130,6 +131,11 @@ struct client *client_new(struct loop *loop, const struct client_options *option
 bool client_call(struct client *client, const struct client_request *request,
                  void (*on_done)(void *owner, const struct client_outcome *outcome), void *owner,
                  struct error *error);
+
+/* The host that a base_url names, and whether it is this machine. False with the error filled
+ * (place "base_url") when it is none. */
+bool client_host_of(const char *base_url, char host[CLIENT_HOST_SIZE], bool *is_loopback,
+                    struct error *error);
 
 /* Calls that were made and have not ended. */
 size_t client_calls_open(const struct client *client);

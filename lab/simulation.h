@@ -13,7 +13,6 @@
 
 #include "lab/experiment.h"
 #include "lab/measures.h"
-#include "mockserver/api.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -24,11 +23,13 @@ enum run_stream {
     RUN_STREAM_ARRIVALS,
     RUN_STREAM_TOKENS,
     RUN_STREAM_JITTER,
-    RUN_STREAM_SERVICE = API_STREAM_LATENCY,
-    RUN_STREAM_REFUSAL = API_STREAM_REFUSAL,
+    RUN_STREAM_SERVICE,
+    RUN_STREAM_REFUSAL,
     RUN_STREAM_THINKING,
     RUN_STREAM_COUNT,
 };
+
+struct live_settings;
 
 /* What a run of a cell is given, real or simulated. */
 struct run_order {
@@ -36,9 +37,10 @@ struct run_order {
     const struct strategy *strategy; /* knows the quota already */
     double load;                     /* workers, or calls per second */
     uint64_t seed;
-    FILE *journal;                   /* every request as a line of JSON; NULL: none */
-    const atomic_bool *stop;         /* NULL: never; when true, ends with what there is */
-    atomic_uint_least32_t *progress; /* NULL, or told how far it is: 0 to 1000000 */
+    FILE *journal;                    /* every request as a line of JSON; NULL: none */
+    const atomic_bool *stop;          /* NULL: never; when true, ends with what there is */
+    const struct live_settings *live; /* of a real run (lab/live.h); NULL: its defaults */
+    atomic_uint_least32_t *progress;  /* NULL, or told how far it is: 0 to 1000000 */
 };
 
 /* False with the error filled when it could not be run (memory is out, the journal's disk full);

@@ -67,6 +67,7 @@ static struct run_order order_of(struct job *job)
         .load = experiment->loads[load],
         .seed = experiment_seed(experiment, repetition),
         .journal = is_journalled ? options->journal : NULL,
+        .live = options->live,
         .stop = options->stop,
         .progress = &job->progress,
     };

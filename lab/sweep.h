@@ -29,8 +29,9 @@ typedef bool sweep_runner(const struct run_order *order, struct run_result *resu
                           struct error *error);
 
 struct sweep_options {
-    int jobs;             /* threads; 0: one a processor */
-    sweep_runner *runner; /* NULL: simulation_run */
+    int jobs;                         /* threads; 0: one a processor */
+    sweep_runner *runner;             /* NULL: simulation_run */
+    const struct live_settings *live; /* of real runs (lab/live.h); NULL: their defaults */
     /* Called on the caller's thread, about ten times a second and at the end; or NULL. */
     void (*on_progress)(void *owner, const struct sweep_progress *progress);
     void *owner;
