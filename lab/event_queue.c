@@ -1,5 +1,7 @@
 #include "lab/event_queue.h"
 
+#include "lab/large_memory.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +12,10 @@ enum {
     LEVELS = 64 / DIGIT_BITS,
     WORDS = DIGITS / 64,
     CHUNK_EVENTS = 31, /* with the link a chunk has 504 bytes */
-    SLAB_CHUNKS = 128,
-    SORT_AT_ONCE = 96, /* a bucket with more is spread first */
-    INSERTION_RUN = 8, /* runs that are sorted by insertion before merging */
+    SLAB_CHUNKS_FIRST = 128,
+    SLAB_CHUNKS_MOST = 8192, /* 4 MB; slabs double up to that */
+    SORT_AT_ONCE = 512, /* a bucket with more is spread first */
+    INSERTION_MOST = 16,
     FETCH_AHEAD = 12,
 };
 
@@ -23,7 +26,9 @@ struct chunk {
 
 struct slab {
     struct slab *next;
-    struct chunk chunks[SLAB_CHUNKS];
+    size_t used; /* chunks that were given out */
+    size_t count;
+    struct chunk chunks[];
 };
 
 struct bucket {
@@ -59,7 +64,6 @@ struct event_queue {
     size_t memory_count;
     struct chunk *spare;
     struct slab *slabs;
-    size_t slab_used; /* chunks of the first slab that were given out */
     uint64_t occupied[LEVELS][WORDS];
     unsigned levels_occupied; /* a bit a level */
     struct bucket buckets[LEVELS][DIGITS];
@@ -120,6 +124,20 @@ static uint64_t key_of(const struct event *event)
 
 /* --- chunks ----------------------------------------------------------------------------------- */
 
+static struct slab *new_slab(struct slab *before)
+{
+    size_t count = before == NULL ? SLAB_CHUNKS_FIRST : before->count * 2;
+    if (count > SLAB_CHUNKS_MOST)
+        count = SLAB_CHUNKS_MOST;
+    struct slab *slab = large_memory_new(sizeof(struct slab) + count * sizeof(struct chunk));
+    if (slab == NULL)
+        return NULL;
+    slab->next = before;
+    slab->used = 0;
+    slab->count = count;
+    return slab;
+}
+
 static struct chunk *take_chunk(struct event_queue *queue)
 {
     struct chunk *chunk = queue->spare;
@@ -127,15 +145,14 @@ static struct chunk *take_chunk(struct event_queue *queue)
         queue->spare = chunk->next;
         return chunk;
     }
-    if (queue->slabs == NULL || queue->slab_used == SLAB_CHUNKS) {
-        struct slab *slab = malloc(sizeof *slab);
+    struct slab *slab = queue->slabs;
+    if (slab == NULL || slab->used == slab->count) {
+        slab = new_slab(slab);
         if (slab == NULL)
             return NULL;
-        slab->next = queue->slabs;
         queue->slabs = slab;
-        queue->slab_used = 0;
     }
-    return &queue->slabs->chunks[queue->slab_used++];
+    return &slab->chunks[slab->used++];
 }
 
 static bool add_chunk(struct event_queue *queue, struct bucket *bucket)
@@ -228,7 +245,8 @@ static struct event heap_pop(struct event_queue *queue)
 
 /* --- the present moves on --------------------------------------------------------------------- */
 
-static void sort_run(struct event *events, size_t count)
+/* Keeps the order of equals, as all the sorting here. */
+static void sort_by_insertion(struct event *events, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
         struct event event = events[i];
@@ -251,14 +269,14 @@ static void merge(const struct event *from, size_t middle, size_t end, struct ev
     }
 }
 
-/* Keeps the order of equals. */
-static void sort(struct event *events, size_t count, struct event *scratch)
+static void sort_by_merging(struct event *events, size_t count, struct event *scratch)
 {
-    for (size_t start = 0; start < count; start += INSERTION_RUN)
-        sort_run(events + start, count - start < INSERTION_RUN ? count - start : INSERTION_RUN);
+    for (size_t start = 0; start < count; start += INSERTION_MOST)
+        sort_by_insertion(events + start,
+                          count - start < INSERTION_MOST ? count - start : INSERTION_MOST);
     struct event *from = events;
     struct event *to = scratch;
-    for (size_t width = INSERTION_RUN; width < count; width *= 2) {
+    for (size_t width = INSERTION_MOST; width < count; width *= 2) {
         for (size_t start = 0; start < count; start += 2 * width) {
             size_t left = count - start;
             size_t middle = left < width ? left : width;
@@ -271,6 +289,38 @@ static void sort(struct event *events, size_t count, struct event *scratch)
     }
     if (from != events)
         memcpy(events, from, count * sizeof *events);
+}
+
+/* The events of a bucket of `level` differ in the bytes below it: puts them in the order of the
+ * highest of these, which leaves little to do. False, with nothing done, when it would leave much:
+ * when many have that byte in common. */
+static bool sort_by_digit(struct event *events, size_t count, unsigned level, struct event *scratch)
+{
+    uint16_t starts[DIGITS] = {0};
+    unsigned shift = (level - 1) * DIGIT_BITS;
+    for (size_t i = 0; i < count; i++)
+        starts[(key_of(&events[i]) >> shift) & (DIGITS - 1)]++;
+    unsigned sum = 0;
+    for (unsigned digit = 0; digit < DIGITS; digit++) {
+        unsigned here = starts[digit];
+        if (here > INSERTION_MOST)
+            return false;
+        starts[digit] = (uint16_t)sum;
+        sum += here;
+    }
+    for (size_t i = 0; i < count; i++)
+        scratch[starts[(key_of(&events[i]) >> shift) & (DIGITS - 1)]++] = events[i];
+    memcpy(events, scratch, count * sizeof *events);
+    sort_by_insertion(events, count);
+    return true;
+}
+
+static void sort(struct event *events, size_t count, unsigned level, struct event *scratch)
+{
+    if (count <= INSERTION_MOST)
+        sort_by_insertion(events, count);
+    else if (!sort_by_digit(events, count, level, scratch))
+        sort_by_merging(events, count, scratch);
 }
 
 static struct bucket take_first_bucket(struct event_queue *queue, unsigned *level, unsigned *digit)
@@ -322,6 +372,22 @@ static void fetch(const struct event_queue *queue, const struct event *event)
         __builtin_prefetch(queue->memory + event->who * queue->memory_size, 1);
 }
 
+/* Of the bucket that is probably next, while this one is served. */
+static void fetch_bucket_after(const struct event_queue *queue, unsigned level)
+{
+    const uint64_t *words = queue->occupied[level];
+    for (unsigned word = 0; word < WORDS; word++) {
+        if (words[word] == 0)
+            continue;
+        unsigned digit = word * 64 + (unsigned)__builtin_ctzll(words[word]);
+        const struct bucket *bucket = &queue->buckets[level][digit];
+        uint32_t count = bucket->count < FETCH_AHEAD ? bucket->count : FETCH_AHEAD;
+        for (uint32_t i = 0; i < count; i++)
+            fetch(queue, &bucket->first->events[i]);
+        return;
+    }
+}
+
 static bool serve(struct event_queue *queue, const struct bucket *bucket, unsigned level)
 {
     if (bucket->count > queue->sorted_capacity) {
@@ -348,9 +414,10 @@ static bool serve(struct event_queue *queue, const struct bucket *bucket, unsign
     queue->sorted_count = bucket->count;
     /* On level 0 all have the same time, and there may be any number. */
     if (level > 0)
-        sort(queue->sorted, bucket->count, queue->scratch);
+        sort(queue->sorted, bucket->count, level, queue->scratch);
     for (size_t i = 0; i < FETCH_AHEAD && i < queue->sorted_count; i++)
         fetch(queue, &queue->sorted[i]);
+    fetch_bucket_after(queue, level);
     return true;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/duration.h"
 #include "lab/event_queue.h"
+#include "lab/large_memory.h"
 #include "lab/recorder.h"
 #include "mockserver/journal.h"
 #include "mockserver/ratelimit_headers.h"
@@ -398,7 +399,7 @@ static bool grow(struct simulation *simulation)
     size_t count = simulation->caller_count * 2;
     if (count > EXPERIMENT_WORKERS_MAX)
         return false;
-    struct caller *callers = aligned_alloc(sizeof(struct caller), count * sizeof(struct caller));
+    struct caller *callers = large_memory_new(count * sizeof(struct caller));
     if (callers == NULL)
         return false;
     size_t old_count = simulation->caller_count;
@@ -522,7 +523,7 @@ static bool allocate(struct simulation *simulation)
     assert(count > 0);
     simulation->caller_count = count;
     simulation->queue = event_queue_new();
-    simulation->callers = aligned_alloc(sizeof(struct caller), count * sizeof(struct caller));
+    simulation->callers = large_memory_new(count * sizeof(struct caller));
     simulation->recorder = malloc(sizeof *simulation->recorder);
     if (simulation->queue == NULL || simulation->callers == NULL || simulation->recorder == NULL)
         return false;
