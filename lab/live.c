@@ -492,13 +492,7 @@ static bool make_result(struct live *live, int64_t ended_ns, bool is_complete,
 {
     const struct experiment *experiment = live->experiment;
     struct quota_pool pool;
-    const struct recorder_settings settings = {
-        .duration_ns = experiment->duration_ns,
-        .herd_window_ns = experiment->herd_window_ns,
-        .bound_requests_per_s = experiment_bound(experiment).requests_per_s,
-        .tokens_mean = experiment->request_tokens.mean,
-        .pool = &pool,
-    };
+    const struct recorder_settings settings = recorder_settings_of(experiment, &pool);
     struct recorder *recorder = malloc(sizeof *recorder);
     size_t worker_count = experiment->is_open ? 0 : (size_t)live->order->load;
     uint32_t *served = calloc(worker_count + 1, sizeof *served);

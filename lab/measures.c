@@ -12,7 +12,7 @@ static const struct measure_description descriptions[MEASURE_COUNT] = {
     [MEASURE_GOODPUT_TOKENS] = {"goodput_tokens_per_s", "goodput in tokens", "tokens/s",
                                 "Tokens of the served requests per second.", false},
     [MEASURE_QUOTA_SHARE] = {"quota_share", "of the quota", "",
-                             "Goodput relative to the most that the quota allows, computed.", true},
+                             "Goodput, of what binds, relative to the most that the quota allows.", true},
     [MEASURE_THROTTLED_SHARE] = {"throttled_share", "throttled", "",
                                  "Share of the requests sent that a limit refused.", true},
     [MEASURE_ATTEMPTS_PER_SUCCESS] = {"attempts_per_success", "attempts per success", "",

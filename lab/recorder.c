@@ -23,6 +23,18 @@ static int64_t sample_at(const struct recorder *recorder, int64_t sample)
     return (int64_t)((double)recorder->settings.duration_ns * share);
 }
 
+struct recorder_settings recorder_settings_of(const struct experiment *experiment,
+                                              const struct quota_pool *pool)
+{
+    return (struct recorder_settings){
+        .duration_ns = experiment->duration_ns,
+        .herd_window_ns = experiment->herd_window_ns,
+        .bound = experiment_bound(experiment),
+        .tokens_mean = experiment->request_tokens.mean,
+        .pool = pool,
+    };
+}
+
 void recorder_init(struct recorder *recorder, const struct recorder_settings *settings)
 {
     assert(settings->duration_ns > 0 && settings->herd_window_ns > 1);
@@ -179,6 +191,17 @@ static double quantile_s(const struct recorder *recorder, double share)
     return ns < 0 ? NAN : (double)ns / (double)NS_PER_S;
 }
 
+/* Where tokens bind, the tokens tell: whoever serves small requests only serves more of them than
+ * there can be of mean size. */
+static double quota_share(const struct experiment_bound *bound, const double *measures)
+{
+    if (bound->limit == QUOTA_DIMENSION_COUNT)
+        return NAN;
+    if (quota_dimension_counts_tokens(bound->limit))
+        return ratio(measures[MEASURE_GOODPUT_TOKENS], bound->tokens_per_s);
+    return ratio(measures[MEASURE_GOODPUT_REQUESTS], bound->requests_per_s);
+}
+
 void recorder_finish(struct recorder *recorder, int64_t now_ns, bool is_complete,
                      const uint32_t *served_by_worker, size_t worker_count,
                      struct run_result *result)
@@ -217,10 +240,7 @@ void recorder_finish(struct recorder *recorder, int64_t now_ns, bool is_complete
     measures[MEASURE_ATTEMPTS] = ratio((double)within.attempts, measured_s);
     measures[MEASURE_GOODPUT_REQUESTS] = ratio((double)within.served, measured_s);
     measures[MEASURE_GOODPUT_TOKENS] = ratio((double)within.tokens, measured_s);
-    measures[MEASURE_QUOTA_SHARE] =
-        isinf(recorder->settings.bound_requests_per_s)
-            ? NAN
-            : ratio(measures[MEASURE_GOODPUT_REQUESTS], recorder->settings.bound_requests_per_s);
+    measures[MEASURE_QUOTA_SHARE] = quota_share(&recorder->settings.bound, measures);
     measures[MEASURE_THROTTLED_SHARE] = ratio((double)within.throttled, (double)within.attempts);
     measures[MEASURE_ATTEMPTS_PER_SUCCESS] =
         ratio((double)recorder->attempts_ended, (double)recorder->calls_served);

@@ -20,6 +20,7 @@
 #ifndef TOOMANY_LAB_RECORDER_H
 #define TOOMANY_LAB_RECORDER_H
 
+#include "lab/experiment.h"
 #include "lab/histogram.h"
 #include "lab/measures.h"
 #include "mockserver/quota.h"
@@ -27,7 +28,7 @@
 struct recorder_settings {
     int64_t duration_ns;
     int64_t herd_window_ns;
-    double bound_requests_per_s;   /* the most that the quota allows; INFINITY: no limit */
+    struct experiment_bound bound; /* the most that the quota allows */
     double tokens_mean;            /* of a request */
     const struct quota_pool *pool; /* the server's, to see its room; NULL: wasted is NAN */
 };
@@ -55,6 +56,10 @@ struct recorder {
     int64_t herd_at_ns;
     struct histogram completion_ns; /* of served calls */
 };
+
+/* What a recorder has to know of an experiment. */
+struct recorder_settings recorder_settings_of(const struct experiment *experiment,
+                                              const struct quota_pool *pool);
 
 void recorder_init(struct recorder *recorder, const struct recorder_settings *settings);
 

@@ -12,8 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NOBODY UINT32_MAX
+
 enum {
-    NOBODY = UINT32_MAX,
     EVENTS_BETWEEN_LOOKS = 1 << 16, /* at the stop flag */
     CALLERS_AT_START = 1024,        /* of an open loop; grows by doubling */
     FULL_PROGRESS = 1000000,
@@ -552,13 +553,7 @@ static void start(struct simulation *simulation)
     quota_init(&simulation->pool, &experiment->limits, 0);
     simulation->has_gate = !gate_is_open(&simulation->strategy->gate);
     gate_init(&simulation->gate, &simulation->strategy->gate, 0);
-    const struct recorder_settings settings = {
-        .duration_ns = experiment->duration_ns,
-        .herd_window_ns = experiment->herd_window_ns,
-        .bound_requests_per_s = experiment_bound(experiment).requests_per_s,
-        .tokens_mean = experiment->request_tokens.mean,
-        .pool = &simulation->pool,
-    };
+    const struct recorder_settings settings = recorder_settings_of(experiment, &simulation->pool);
     recorder_init(simulation->recorder, &settings);
     if (experiment->is_open) {
         for (size_t i = simulation->caller_count; i > 0; i--) {

@@ -138,8 +138,10 @@ static void watch(struct pool_of_jobs *pool)
         until.tv_sec += until.tv_nsec / 1000000000L;
         until.tv_nsec %= 1000000000L;
         pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
-        tell_progress(pool);
+        if (pool->jobs_left > 0)
+            tell_progress(pool);
     }
+    tell_progress(pool);
     pthread_mutex_unlock(&pool->lock);
 }
 

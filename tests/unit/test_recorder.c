@@ -22,11 +22,12 @@ static int start(void **state)
     quota_limits_init(&limits);
     limits.limit[QUOTA_REQUESTS_PER_MINUTE] = 60;
     quota_init(&pool, &limits, 0);
-    const struct recorder_settings settings = {.duration_ns = 60 * NS_PER_S,
-                                               .herd_window_ns = 10 * NS_PER_MS,
-                                               .bound_requests_per_s = 2,
-                                               .tokens_mean = 10,
-                                               .pool = &pool};
+    const struct recorder_settings settings = {
+        .duration_ns = 60 * NS_PER_S,
+        .herd_window_ns = 10 * NS_PER_MS,
+        .bound = {.requests_per_s = 2, .tokens_per_s = 20, .limit = QUOTA_REQUESTS_PER_MINUTE},
+        .tokens_mean = 10,
+        .pool = &pool};
     recorder_init(&recorder, &settings);
     return 0;
 }
@@ -154,6 +155,19 @@ static void fairness_is_jains_index(void **state)
     assert_measured(MEASURE_FAIRNESS, 16.0 / 20);
 }
 
+static void where_tokens_bind_tokens_tell_the_share_of_the_quota(void **state)
+{
+    (void)state;
+    recorder.settings.bound.limit = QUOTA_TOKENS_PER_MINUTE;
+    for (int i = 0; i < 100; i++)
+        recorder_served(&recorder, NS_PER_S, 3);
+    recorder_finish(&recorder, 60 * NS_PER_S, true, NULL, 0, &result);
+    assert_measured(MEASURE_QUOTA_SHARE, 300 / 60.0 / 20);
+    recorder.settings.bound.limit = QUOTA_DIMENSION_COUNT;
+    recorder_finish(&recorder, 60 * NS_PER_S, true, NULL, 0, &result);
+    assert_true(isnan(measured(MEASURE_QUOTA_SHARE)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +176,7 @@ int main(void)
         cmocka_unit_test_setup(what_comes_in_the_drain_does_not_count_as_a_rate, start),
         cmocka_unit_test_setup(a_herd_is_seen_on_the_border_of_two_windows, start),
         cmocka_unit_test_setup(a_run_that_was_stopped_counts_as_long_as_it_went, start),
+        cmocka_unit_test_setup(where_tokens_bind_tokens_tell_the_share_of_the_quota, start),
         cmocka_unit_test_setup(fairness_is_jains_index, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
