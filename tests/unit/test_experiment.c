@@ -2,6 +2,7 @@
 
 #include "base/duration.h"
 
+#include <glob.h>
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -200,6 +201,51 @@ static void what_is_wrong_is_named(void **state)
     }
 }
 
+static void the_schema_knows_every_strategy(void **state)
+{
+    (void)state;
+    struct error error;
+    cJSON *schema = json_load(TOOMANY_SOURCE_DIR "/experiments/experiment.schema.json", &error);
+    assert_non_null(schema);
+    const cJSON *definitions = cJSON_GetObjectItemCaseSensitive(schema, "$defs");
+    const cJSON *names = cJSON_GetObjectItemCaseSensitive(
+        cJSON_GetObjectItemCaseSensitive(definitions, "strategy_name"), "oneOf");
+    const struct strategy *row = strategy_table();
+    const cJSON *item;
+    cJSON_ArrayForEach (item, names) {
+        char description[256];
+        snprintf(description, sizeof description, "%s.", row->description);
+        assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "const")),
+                            row->name);
+        assert_string_equal(
+            cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "description")),
+            description);
+        row++;
+    }
+    assert_string_equal(row->name, "");
+    cJSON_Delete(schema);
+}
+
+static void every_experiment_that_ships_is_read(void **state)
+{
+    (void)state;
+    glob_t files;
+    size_t count = 0;
+    assert_int_equal(glob(TOOMANY_SOURCE_DIR "/experiments/*.json", 0, NULL, &files), 0);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        struct experiment experiment;
+        struct error error;
+        if (strstr(files.gl_pathv[i], ".schema.json") != NULL)
+            continue;
+        if (!experiment_load(&experiment, files.gl_pathv[i], &error))
+            fail_msg("%s: %s", error.place, error.message);
+        experiment_free(&experiment);
+        count++;
+    }
+    globfree(&files);
+    assert_true(count > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +256,8 @@ int main(void)
         cmocka_unit_test(the_bound_is_that_of_the_limit_that_binds),
         cmocka_unit_test(repetitions_have_seeds_of_their_own),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(the_schema_knows_every_strategy),
+        cmocka_unit_test(every_experiment_that_ships_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
