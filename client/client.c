@@ -601,8 +601,7 @@ static struct gate_remaining read_remaining(const struct remaining_headers *head
     struct gate_remaining told = {0};
     told.is_told = read_count(headers->limit, &told.limit) &&
                    read_count(headers->remaining, &told.remaining) &&
-                   duration_parse(headers->reset, &told.reset_ns) && told.limit > 0 &&
-                   told.remaining <= told.limit;
+                   duration_parse(headers->reset, &told.reset_ns);
     return told;
 }
 

@@ -91,6 +91,7 @@ static void settings_of_gates_and_loops_do_the_same(void **state)
     (void)state;
     static const char *const strategies[] = {
         "{\"strategy\": \"semaphore\", \"in_flight_max\": 2}",
+        "{\"strategy\": \"semaphore\", \"in_flight_max\": 2, \"total\": \"3s\"}",
         "{\"strategy\": \"paced\", \"requests_per_minute\": 90}",
         "{\"strategy\": \"paced\", \"quota_share\": 1.3, \"in_flight_max\": 3}",
         "{\"strategy\": \"cookbook\", \"quota_share\": 1.5, \"pause\": \"2s\"}",
@@ -207,6 +208,7 @@ static void both_write_the_same_journal(void **state)
         assert_int_equal(a->answered_ns, b->answered_ns);
         assert_int_equal(a->status, b->status);
         assert_int_equal(a->tokens, b->tokens);
+        assert_int_equal(a->call_digest, b->call_digest);
     }
     experiment_free(&experiment);
 }
