@@ -46,6 +46,7 @@ struct note {
 /* A worker of a closed loop, or a call of an open one. */
 struct caller {
     struct live *live;
+    struct caller *next_made;
     struct caller *next_unused;
     struct deadline next_call;
     int64_t begun_ns;
@@ -65,7 +66,8 @@ struct live {
     struct client *client;
     int64_t start_ns; /* the begin of the run on the loop's clock */
     struct caller *workers;
-    struct caller *unused; /* callers of an open loop, each allocated by itself */
+    struct caller *made; /* callers of an open loop, each allocated by itself */
+    struct caller *unused;
     uint32_t caller_count;
     size_t workers_due; /* workers that will make another call */
     struct arrivals arrivals;
@@ -290,6 +292,8 @@ static struct caller *take_caller(struct live *live)
     }
     caller->live = live;
     caller->number = ++live->caller_count;
+    caller->next_made = live->made;
+    live->made = caller;
     return caller;
 }
 
@@ -529,9 +533,9 @@ static void wind_up(struct live *live)
 
 static void free_callers(struct live *live)
 {
-    while (live->unused != NULL) {
-        struct caller *caller = live->unused;
-        live->unused = caller->next_unused;
+    while (live->made != NULL) {
+        struct caller *caller = live->made;
+        live->made = caller->next_made;
         free(caller);
     }
     free(live->workers);
