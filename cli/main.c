@@ -19,6 +19,7 @@ static const struct command {
     {"check", "runs a program against scenarios and judges its retries", cli_check},
     {"serve", "runs the mock server alone", cli_serve},
     {"call", "makes a call with our own client and a retry policy", cli_call},
+    {"load", "measures which strategy gets how much of a quota, real or simulated", cli_load},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
