@@ -1,7 +1,7 @@
 /* agreement: runs an experiment simulated and for real, and holds the two against each other.
  *
- *     agreement [--virtual | --speed N] [--jobs N] [--strategy NAME]... [--markdown FILE]
- * EXPERIMENT
+ *     agreement [--virtual | --speed N] [--jobs N] [--repetitions N] [--strategy NAME]...
+ *               [--markdown FILE] EXPERIMENT
  *
  * For every strategy under every load it compares goodput, the share throttled and the p50 and p99
  * of the time to completion, each the mean over the repetitions. Two numbers agree when they differ
@@ -44,6 +44,7 @@ struct agreement {
     const char *chosen[CHOSEN_MAX];
     int chosen_count;
     int jobs;
+    int repetitions; /* 0: as the experiment says */
     struct live_settings live;
     int held;
     int failed;
@@ -115,7 +116,7 @@ static void write_table(struct agreement *agreement, const struct sweep *simulat
     }
 }
 
-/* Leaves the strategies that were asked for. */
+/* Leaves the strategies that were asked for, as often as was asked for. */
 static bool choose(const struct agreement *agreement, struct experiment *experiment)
 {
     size_t kept = 0;
@@ -127,6 +128,8 @@ static bool choose(const struct agreement *agreement, struct experiment *experim
             experiment->strategies[kept++] = experiment->strategies[i];
     }
     experiment->strategy_count = kept;
+    if (agreement->repetitions > 0)
+        experiment->repetitions = agreement->repetitions;
     return kept > 0;
 }
 
@@ -164,9 +167,13 @@ static int compare(struct agreement *agreement, const struct experiment *experim
 static bool read_options(struct agreement *agreement, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"virtual", no_argument, NULL, 'v'},        {"speed", required_argument, NULL, 's'},
-        {"jobs", required_argument, NULL, 'j'},     {"strategy", required_argument, NULL, 'c'},
-        {"markdown", required_argument, NULL, 'm'}, {0},
+        {"virtual", no_argument, NULL, 'v'},
+        {"speed", required_argument, NULL, 's'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"strategy", required_argument, NULL, 'c'},
+        {"markdown", required_argument, NULL, 'm'},
+        {"repetitions", required_argument, NULL, 'r'},
+        {0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -176,6 +183,8 @@ static bool read_options(struct agreement *agreement, int argc, char **argv)
             agreement->live.speed = strtol(optarg, NULL, 10);
         else if (option == 'j')
             agreement->jobs = (int)strtol(optarg, NULL, 10);
+        else if (option == 'r')
+            agreement->repetitions = (int)strtol(optarg, NULL, 10);
         else if (option == 'm')
             agreement->markdown = optarg;
         else if (option == 'c' && agreement->chosen_count < CHOSEN_MAX)
@@ -193,8 +202,8 @@ int main(int argc, char **argv)
     struct error error = {0};
     struct experiment experiment;
     if (!read_options(&agreement, argc, argv)) {
-        fputs("usage: agreement [--virtual | --speed N] [--jobs N] [--strategy NAME]...\n"
-              "                 [--markdown FILE] EXPERIMENT\n",
+        fputs("usage: agreement [--virtual | --speed N] [--jobs N] [--repetitions N]\n"
+              "                 [--strategy NAME]... [--markdown FILE] EXPERIMENT\n",
               stderr);
         return 2;
     }
