@@ -2,6 +2,7 @@
 
 #include "base/escape.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
@@ -146,15 +147,18 @@ bool gnuplot_is_there(struct error *error)
     return is_there;
 }
 
-void gnuplot_put_text(FILE *script, const char *text)
+void gnuplot_put_text(FILE *script, const char *text, bool is_tic)
 {
     char *line = escape_terminal(text, strlen(text), true);
-    fputc('\'', script);
+    fputc('"', script);
     for (const char *at = line; at != NULL && *at != '\0'; at++) {
-        if (*at == '\'')
-            fputc('\'', script);
-        fputc(*at, script);
+        bool is_plain = isalnum((unsigned char)*at) || *at == ' ' || (unsigned char)*at >= 0x80;
+        if (is_plain)
+            fputc(*at, script);
+        else
+            fprintf(script, "\\%03o%s", (unsigned)(unsigned char)*at,
+                    *at == '%' && is_tic ? "%" : "");
     }
-    fputc('\'', script);
+    fputc('"', script);
     free(line);
 }

@@ -19,7 +19,9 @@ bool gnuplot_is_there(struct error *error);
  * not be started or failed. */
 bool gnuplot_run(const char *script, size_t length, FILE *stream, struct error *error);
 
-/* Writes `text` as gnuplot takes strings: in single quotes, in which nothing is replaced. */
-void gnuplot_put_text(FILE *script, const char *text);
+/* Writes `text` as a string that gnuplot takes as it is: it would run what is in backquotes, and
+ * has its own mind about quotes. `is_tic`: as the label of a tic, in which % stands for the number.
+ */
+void gnuplot_put_text(FILE *script, const char *text, bool is_tic);
 
 #endif

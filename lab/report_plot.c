@@ -13,7 +13,7 @@ enum {
     WIDTH = 1200,
     TITLE_HEIGHT = 64,
     PANEL_HEIGHT = 380,
-    LEGEND_COLUMNS = 5,
+    LEGEND_COLUMNS = 4,
     LEGEND_ROW_HEIGHT = 24,
     TIMELINE_ROW_HEIGHT = 34,
     TIMELINE_EDGES = 84, /* above and below its rows */
@@ -330,7 +330,7 @@ static void put_timeline_labels(FILE *script, const struct sweep *sweep)
     fputs("set ytics noenhanced scale 0 (", script);
     for (size_t i = 0; i < rows; i++) {
         fputs(i > 0 ? ", " : "", script);
-        gnuplot_put_text(script, experiment->strategies[i].label);
+        gnuplot_put_text(script, experiment->strategies[i].label, true);
         fprintf(script, " %zu.3", rows - 1 - i);
     }
     fputs(")\n", script);
@@ -392,7 +392,7 @@ static void put_legend(FILE *script, const struct lab_report *report, const stru
         snprintf(label, sizeof label, "%s%s", experiment->strategies[i].label,
                  best != NULL && best->strategy == i ? " (best)" : "");
         fprintf(script, "%sNaN with linespoints lt %zu title ", i > 0 ? ", \\\n  " : "", i + 1);
-        gnuplot_put_text(script, label);
+        gnuplot_put_text(script, label, false);
     }
     fputc('\n', script);
 }
@@ -441,7 +441,7 @@ static void put_headline(FILE *script, const struct lab_report *report, double h
     char how[LAB_REPORT_LINE_SIZE];
     char bound[LAB_REPORT_LINE_SIZE];
     fputs("set label 100 ", script);
-    gnuplot_put_text(script, report->sweep->experiment->name);
+    gnuplot_put_text(script, report->sweep->experiment->name, false);
     fprintf(script, " at screen 0.02, screen %.5f font ',17' tc rgb '" INK "' noenhanced\n",
             1 - 22 / height);
     fprintf(script, "set label 101 '%s. %s' at screen 0.02, screen %.5f tc rgb '" INK "'\n",
