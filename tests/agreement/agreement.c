@@ -1,7 +1,7 @@
 /* agreement: runs an experiment simulated and for real, and holds the two against each other.
  *
  *     agreement [--virtual | --speed N] [--jobs N] [--repetitions N] [--strategy NAME]...
- *               [--markdown FILE] EXPERIMENT
+ *               [--load X] [--markdown FILE] EXPERIMENT
  *
  * For every strategy under every load it compares goodput, the share throttled and the p50 and p99
  * of the time to completion, each the mean over the repetitions. Two numbers agree when they differ
@@ -45,6 +45,7 @@ struct agreement {
     int chosen_count;
     int jobs;
     int repetitions; /* 0: as the experiment says */
+    double load;     /* 0: all */
     struct live_settings live;
     int held;
     int failed;
@@ -116,7 +117,7 @@ static void write_table(struct agreement *agreement, const struct sweep *simulat
     }
 }
 
-/* Leaves the strategies that were asked for, as often as was asked for. */
+/* Leaves the strategies and the load that were asked for, as often as was asked for. */
 static bool choose(const struct agreement *agreement, struct experiment *experiment)
 {
     size_t kept = 0;
@@ -128,9 +129,15 @@ static bool choose(const struct agreement *agreement, struct experiment *experim
             experiment->strategies[kept++] = experiment->strategies[i];
     }
     experiment->strategy_count = kept;
+    size_t loads_kept = 0;
+    for (size_t i = 0; i < experiment->load_count; i++) {
+        if (agreement->load == 0 || experiment->loads[i] == agreement->load)
+            experiment->loads[loads_kept++] = experiment->loads[i];
+    }
+    experiment->load_count = loads_kept;
     if (agreement->repetitions > 0)
         experiment->repetitions = agreement->repetitions;
-    return kept > 0;
+    return kept > 0 && loads_kept > 0;
 }
 
 static int compare(struct agreement *agreement, const struct experiment *experiment)
@@ -167,13 +174,10 @@ static int compare(struct agreement *agreement, const struct experiment *experim
 static bool read_options(struct agreement *agreement, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"virtual", no_argument, NULL, 'v'},
-        {"speed", required_argument, NULL, 's'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"strategy", required_argument, NULL, 'c'},
-        {"markdown", required_argument, NULL, 'm'},
-        {"repetitions", required_argument, NULL, 'r'},
-        {0},
+        {"virtual", no_argument, NULL, 'v'},        {"speed", required_argument, NULL, 's'},
+        {"jobs", required_argument, NULL, 'j'},     {"strategy", required_argument, NULL, 'c'},
+        {"markdown", required_argument, NULL, 'm'}, {"repetitions", required_argument, NULL, 'r'},
+        {"load", required_argument, NULL, 'l'},     {0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -183,6 +187,8 @@ static bool read_options(struct agreement *agreement, int argc, char **argv)
             agreement->live.speed = strtol(optarg, NULL, 10);
         else if (option == 'j')
             agreement->jobs = (int)strtol(optarg, NULL, 10);
+        else if (option == 'l')
+            agreement->load = strtod(optarg, NULL);
         else if (option == 'r')
             agreement->repetitions = (int)strtol(optarg, NULL, 10);
         else if (option == 'm')
@@ -203,7 +209,7 @@ int main(int argc, char **argv)
     struct experiment experiment;
     if (!read_options(&agreement, argc, argv)) {
         fputs("usage: agreement [--virtual | --speed N] [--jobs N] [--repetitions N]\n"
-              "                 [--strategy NAME]... [--markdown FILE] EXPERIMENT\n",
+              "                 [--strategy NAME]... [--load X] [--markdown FILE] EXPERIMENT\n",
               stderr);
         return 2;
     }
@@ -214,7 +220,7 @@ int main(int argc, char **argv)
         !live_check(&agreement.live, &error))
         status = fail(&error);
     else if (!choose(&agreement, &experiment))
-        fputs("agreement: the experiment has no such strategy\n", stderr);
+        fputs("agreement: the experiment has no such strategy or load\n", stderr);
     else
         status = compare(&agreement, &experiment);
     experiment_free(&experiment);
