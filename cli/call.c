@@ -115,7 +115,7 @@ static bool read_policy(struct call_command *call, struct error *error)
     struct json_reader reader = {.file = "options", .error = error};
     if (!cJSON_HasObjectItem(call->policy, "kind"))
         cJSON_AddStringToObject(call->policy, "kind", "exponential");
-    return retry_policy_from_json(&call->client.policy, &reader, call->policy, "");
+    return retry_policy_from_json(&call->client.strategy.policy, &reader, call->policy, "");
 }
 
 static void tell_wait(void *owner, const struct client_wait *wait)
@@ -245,7 +245,8 @@ int cli_call(int argc, char **argv)
     };
     struct error error = {0};
     int status = read_options(&call, argc, argv);
-    call.client.in_flight_max = (int)call.in_flight_max;
+    call.client.strategy.gate =
+        (struct gate_settings){.in_flight_max = (int)call.in_flight_max, .holds_for_call = true};
     if (status == CLI_DONE && (!read_policy(&call, &error) || !make_calls(&call, &error))) {
         name_option(&error);
         status = cli_fail("call", &error);

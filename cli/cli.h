@@ -19,6 +19,7 @@ int cli_check(int argc, char **argv);
 int cli_call(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 int cli_run(int argc, char **argv);
+int cli_load(int argc, char **argv);
 
 /* Prints "toomany COMMAND: place: message" on stderr and returns the fitting exit status. */
 int cli_fail(const char *command, const struct error *error);

@@ -1,9 +1,9 @@
 #include "cli/cli.h"
 
-#include "harness/escape.h"
+#include "base/escape.h"
 #include "harness/report.h"
 #include "harness/suite.h"
-#include "harness/text_line.h"
+#include "base/text_line.h"
 
 #include <getopt.h>
 #include <inttypes.h>

@@ -20,6 +20,7 @@ static const struct command {
     {"serve", "runs the mock server alone", cli_serve},
     {"call", "makes a call with our own client and a retry policy", cli_call},
     {"run", "runs any program in virtual time: nobody waits", cli_run},
+    {"load", "measures which strategy gets how much of a quota, real or simulated", cli_load},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

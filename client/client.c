@@ -2,13 +2,13 @@
 
 #include "base/duration.h"
 #include "base/json.h"
-#include "client/gate.h"
 #include "client/retry_after.h"
 #include "clock/machine_timer.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,23 +25,33 @@ enum {
 };
 
 enum call_phase {
-    CALL_QUEUED,  /* behind the gate */
+    CALL_QUEUED,  /* at the gate */
     CALL_SENDING, /* an attempt is with libcurl, the clock is held */
-    CALL_WAITING, /* for its next attempt, or for being told that it could not start */
+    CALL_WAITING, /* for its next attempt */
 };
 
-/* The headers of an answer that matter for retrying. */
+/* What the x-ratelimit headers of one dimension say. */
+struct remaining_headers {
+    char limit[HEADER_VALUE_SIZE];
+    char remaining[HEADER_VALUE_SIZE];
+    char reset[HEADER_VALUE_SIZE];
+};
+
+/* The headers of an answer that matter for retrying and for the gate. */
 struct answer_headers {
     char retry_after_ms[HEADER_VALUE_SIZE]; /* "" where it had none */
     char retry_after[HEADER_VALUE_SIZE];
     char should_retry[HEADER_VALUE_SIZE];
     char request_id[HEADER_VALUE_SIZE];
+    struct remaining_headers requests; /* read for gates that want them */
+    struct remaining_headers tokens;
 };
 
 struct client_call {
     struct client *client;
     struct client_call *previous; /* of all open calls, in the order in which they were made */
     struct client_call *next;
+    struct client_call *next_in_line; /* at the gate */
     uint64_t number;
     enum call_phase phase;
     void (*on_done)(void *owner, const struct client_outcome *outcome);
@@ -51,9 +61,12 @@ struct client_call {
     char *marker_header;                              /* "Name: value", or NULL */
     char idempotency_header[IDEMPOTENCY_HEADER_SIZE]; /* the same in all attempts */
 
-    struct retry_state retry;
+    struct strategy_state state;
     struct random random;
+    int64_t tokens;
     int64_t wait_total_ns;
+    bool is_inside; /* holds a place in the gate */
+    struct gate_ticket ticket;
     struct deadline next_attempt;
     struct deadline attempt_timeout;
 
@@ -76,6 +89,12 @@ struct idle_handle {
     CURL *easy;
 };
 
+/* First come, first served. */
+struct line {
+    struct client_call *first;
+    struct client_call *last;
+};
+
 struct client {
     struct loop *loop;
     struct client_options options;
@@ -88,9 +107,12 @@ struct client {
     struct machine_timer curl_timer; /* libcurl's timer on a virtual clock */
     struct idle_handle *idle;
     struct gate gate;
+    bool has_gate;
+    struct deadline gate_due; /* when the head of the line may ask again */
+    struct line line;         /* at the gate */
+    struct line retries;      /* before it, where the gate lets retries go first */
     struct client_call *first;
     struct client_call *last;
-    struct client_call *first_queued; /* all after it are queued too: calls start in order */
     size_t open_count;
     uint64_t calls_made;
     struct random keys; /* a stream of its own: keys and jitter do not shift each other */
@@ -99,7 +121,7 @@ struct client {
 static const char closed_too_early[] = "the connection was closed before the answer was complete";
 
 static void start_attempt(struct client_call *call);
-static void start_queued(struct client *client);
+static void move_line(struct client *client);
 static void end_attempt(struct client_call *call, const char *transport_error);
 
 /* --- libcurl on the loop --------------------------------------------------------------------- */
@@ -220,7 +242,8 @@ static int on_curl_timer(CURLM *multi, long timeout_ms, void *owner)
     if (timeout_ms > 0 && client->loop->clock.kind == CLOCK_VIRTUAL)
         machine_timer_start(&client->curl_timer, timeout_ms * NS_PER_MS);
     else
-        loop_after(client->loop, &client->curl_due, timeout_ms * NS_PER_MS);
+        loop_after(client->loop, &client->curl_due,
+                   timeout_ms * NS_PER_MS * client->loop->clock.speed);
     return 0;
 }
 
@@ -291,6 +314,17 @@ static void take_header(const char *line, size_t length, const char *name,
     value[value_length] = '\0';
 }
 
+static void take_remaining(const char *line, size_t length, struct client_call *call)
+{
+    struct answer_headers *headers = &call->headers;
+    take_header(line, length, "x-ratelimit-limit-requests", headers->requests.limit);
+    take_header(line, length, "x-ratelimit-remaining-requests", headers->requests.remaining);
+    take_header(line, length, "x-ratelimit-reset-requests", headers->requests.reset);
+    take_header(line, length, "x-ratelimit-limit-tokens", headers->tokens.limit);
+    take_header(line, length, "x-ratelimit-remaining-tokens", headers->tokens.remaining);
+    take_header(line, length, "x-ratelimit-reset-tokens", headers->tokens.reset);
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *owner)
 {
     struct client_call *call = owner;
@@ -305,6 +339,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *owner)
     take_header(line, length, "retry-after", call->headers.retry_after);
     take_header(line, length, "x-should-retry", call->headers.should_retry);
     take_header(line, length, "x-request-id", call->headers.request_id);
+    if (call->client->gate.settings.kind == GATE_HEADERS)
+        take_remaining(line, length, call);
     return length;
 }
 
@@ -439,15 +475,11 @@ static void link_call(struct client *client, struct client_call *call)
     else
         client->first = call;
     client->last = call;
-    if (client->first_queued == NULL)
-        client->first_queued = call;
     client->open_count++;
 }
 
 static void unlink_call(struct client *client, struct client_call *call)
 {
-    if (client->first_queued == call)
-        client->first_queued = call->next;
     if (call->previous != NULL)
         call->previous->next = call->next;
     else
@@ -469,10 +501,135 @@ static void free_call(struct client_call *call)
     free(call);
 }
 
-static void next_attempt_due(void *owner, int64_t now_ns)
+static void tell_event(const struct client_call *call, const struct client_event *what)
+{
+    const struct client *client = call->client;
+    if (client->options.on_event == NULL)
+        return;
+    struct client_event event = *what;
+    event.call = call->number;
+    event.owner = call->owner;
+    client->options.on_event(client->options.on_event_owner, &event);
+}
+
+static void tell_waiting(const struct client_call *call)
+{
+    const struct client_event event = {.kind = CLIENT_CALL_WAITS,
+                                       .at_ns = loop_now(call->client->loop),
+                                       .attempt = call->state.attempts + 1,
+                                       .retry_after_ns = -1};
+    tell_event(call, &event);
+}
+
+/* --- the gate --------------------------------------------------------------------------------- */
+
+static void enqueue(struct line *line, struct client_call *call)
+{
+    call->phase = CALL_QUEUED;
+    call->next_in_line = NULL;
+    if (line->first == NULL)
+        line->first = call;
+    else
+        line->last->next_in_line = call;
+    line->last = call;
+}
+
+static void approach_gate(struct client_call *call)
+{
+    struct client *client = call->client;
+    bool goes_first = client->gate.settings.retries_first && call->state.attempts > 0;
+    enqueue(goes_first ? &client->retries : &client->line, call);
+}
+
+static bool ask_gate(struct client *client, struct client_call *call)
+{
+    int64_t now_ns = loop_now(client->loop);
+    const struct gate_answer answer = gate_ask(&client->gate, now_ns, call->tokens);
+    if (answer.verdict == GATE_WAIT)
+        loop_at(client->loop, &client->gate_due, answer.until_ns);
+    if (answer.verdict != GATE_GO)
+        return false;
+    call->is_inside = true;
+    call->ticket = answer.ticket;
+    /* What the gate made it wait is not the policy's time. */
+    if (call->state.attempts == 0)
+        call->state.inner.started_ns = now_ns;
+    return true;
+}
+
+/* Lets go whom the gate lets go. An attempt starts by a deadline that is due now, so that nothing
+ * ends, and calls back, from within client_call. */
+static void move_line(struct client *client)
+{
+    for (;;) {
+        struct line *line = client->retries.first != NULL ? &client->retries : &client->line;
+        struct client_call *call = line->first;
+        if (call == NULL || !ask_gate(client, call))
+            return;
+        line->first = call->next_in_line;
+        call->phase = CALL_WAITING;
+        loop_after(client->loop, &call->next_attempt, 0);
+    }
+}
+
+static void gate_due(void *owner, int64_t now_ns)
 {
     (void)now_ns;
-    start_attempt(owner);
+    move_line(owner);
+}
+
+static void leave_gate(struct client_call *call)
+{
+    if (!call->is_inside)
+        return;
+    call->is_inside = false;
+    gate_leave(&call->client->gate);
+}
+
+static bool read_count(const char *text, int64_t *count)
+{
+    char *end = NULL;
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    errno = 0;
+    *count = strtoll(text, &end, 10);
+    return *end == '\0' && errno == 0;
+}
+
+static struct gate_remaining read_remaining(const struct remaining_headers *headers)
+{
+    struct gate_remaining told = {0};
+    told.is_told = read_count(headers->limit, &told.limit) &&
+                   read_count(headers->remaining, &told.remaining) &&
+                   duration_parse(headers->reset, &told.reset_ns);
+    return told;
+}
+
+static void tell_gate(struct client_call *call, int status, int64_t now_ns)
+{
+    struct client *client = call->client;
+    if (!client->has_gate)
+        return;
+    struct gate_news news = {.status = status, .ticket = call->ticket};
+    if (status != 0 && client->gate.settings.kind == GATE_HEADERS) {
+        news.requests = read_remaining(&call->headers.requests);
+        news.tokens = read_remaining(&call->headers.tokens);
+    }
+    gate_told(&client->gate, &news, now_ns);
+    if (!client->gate.settings.holds_for_call)
+        leave_gate(call);
+}
+
+static void next_attempt_due(void *owner, int64_t now_ns)
+{
+    struct client_call *call = owner;
+    (void)now_ns;
+    if (!call->client->has_gate || call->is_inside) {
+        start_attempt(call);
+        return;
+    }
+    approach_gate(call);
+    move_line(call->client);
 }
 
 static void attempt_timed_out(void *owner, int64_t now_ns)
@@ -491,6 +648,11 @@ static void start_attempt(struct client_call *call)
     struct client *client = call->client;
     call->phase = CALL_SENDING;
     loop_hold(client->loop);
+    const struct client_event event = {.kind = CLIENT_ATTEMPT_SENT,
+                                       .at_ns = loop_now(client->loop),
+                                       .attempt = call->state.attempts + 1,
+                                       .retry_after_ns = -1};
+    tell_event(call, &event);
     if (!prepare(call)) {
         end_attempt(call, "out of memory");
         return;
@@ -580,11 +742,12 @@ static void wait_and_retry(struct client_call *call, const struct client_outcome
     call->wait_total_ns += decision->wait_ns;
     loop_at(client->loop, &call->next_attempt, now_ns + decision->wait_ns);
     loop_release(client->loop);
+    tell_waiting(call);
     if (client->options.on_wait == NULL)
         return;
     const struct client_wait wait = {
         .call = call->number,
-        .attempt = call->retry.attempts,
+        .attempt = call->state.attempts,
         .status = outcome->status,
         .error_code = outcome->error_code,
         .transport_error = outcome->transport_error,
@@ -598,13 +761,31 @@ static void finish(struct client_call *call, struct client_outcome *outcome)
 {
     struct client *client = call->client;
     outcome->call = call->number;
-    outcome->attempts = call->retry.attempts;
+    outcome->attempts = call->state.attempts;
     outcome->wait_ns = call->wait_total_ns;
     unlink_call(client, call);
-    gate_leave(&client->gate);
+    leave_gate(call);
     loop_release(client->loop);
     call->on_done(call->owner, outcome);
-    start_queued(client);
+}
+
+static struct random *jitter_of(struct client_call *call)
+{
+    struct random *shared = call->client->options.jitter;
+    return shared != NULL ? shared : &call->random;
+}
+
+static void tell_ended(const struct client_call *call, const struct retry_outcome *outcome,
+                       int64_t now_ns)
+{
+    const struct client_event event = {
+        .kind = CLIENT_ATTEMPT_ENDED,
+        .at_ns = now_ns,
+        .attempt = call->state.attempts + 1,
+        .status = outcome->status,
+        .retry_after_ns = outcome->has_retry_after ? outcome->retry_after_ns : -1,
+    };
+    tell_event(call, &event);
 }
 
 static void end_attempt(struct client_call *call, const char *transport_error)
@@ -622,12 +803,14 @@ static void end_attempt(struct client_call *call, const char *transport_error)
     /* The text of the error may be libcurl's own, in the call. */
     put_down(call);
     struct retry_decision decision = {.retry = false};
+    struct retry_outcome came_back = retry_outcome_of(call, &outcome, now_ns);
+    tell_ended(call, &came_back, now_ns);
+    tell_gate(call, outcome.status, now_ns);
     if (outcome.succeeded) {
-        call->retry.attempts++;
+        call->state.attempts++;
     } else {
-        struct retry_outcome failed = retry_outcome_of(call, &outcome, now_ns);
-        decision =
-            retry_decide(&client->options.policy, &call->retry, &failed, &call->random, now_ns);
+        decision = strategy_decide(&client->options.strategy, &call->state, &came_back,
+                                   jitter_of(call), now_ns);
         outcome.reason = decision.reason;
     }
     if (decision.retry) {
@@ -637,19 +820,7 @@ static void end_attempt(struct client_call *call, const char *transport_error)
         free_call(call);
     }
     cJSON_Delete(json);
-}
-
-/* First come, first served. A call starts by a deadline that is due now, so that nothing ends, and
- * calls back, from within client_call. */
-static void start_queued(struct client *client)
-{
-    while (client->first_queued != NULL && gate_enter(&client->gate)) {
-        struct client_call *call = client->first_queued;
-        client->first_queued = call->next;
-        call->phase = CALL_WAITING;
-        call->retry.started_ns = loop_now(client->loop);
-        loop_after(client->loop, &call->next_attempt, 0);
-    }
+    move_line(client);
 }
 
 /* --- the public functions --------------------------------------------------------------------- */
@@ -673,7 +844,8 @@ static bool is_loopback_host(const char *host)
 }
 
 /* Takes `url` apart, so that what is not an address is refused before anything is sent. */
-static bool check_base_url(CURLU *url, const char *text, bool *is_loopback, struct error *error)
+static bool check_base_url(CURLU *url, const char *text, char *host_name, bool *is_loopback,
+                           struct error *error)
 {
     char *scheme = NULL;
     char *host = NULL;
@@ -685,8 +857,11 @@ static bool check_base_url(CURLU *url, const char *text, bool *is_loopback, stru
                   (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
     bool has_rest = is_url && (curl_url_get(url, CURLUPART_QUERY, &query, 0) == CURLUE_OK ||
                                curl_url_get(url, CURLUPART_FRAGMENT, &fragment, 0) == CURLUE_OK);
-    if (is_url)
+    is_url = is_url && strlen(host) < CLIENT_HOST_SIZE;
+    if (is_url) {
         *is_loopback = is_loopback_host(host);
+        memcpy(host_name, host, strlen(host) + 1);
+    }
     curl_free(scheme);
     curl_free(host);
     curl_free(query);
@@ -696,6 +871,21 @@ static bool check_base_url(CURLU *url, const char *text, bool *is_loopback, stru
                          "found \"%s\", wanted an http or https address such as %s", text,
                          CLIENT_BASE_URL_DEFAULT);
     return true;
+}
+
+bool client_host_of(const char *base_url, char host[CLIENT_HOST_SIZE], bool *is_loopback,
+                    struct error *error)
+{
+    if (strstr(base_url, "://") == NULL)
+        return error_set(error, "base_url",
+                         "found \"%s\", wanted an address that begins with http:// or https://",
+                         base_url);
+    CURLU *url = curl_url();
+    if (url == NULL)
+        return error_set_run(error, "", "out of memory");
+    bool is_right = check_base_url(url, base_url, host, is_loopback, error);
+    curl_url_cleanup(url);
+    return is_right;
 }
 
 static char *join(const char *left, size_t left_length, const char *right)
@@ -712,16 +902,8 @@ static bool read_base_url(struct client *client, struct error *error)
     const char *text = client->options.base_url;
     if (text == NULL)
         text = CLIENT_BASE_URL_DEFAULT;
-    if (strstr(text, "://") == NULL)
-        return error_set(error, "base_url",
-                         "found \"%s\", wanted an address that begins with http:// or https://",
-                         text);
-    CURLU *url = curl_url();
-    if (url == NULL)
-        return error_set_run(error, "", "out of memory");
-    bool is_right = check_base_url(url, text, &client->is_loopback, error);
-    curl_url_cleanup(url);
-    if (!is_right)
+    char host[CLIENT_HOST_SIZE];
+    if (!client_host_of(text, host, &client->is_loopback, error))
         return false;
     size_t length = strlen(text);
     while (text[length - 1] == '/')
@@ -766,6 +948,9 @@ static bool start_curl(struct client *client, struct error *error)
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+    if (client->options.connections_kept > 0)
+        curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS,
+                          (long)client->options.connections_kept);
     return true;
 }
 
@@ -779,7 +964,9 @@ struct client *client_new(struct loop *loop, const struct client_options *option
     }
     client->loop = loop;
     client->options = *options;
-    client->gate.in_flight_max = options->in_flight_max;
+    client->has_gate = !gate_is_open(&options->strategy.gate);
+    gate_init(&client->gate, &options->strategy.gate, loop_now(loop));
+    client->gate_due = (struct deadline){.fire = gate_due, .owner = client};
     random_seed(&client->keys, options->key_seed, 0);
     if (client->options.attempt_timeout_ns == 0)
         client->options.attempt_timeout_ns = ATTEMPT_TIMEOUT_NS_DEFAULT;
@@ -880,11 +1067,20 @@ bool client_call(struct client *client, const struct client_request *request,
     call->on_done = on_done;
     call->owner = owner;
     call->number = ++client->calls_made;
-    call->phase = CALL_QUEUED;
+    call->tokens = request->tokens;
+    int64_t now_ns = loop_now(client->loop);
+    call->state = (struct strategy_state){.inner.started_ns = now_ns, .started_ns = now_ns};
     random_seed(&call->random, client->options.seed, call->number);
     draw_idempotency_key(call);
     link_call(client, call);
-    start_queued(client);
+    if (client->has_gate) {
+        tell_waiting(call);
+        approach_gate(call);
+        move_line(client);
+    } else {
+        call->phase = CALL_WAITING;
+        loop_after(client->loop, &call->next_attempt, 0);
+    }
     return true;
 }
 
@@ -895,6 +1091,8 @@ size_t client_calls_open(const struct client *client)
 
 void client_cancel_all(struct client *client)
 {
+    client->line = client->retries = (struct line){0};
+    loop_cancel(client->loop, &client->gate_due);
     while (client->first != NULL) {
         struct client_call *call = client->first;
         loop_cancel(client->loop, &call->next_attempt);
@@ -902,8 +1100,7 @@ void client_cancel_all(struct client *client)
         put_down(call);
         if (call->phase == CALL_SENDING)
             loop_release(client->loop);
-        if (call->phase != CALL_QUEUED)
-            gate_leave(&client->gate);
+        leave_gate(call);
         unlink_call(client, call);
         free_call(call);
     }

@@ -1,7 +1,12 @@
-/* client: chat completions on a loop, retried by a policy, let through by a gate.
+/* client: chat completions on a loop, by a strategy: retried by its policy and its outer loop, let
+ * through by its gate.
  *
- *     struct client_options options = {.base_url = "http://127.0.0.1:8429/v1", .api_key = key,
- *                                      .policy = retry_policy_default(), .in_flight_max = 2};
+ *     struct client_options options = {
+ *         .base_url = "http://127.0.0.1:8429/v1",
+ *         .api_key = key,
+ *         .strategy = {.policy = retry_policy_default(),
+ *                      .gate = {.in_flight_max = 2, .holds_for_call = true}},
+ *     };
  *     struct client *client = client_new(&loop, &options, &error);
  *     struct client_request request = {.model = "gpt-4o-mini", .message = "Hello"};
  *     client_call(client, &request, on_done, owner, &error);
@@ -9,8 +14,9 @@
  *         loop_turn(&loop, -1);
  *     client_free(client);
  *
- * A call keeps its place in the gate while it waits for a retry, as a program that holds a
- * semaphore around the call does: others that went ahead would take the quota it waits for.
+ * With holds_for_call a call keeps its place in the gate while it waits for a retry, as a program
+ * that holds a semaphore around the call does; else each attempt passes the gate for itself. Who
+ * has to wait at the gate is served first come, first served (client/gate.h).
  *
  * All attempts of a call carry the same Idempotency-Key, drawn from key_seed, so that a server can
  * tell which requests are one call.
@@ -26,7 +32,7 @@
 #define TOOMANY_CLIENT_CLIENT_H
 
 #include "base/error.h"
-#include "client/retry.h"
+#include "client/strategy.h"
 #include "clock/loop.h"
 
 #include <stddef.h>
@@ -35,6 +41,7 @@
 enum {
     CLIENT_BODY_BYTES_MAX = 16 * 1024 * 1024, /* far more than a completion has */
     CLIENT_CONNECT_TIMEOUT_MS = 30000,        /* real time, libcurl's */
+    CLIENT_HOST_SIZE = 256,                   /* of a name, with the closing NUL */
 };
 
 #define CLIENT_BASE_URL_DEFAULT "https://api.openai.com/v1"
@@ -50,22 +57,45 @@ struct client_wait {
     const char *reason;
 };
 
+/* What happens to a call on its way, for those who measure. */
+enum client_event_kind {
+    CLIENT_CALL_WAITS,   /* at the gate, or for its retry */
+    CLIENT_ATTEMPT_SENT, /* handed to libcurl; it waits no more */
+    CLIENT_ATTEMPT_ENDED,
+};
+
+/* Valid during on_event only. */
+struct client_event {
+    enum client_event_kind kind;
+    int64_t at_ns;
+    uint64_t call; /* its number, from 1 */
+    void *owner;   /* as given to client_call */
+    int attempt;   /* of the call, from 1: the one that is waited for, sent, or has ended */
+    /* Of an attempt that has ended. */
+    int status;             /* 0: no whole answer came */
+    int64_t retry_after_ns; /* -1: not asked for */
+};
+
 struct client_options {
     const char *base_url; /* with the /v1; NULL: CLIENT_BASE_URL_DEFAULT */
     const char *api_key;
-    struct retry_policy policy;
-    int in_flight_max;          /* 0: no gate */
+    struct strategy strategy;   /* policy, outer and gate of it; it knows the quota already */
     int64_t attempt_timeout_ns; /* 0: 600 s, as the official SDKs */
     uint64_t seed;              /* of the jitter; each call has a stream of its own */
+    struct random *jitter;      /* one stream for all calls in its place; NULL: none. Not owned */
     uint64_t key_seed;      /* of the idempotency keys; clients that share it send the same keys */
     const char *user_agent; /* NULL: "toomany/VERSION" */
+    int connections_kept;   /* idle ones, at most; 0: as libcurl thinks fit */
     void (*on_wait)(void *owner, const struct client_wait *wait); /* or NULL */
     void *on_wait_owner;
+    void (*on_event)(void *owner, const struct client_event *event); /* or NULL */
+    void *on_event_owner;
 };
 
 struct client_request {
     const char *model;
     const char *message;            /* of role "user" */
+    int64_t tokens;                 /* its cost, for a gate that paces by tokens; 0: not known */
     const char *marker_header_name; /* tells the call to the journal; NULL: none */
     const char *marker_header_value;
 };
@@ -101,6 +131,11 @@ struct client *client_new(struct loop *loop, const struct client_options *option
 bool client_call(struct client *client, const struct client_request *request,
                  void (*on_done)(void *owner, const struct client_outcome *outcome), void *owner,
                  struct error *error);
+
+/* The host that a base_url names, and whether it is this machine. False with the error filled
+ * (place "base_url") when it is none. */
+bool client_host_of(const char *base_url, char host[CLIENT_HOST_SIZE], bool *is_loopback,
+                    struct error *error);
 
 /* Calls that were made and have not ended. */
 size_t client_calls_open(const struct client *client);

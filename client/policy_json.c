@@ -14,12 +14,15 @@ static const char *const known[] = {"kind",
                                     "jitter",
                                     "honour_retry_after",
                                     "retry_after_cap",
+                                    "retry_after_above_cap",
+                                    "delay_min",
                                     "total",
                                     NULL};
 
 /* In the order of their enums. */
 static const char *const kinds[] = {"none", "fixed", "exponential", NULL};
-static const char *const jitters[] = {"none", "full", "equal", "decorrelated", NULL};
+static const char *const jitters[] = {"none", "full", "equal", "decorrelated", "quarter", NULL};
+static const char *const above_caps[] = {"give_up", "backoff", "clamp", NULL};
 
 static bool read_delay(const struct json_reader *reader, const cJSON *object, const char *pointer,
                        const char *name, int64_t low_ns, int64_t high_ns, int64_t *ns)
@@ -74,8 +77,16 @@ static bool refuse_keys(const struct json_reader *reader, const cJSON *object, c
 static bool check_fits_kind(const struct retry_policy *policy, const struct json_reader *reader,
                             const cJSON *object, const char *pointer)
 {
-    static const char *const useless_for_none[] = {
-        "base", "factor", "cap", "jitter", "honour_retry_after", "retry_after_cap", "total", NULL};
+    static const char *const useless_for_none[] = {"base",
+                                                   "factor",
+                                                   "cap",
+                                                   "jitter",
+                                                   "honour_retry_after",
+                                                   "retry_after_cap",
+                                                   "retry_after_above_cap",
+                                                   "delay_min",
+                                                   "total",
+                                                   NULL};
     static const char *const useless_for_fixed[] = {"factor", "cap", NULL};
     if (policy->kind == RETRY_NONE)
         return refuse_keys(reader, object, pointer, useless_for_none, kinds[RETRY_NONE]);
@@ -86,22 +97,21 @@ static bool check_fits_kind(const struct retry_policy *policy, const struct json
     if (policy->jitter != RETRY_JITTER_DECORRELATED)
         return true;
     char place[JSON_POINTER_SIZE];
-    return json_wrong(reader, json_pointer_member(place, pointer, "jitter"),
-                      cJSON_GetObjectItemCaseSensitive(object, "jitter"),
-                      "\"none\", \"full\" or \"equal\" (\"decorrelated\" grows, \"fixed\" does "
-                      "not)");
+    return json_wrong(
+        reader, json_pointer_member(place, pointer, "jitter"),
+        cJSON_GetObjectItemCaseSensitive(object, "jitter"),
+        "\"none\", \"full\", \"equal\" or \"quarter\" (\"decorrelated\" grows, \"fixed\" "
+        "does not)");
 }
 
-bool retry_policy_from_json(struct retry_policy *policy, const struct json_reader *reader,
-                            const cJSON *object, const char *pointer)
+bool retry_policy_override(struct retry_policy *policy, const struct json_reader *reader,
+                           const cJSON *object, const char *pointer)
 {
-    struct retry_policy read = retry_policy_default();
-    if (!json_known_members(reader, object, pointer, known) ||
-        !read_kind(&read, reader, object, pointer))
-        return false;
+    struct retry_policy read = *policy;
     int64_t attempts_max = read.kind == RETRY_NONE ? 1 : read.attempts_max;
     int64_t attempts_high = read.kind == RETRY_NONE ? 1 : RETRY_ATTEMPTS_MAX;
     int jitter = (int)read.jitter;
+    int above_cap = (int)read.above_cap;
     if (!json_read_whole(reader, object, pointer, "max_attempts", 1, attempts_high,
                          &attempts_max) ||
         !json_read_word(reader, object, pointer, "jitter", jitters, &jitter) ||
@@ -115,12 +125,27 @@ bool retry_policy_from_json(struct retry_policy *policy, const struct json_reade
         !json_read_bool(reader, object, pointer, "honour_retry_after", &read.honours_retry_after) ||
         !read_delay(reader, object, pointer, "retry_after_cap", 0, DURATION_NS_MAX,
                     &read.retry_after_cap_ns) ||
+        !json_read_word(reader, object, pointer, "retry_after_above_cap", above_caps, &above_cap) ||
+        !read_delay(reader, object, pointer, "delay_min", 0, DELAY_NS_MAX, &read.delay_min_ns) ||
         !read_delay(reader, object, pointer, "total", DELAY_NS_MIN, DURATION_NS_MAX,
                     &read.total_ns))
         return false;
     read.attempts_max = (int)attempts_max;
     read.jitter = (enum retry_jitter)jitter;
+    read.above_cap = (enum retry_above_cap)above_cap;
     if (!check_fits_kind(&read, reader, object, pointer))
+        return false;
+    *policy = read;
+    return true;
+}
+
+bool retry_policy_from_json(struct retry_policy *policy, const struct json_reader *reader,
+                            const cJSON *object, const char *pointer)
+{
+    struct retry_policy read = retry_policy_default();
+    if (!json_known_members(reader, object, pointer, known) ||
+        !read_kind(&read, reader, object, pointer) ||
+        !retry_policy_override(&read, reader, object, pointer))
         return false;
     *policy = read;
     return true;

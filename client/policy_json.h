@@ -1,7 +1,8 @@
 /* policy_json: a retry policy as it stands in a scenario file.
  *
  *     {"kind": "exponential", "max_attempts": 5, "base": "500ms", "factor": 2, "cap": "8s",
- *      "jitter": "full", "honour_retry_after": true, "retry_after_cap": "2m", "total": "1m"}
+ *      "jitter": "full", "delay_min": "1s", "honour_retry_after": true, "retry_after_cap": "2m",
+ *      "retry_after_above_cap": "give_up", "total": "1m"}
  *     {"kind": "fixed", "max_attempts": 5, "base": "2s"}
  *     {"kind": "none"}
  *
@@ -22,5 +23,10 @@ enum {
 /* Fills *policy. False, with the reader's error filled, when `object` is not a policy. */
 bool retry_policy_from_json(struct retry_policy *policy, const struct json_reader *reader,
                             const cJSON *object, const char *pointer);
+
+/* Takes what `object` says in place of what *policy says; the kind stays. Members that are no
+ * policy's are the caller's. */
+bool retry_policy_override(struct retry_policy *policy, const struct json_reader *reader,
+                           const cJSON *object, const char *pointer);
 
 #endif

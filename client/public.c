@@ -139,7 +139,7 @@ static bool start(struct toomany_client *client, const struct toomany_client_opt
     struct client_options inner = {
         .api_key = environment_or(options->api_key, "OPENAI_API_KEY"),
         .base_url = environment_or(options->base_url, "OPENAI_BASE_URL"),
-        .in_flight_max = options->max_in_flight,
+        .strategy.gate = {.in_flight_max = options->max_in_flight, .holds_for_call = true},
         .seed = options->seed != 0 ? options->seed : machine_entropy(),
         .key_seed = machine_entropy(), /* two programs with one seed are still two programs */
         .on_wait = options->on_wait != NULL ? tell_wait : NULL,
@@ -148,7 +148,7 @@ static bool start(struct toomany_client *client, const struct toomany_client_opt
     if (options->max_in_flight < 0)
         return error_set(error, "max_in_flight", "found %d, wanted 0 (all) or more",
                          options->max_in_flight);
-    if (!read_policy(&inner.policy, options, error) ||
+    if (!read_policy(&inner.strategy.policy, options, error) ||
         !read_ms("attempt_timeout_ms", options->attempt_timeout_ms, &inner.attempt_timeout_ns,
                  error))
         return false;

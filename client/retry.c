@@ -3,7 +3,6 @@
 #include "base/duration.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -79,9 +78,15 @@ static int64_t delay_without_jitter(const struct retry_policy *policy, int attem
 {
     if (policy->kind == RETRY_FIXED)
         return policy->base_ns;
-    double delay_ns = (double)policy->base_ns * pow(policy->factor, attempts - 1);
-    /* The comparison is written so that infinity and what int64_t cannot hold take the cap. */
-    return delay_ns < (double)policy->cap_ns ? (int64_t)delay_ns : policy->cap_ns;
+    /* By multiplying and not by pow(), whose last digit is the library's: a run has to come out
+     * the same everywhere. */
+    double delay_ns = (double)policy->base_ns;
+    double cap_ns = (double)policy->cap_ns;
+    if (policy->factor > 1) {
+        for (int i = 1; i < attempts && delay_ns < cap_ns; i++)
+            delay_ns *= policy->factor;
+    }
+    return delay_ns < cap_ns ? (int64_t)delay_ns : policy->cap_ns;
 }
 
 static int64_t decorrelated_delay(const struct retry_policy *policy, struct retry_state *state,
@@ -94,8 +99,8 @@ static int64_t decorrelated_delay(const struct retry_policy *policy, struct retr
     return state->delay_previous_ns;
 }
 
-static int64_t backoff_delay(const struct retry_policy *policy, struct retry_state *state,
-                             struct random *random)
+static int64_t jittered_delay(const struct retry_policy *policy, struct retry_state *state,
+                              struct random *random)
 {
     int64_t delay_ns = delay_without_jitter(policy, state->attempts);
     switch (policy->jitter) {
@@ -105,16 +110,25 @@ static int64_t backoff_delay(const struct retry_policy *policy, struct retry_sta
         return between(random, delay_ns - delay_ns / 2, delay_ns);
     case RETRY_JITTER_DECORRELATED:
         return decorrelated_delay(policy, state, random);
+    case RETRY_JITTER_QUARTER:
+        return between(random, delay_ns - delay_ns / 4, delay_ns);
     case RETRY_JITTER_NONE:
         break;
     }
     return delay_ns;
 }
 
+static int64_t backoff_delay(const struct retry_policy *policy, struct retry_state *state,
+                             struct random *random)
+{
+    int64_t delay_ns = jittered_delay(policy, state, random);
+    return delay_ns > policy->delay_min_ns ? delay_ns : policy->delay_min_ns;
+}
+
 static int64_t asked_delay(const struct retry_policy *policy, const struct retry_state *state,
                            int64_t asked_ns, struct random *random)
 {
-    if (policy->jitter == RETRY_JITTER_NONE)
+    if (policy->jitter == RETRY_JITTER_NONE || policy->jitter == RETRY_JITTER_QUARTER)
         return asked_ns;
     int64_t spread_ns = at_most(asked_ns / RETRY_AFTER_SPREAD_DIVISOR,
                                 delay_without_jitter(policy, state->attempts));
@@ -129,6 +143,14 @@ static bool is_sound(const struct retry_policy *policy)
         return false;
     return policy->kind == RETRY_FIXED ? policy->jitter != RETRY_JITTER_DECORRELATED
                                        : policy->factor >= 1 && policy->cap_ns >= policy->base_ns;
+}
+
+bool retry_may_help(const struct retry_outcome *outcome)
+{
+    if (retry_is_quota_used_up(outcome->error_type, outcome->error_code) ||
+        outcome->wish == RETRY_WISH_NO)
+        return false;
+    return outcome->wish == RETRY_WISH_YES || is_retried_status(outcome->status);
 }
 
 struct retry_decision retry_decide(const struct retry_policy *policy, struct retry_state *state,
@@ -151,11 +173,16 @@ struct retry_decision retry_decide(const struct retry_policy *policy, struct ret
 
     bool is_asked =
         policy->honours_retry_after && outcome->has_retry_after && outcome->retry_after_ns > 0;
-    if (is_asked && outcome->retry_after_ns > policy->retry_after_cap_ns)
-        return give_up("the server asks to wait longer than the policy does");
+    int64_t asked_ns = outcome->retry_after_ns;
+    if (is_asked && asked_ns > policy->retry_after_cap_ns) {
+        if (policy->above_cap == RETRY_ABOVE_CAP_GIVE_UP)
+            return give_up("the server asks to wait longer than the policy does");
+        is_asked = policy->above_cap == RETRY_ABOVE_CAP_CLAMP;
+        asked_ns = policy->retry_after_cap_ns;
+    }
     struct retry_decision decision = {.retry = true};
     if (is_asked) {
-        decision.wait_ns = asked_delay(policy, state, outcome->retry_after_ns, random);
+        decision.wait_ns = asked_delay(policy, state, asked_ns, random);
         decision.reason = "as Retry-After asks";
     } else {
         decision.wait_ns = backoff_delay(policy, state, random);

@@ -17,12 +17,17 @@
  *     full          0 to d
  *     equal         d/2 to d
  *     decorrelated  min(cap, base to 3 * the delay before), exponential policies only
+ *     quarter       3d/4 to d, as the official SDKs of OpenAI do
+ *
+ * A delay drawn below delay_min_ns is raised to it.
  *
  * Retry-After, where it is honoured and longer than 0, takes the place of d: the wait is what was
- * asked, and with any jitter up to a tenth more (never more than d), so that those who were sent
- * away together do not return together, and nobody returns early.
+ * asked, and with jitter up to a tenth more (never more than d), so that those who were sent
+ * away together do not return together, and nobody returns early. With jitter "quarter" it is what
+ * was asked and no more, because the SDKs add nothing.
  * A wait above retry_after_cap_ns is not cut short: coming back early is hammering, so the call
- * gives up (openai-python from 2.52 does the same, at 120 s).
+ * gives up (openai-python from 2.52 does the same, at 120 s). What others do can be chosen: take
+ * the backoff instead (openai-node, above 60 s), or cut it to the cap (openai-go, openai-ruby).
  *
  * Retried are 408, 409, 429, 500 and above, and attempts without a whole answer, as the official
  * SDKs do; `x-should-retry` overrules that both ways. Never retried is what no waiting mends: a
@@ -43,18 +48,24 @@ enum retry_jitter {
     RETRY_JITTER_FULL,
     RETRY_JITTER_EQUAL,
     RETRY_JITTER_DECORRELATED,
+    RETRY_JITTER_QUARTER,
 };
+
+/* Of a Retry-After above retry_after_cap_ns. */
+enum retry_above_cap { RETRY_ABOVE_CAP_GIVE_UP, RETRY_ABOVE_CAP_BACKOFF, RETRY_ABOVE_CAP_CLAMP };
 
 struct retry_policy {
     enum retry_kind kind;
     enum retry_jitter jitter;
-    int attempts_max; /* the first one counted; a policy of kind none makes one */
-    int64_t base_ns;  /* the first delay */
-    double factor;    /* 1 or more */
-    int64_t cap_ns;   /* most that a delay grows to */
+    int attempts_max;     /* the first one counted; a policy of kind none makes one */
+    int64_t base_ns;      /* the first delay */
+    double factor;        /* 1 or more */
+    int64_t cap_ns;       /* most that a delay grows to */
+    int64_t delay_min_ns; /* least that jitter leaves of a delay; not above cap_ns */
     bool honours_retry_after;
-    int64_t retry_after_cap_ns; /* gives up when asked to wait longer */
-    int64_t total_ns;           /* no wait ends later than this after the start; 0: no such limit */
+    int64_t retry_after_cap_ns; /* longest that Retry-After may ask for, see above_cap */
+    enum retry_above_cap above_cap;
+    int64_t total_ns; /* no wait ends later than this after the start; 0: no such limit */
 };
 
 /* Of one call. Start with {.started_ns = now}. */
@@ -90,6 +101,9 @@ struct retry_policy retry_policy_default(void);
 struct retry_decision retry_decide(const struct retry_policy *policy, struct retry_state *state,
                                    const struct retry_outcome *outcome, struct random *random,
                                    int64_t now_ns);
+
+/* True when the outcome is of a kind that waiting may mend, so that a policy retries it. */
+bool retry_may_help(const struct retry_outcome *outcome);
 
 /* True for the errors that end when somebody pays or raises a limit, not with time. */
 bool retry_is_quota_used_up(const char *error_type, const char *error_code);

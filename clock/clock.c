@@ -17,15 +17,28 @@ void clock_init(struct clock *clock, enum clock_kind kind)
 {
     clock->kind = kind;
     clock->now_ns = 0;
+    clock->speed = 1;
     clock->origin_ns = kind == CLOCK_REAL ? system_ns(CLOCK_MONOTONIC) : 0;
     clock->wall_start_ns =
         kind == CLOCK_REAL ? system_ns(CLOCK_REALTIME) : CLOCK_VIRTUAL_WALL_START_S * NS_PER_S;
 }
 
+void clock_hasten(struct clock *clock, int64_t speed)
+{
+    assert(clock->kind == CLOCK_REAL && speed >= 1 && speed <= CLOCK_SPEED_MAX);
+    clock->speed = speed;
+}
+
+int64_t clock_real_ns(const struct clock *clock, int64_t run_ns)
+{
+    return run_ns / clock->speed + (run_ns % clock->speed != 0);
+}
+
 int64_t clock_now(const struct clock *clock)
 {
-    return clock->kind == CLOCK_VIRTUAL ? clock->now_ns
-                                        : system_ns(CLOCK_MONOTONIC) - clock->origin_ns;
+    if (clock->kind == CLOCK_VIRTUAL)
+        return clock->now_ns;
+    return (system_ns(CLOCK_MONOTONIC) - clock->origin_ns) * clock->speed;
 }
 
 int64_t clock_wall_s(const struct clock *clock, int64_t now_ns)

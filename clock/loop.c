@@ -148,8 +148,11 @@ static bool turn_real(struct loop *loop, int64_t wait_ns)
         hand_out_event(loop->epoll_fd, 0);
         return true;
     }
-    if (first != NULL && (wait_ns < 0 || first->at_ns - now_ns < wait_ns))
-        wait_ns = first->at_ns - now_ns;
+    if (first != NULL) {
+        int64_t first_in_ns = clock_real_ns(&loop->clock, first->at_ns - now_ns);
+        if (wait_ns < 0 || first_in_ns < wait_ns)
+            wait_ns = first_in_ns;
+    }
     bool happened = hand_out_event(loop->epoll_fd, wait_ns);
     return happened || first != NULL;
 }

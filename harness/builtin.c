@@ -105,8 +105,9 @@ static bool run_with_streams(struct builtin *builtin, struct error *error)
     struct client_options client = {
         .base_url = environment_get(options->environment, "OPENAI_BASE_URL"),
         .api_key = environment_get(options->environment, "OPENAI_API_KEY"),
-        .policy = options->scenario->client.builtin.policy,
-        .in_flight_max = (int)options->scenario->client.builtin.in_flight_max,
+        .strategy = {.policy = options->scenario->client.builtin.policy,
+                     .gate = {.in_flight_max = (int)options->scenario->client.builtin.in_flight_max,
+                              .holds_for_call = true}},
         .seed = options->seed,
     };
     builtin->client = client_new(builtin->loop, &client, error);

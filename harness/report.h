@@ -7,16 +7,10 @@
 #define TOOMANY_HARNESS_REPORT_H
 
 #include "base/error.h"
+#include "base/report_style.h"
 #include "harness/result.h"
 
 #include <stdio.h>
-
-struct report_style {
-    bool colour;  /* ANSI colours; only for text on a terminal and without NO_COLOR */
-    bool unicode; /* line-drawing characters; else plain ASCII */
-    int width;    /* columns, 60 to 200 */
-    bool verbose; /* text: shows the verdicts that held, too, of scenarios that passed */
-};
 
 struct report_kind {
     const char *name;
@@ -26,9 +20,6 @@ struct report_kind {
 /* NULL when there is no such kind; report_kind_names() lists them as "text, json, ...". */
 const struct report_kind *report_find(const char *name);
 const char *report_kind_names(void);
-
-/* The style that suits `stream`: its terminal, its width, the locale, NO_COLOR. */
-struct report_style report_style_for(FILE *stream);
 
 /* Writes a report of this kind to `path` through a temporary file beside it, so that a full disk
  * never leaves half a report; NULL or "-" writes to stdout. */

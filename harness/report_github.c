@@ -6,7 +6,7 @@
  * escapeData/escapeProperty in actions/toolkit, packages/core/src/command.ts. */
 #include "harness/report.h"
 
-#include "harness/escape.h"
+#include "base/escape.h"
 #include "harness/report_words.h"
 
 #include <stdlib.h>

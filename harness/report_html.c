@@ -3,7 +3,8 @@
 #include "harness/report.h"
 
 #include "base/duration.h"
-#include "harness/escape.h"
+#include "base/escape.h"
+#include "base/html_style.h"
 #include "harness/report_html_parts.h"
 #include "harness/report_words.h"
 
@@ -257,6 +258,7 @@ static void put_head(FILE *stream, const struct results *results)
             "style-src 'unsafe-inline'\">\n"
             "<title>toomany: %zu of %zu passed</title>\n<style>",
             report_count(results).of[REPORT_PASSED], results->count);
+    html_style_put(stream);
     for (size_t i = 0; report_html_style[i] != NULL; i++)
         fputs(report_html_style[i], stream);
     fputs("</style>\n</head>\n", stream);

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* The style sheet, in pieces and NULL at the end: light and dark, screen and paper. */
+/* What this report adds to base/html_style.h, in pieces and NULL at the end. */
 extern const char *const report_html_style[];
 
 /* The calls of a result as inline SVG, one row a call on one axis of time; every mark and line says

@@ -1,7 +1,7 @@
 #include "harness/report_html_parts.h"
 
 #include "base/duration.h"
-#include "harness/escape.h"
+#include "base/escape.h"
 #include "harness/report_timeline.h"
 #include "harness/report_words.h"
 

@@ -5,7 +5,7 @@
  * What there was none of is null. */
 #include "harness/report.h"
 
-#include "harness/escape.h"
+#include "base/escape.h"
 #include "harness/report_words.h"
 
 #include <cjson/cJSON.h>

@@ -5,7 +5,7 @@
 #include "harness/report.h"
 
 #include "base/duration.h"
-#include "harness/escape.h"
+#include "base/escape.h"
 #include "harness/report_timeline.h"
 #include "harness/report_words.h"
 

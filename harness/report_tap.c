@@ -4,7 +4,7 @@
 #include "harness/report.h"
 
 #include "base/duration.h"
-#include "harness/escape.h"
+#include "base/escape.h"
 #include "harness/report_words.h"
 
 #include <inttypes.h>

@@ -4,10 +4,10 @@
 #include "harness/report.h"
 
 #include "base/duration.h"
-#include "harness/escape.h"
+#include "base/escape.h"
+#include "base/text_line.h"
 #include "harness/report_timeline.h"
 #include "harness/report_words.h"
-#include "harness/text_line.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

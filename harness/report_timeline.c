@@ -1,8 +1,8 @@
 #include "harness/report_timeline.h"
 
 #include "base/duration.h"
+#include "base/text_line.h"
 #include "harness/report_words.h"
-#include "harness/text_line.h"
 
 #include <string.h>
 

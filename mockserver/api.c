@@ -68,8 +68,10 @@ bool api_reset(struct api *api, int64_t now_ns)
         api->change_made[i] = false;
     api->request_count = 0;
     api->start_ns = now_ns;
-    random_seed(&api->random, api->seed, 1);
-    random_seed(&api->id_random, api->seed, 2);
+    random_seed(&api->share_random, api->seed, API_STREAM_SHARES);
+    random_seed(&api->id_random, api->seed, API_STREAM_IDS);
+    random_seed(&api->latency_random, api->seed, API_STREAM_LATENCY);
+    random_seed(&api->refusal_random, api->seed, API_STREAM_REFUSAL);
     /* Also limits that were set for models that the config does not name. */
     pools_forget_limits(api->pools, now_ns);
     if (!api_change_quotas(api, &api->config->quotas, now_ns))
@@ -196,15 +198,9 @@ static bool reject_model(struct decision *decision, const char *model)
 
 static int64_t draw_latency(struct api *api, const struct config_model *model)
 {
-    int64_t low_ns = api->config->latency_low_ns;
-    int64_t high_ns = api->config->latency_high_ns;
-    if (model != NULL && model->latency_low_ns >= 0) {
-        low_ns = model->latency_low_ns;
-        high_ns = model->latency_high_ns;
-    }
-    if (high_ns == low_ns)
-        return low_ns;
-    return low_ns + (int64_t)random_below(&api->random, (uint64_t)(high_ns - low_ns) + 1);
+    const struct distribution *latency =
+        model != NULL && model->has_latency ? &model->latency : &api->config->latency;
+    return distribution_draw(latency, &api->latency_random);
 }
 
 static void serve(struct decision *decision, const struct chat_request *chat,
@@ -248,6 +244,8 @@ static void ask_quota(struct decision *decision, const struct chat_request *chat
         decision->entry->decision = JOURNAL_THROTTLED;
         decision->entry->limit = quota.stopped_by;
         openai_error_answer_refusal(&decision->outcome->answer, &quota, chat->model);
+        decision->outcome->latency_ns = distribution_draw(&decision->api->config->refusal_latency,
+                                                          &decision->api->refusal_random);
     }
     ratelimit_headers_add(&decision->outcome->answer, &pool->quota, decision->now_ns);
 }
@@ -265,7 +263,7 @@ static bool play_script(struct decision *decision, const char *model,
         .number = api->request_count,
     };
     int index = script_next(&api->config->script, api->script_states, &request, decision->now_ns,
-                            &api->random);
+                            &api->share_random);
     decision->entry->script_step = index;
     if (index < 0)
         return false;

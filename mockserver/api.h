@@ -15,15 +15,26 @@
 #include "mockserver/journal.h"
 #include "mockserver/pools.h"
 
+/* Streams of the seed, so that what is drawn for one does not shift the other. The simulation of
+ * the lab draws its service times from the same ones. */
+enum api_stream {
+    API_STREAM_SHARES = 1, /* which requests a step of the script plays for */
+    API_STREAM_IDS = 2,    /* of requests and completions */
+    API_STREAM_LATENCY = 3,
+    API_STREAM_REFUSAL = 4, /* latencies of refusals */
+};
+
 struct api {
     const struct config *config; /* not owned */
     struct pools *pools;
     struct script_state *script_states;
     uint64_t seed;
-    int64_t start_ns;        /* when it was made or reset: timed changes count from then */
-    struct random random;    /* shares, latencies */
-    struct random id_random; /* ids of requests and completions: a stream of its own */
-    int64_t request_count;   /* requests to the API so far */
+    int64_t start_ns;           /* when it was made or reset: timed changes count from then */
+    struct random share_random; /* the streams of enum api_stream */
+    struct random id_random;
+    struct random latency_random;
+    struct random refusal_random;
+    int64_t request_count; /* requests to the API so far */
     bool *change_made;
 };
 

@@ -29,8 +29,11 @@ void config_free(struct config *config)
     for (size_t i = 0; i < config->model_count; i++) {
         free(config->models[i].id);
         free(config->models[i].content);
+        distribution_free(&config->models[i].latency);
     }
     free(config->models);
+    distribution_free(&config->latency);
+    distribution_free(&config->refusal_latency);
     for (size_t i = 0; i < config->api_key_count; i++)
         free(config->api_keys[i]);
     free(config->api_keys);
@@ -136,31 +139,36 @@ bool config_quotas_read(struct config_quotas *quotas, const struct json_reader *
     return true;
 }
 
-/* A duration, or {"low": ..., "high": ...}: drawn evenly from between. */
+/* A duration, {"low": ..., "high": ...}: drawn evenly from between, or a distribution. */
 static bool read_latency(const struct json_reader *reader, const cJSON *object, const char *pointer,
-                         int64_t *low_ns, int64_t *high_ns)
+                         const char *name, struct distribution *latency)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, "latency");
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
     if (item == NULL)
         return true;
+    if (cJSON_GetObjectItemCaseSensitive(item, "kind") != NULL)
+        return distribution_read(reader, object, pointer, name, true, 0, CONFIG_LATENCY_NS_MAX,
+                                 latency);
     char place[JSON_POINTER_SIZE];
-    json_pointer_member(place, pointer, "latency");
+    int64_t low_ns = 0;
+    int64_t high_ns = 0;
+    json_pointer_member(place, pointer, name);
     if (cJSON_IsObject(item)) {
-        *low_ns = 0;
-        *high_ns = 0;
         if (!json_known_members(reader, item, place, (const char *const[]){"low", "high", NULL}) ||
-            !json_read_duration(reader, item, place, "low", low_ns) ||
-            !json_read_duration(reader, item, place, "high", high_ns))
+            !json_read_duration(reader, item, place, "low", &low_ns) ||
+            !json_read_duration(reader, item, place, "high", &high_ns))
             return false;
     } else {
-        if (!json_read_duration(reader, object, pointer, "latency", low_ns))
+        if (!json_read_duration(reader, object, pointer, name, &low_ns))
             return false;
-        *high_ns = *low_ns;
+        high_ns = low_ns;
     }
-    if (*high_ns < *low_ns)
+    if (high_ns < low_ns)
         return json_wrong(reader, place, item, "\"high\" not below \"low\"");
-    if (*high_ns > CONFIG_LATENCY_NS_MAX)
+    if (high_ns > CONFIG_LATENCY_NS_MAX)
         return json_wrong(reader, place, item, "at most 24h");
+    *latency =
+        low_ns == high_ns ? distribution_constant(low_ns) : distribution_uniform(low_ns, high_ns);
     return true;
 }
 
@@ -176,7 +184,8 @@ static bool read_models(struct config *config, const struct json_reader *reader,
         char place[JSON_POINTER_SIZE];
         json_pointer_member(place, pointer, member->string);
         struct config_model *model = &config->models[config->model_count++];
-        *model = (struct config_model){.latency_low_ns = -1, .latency_high_ns = -1};
+        *model = (struct config_model){
+            .has_latency = cJSON_GetObjectItemCaseSensitive(member, "latency") != NULL};
         model->id = strdup(member->string);
         if (strcmp(model->id, "*") == 0)
             return json_wrong(reader, place, member,
@@ -184,7 +193,7 @@ static bool read_models(struct config *config, const struct json_reader *reader,
         if (!check_model_name(reader, member, place) ||
             !json_known_members(reader, member, place,
                                 (const char *const[]){"latency", "content", NULL}) ||
-            !read_latency(reader, member, place, &model->latency_low_ns, &model->latency_high_ns) ||
+            !read_latency(reader, member, place, "latency", &model->latency) ||
             !read_copy(reader, member, place, "content", &model->content))
             return false;
     }
@@ -507,8 +516,9 @@ static bool read_changes(struct config *config, const struct json_reader *reader
 bool config_read(struct config *config, const struct json_reader *reader, const cJSON *object,
                  const char *pointer)
 {
-    static const char *const known[] = {
-        "quotas", "models", "only_listed_models", "latency", "api_keys", "script", "changes", NULL};
+    static const char *const known[] = {"quotas",  "models",          "only_listed_models",
+                                        "latency", "refusal_latency", "api_keys",
+                                        "script",  "changes",         NULL};
     const cJSON *quotas = NULL;
     const cJSON *models = NULL;
     const cJSON *api_keys = NULL;
@@ -522,7 +532,8 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
         !json_read_array(reader, object, pointer, "changes", &changes) ||
         !json_read_bool(reader, object, pointer, "only_listed_models",
                         &config->only_listed_models) ||
-        !read_latency(reader, object, pointer, &config->latency_low_ns, &config->latency_high_ns))
+        !read_latency(reader, object, pointer, "latency", &config->latency) ||
+        !read_latency(reader, object, pointer, "refusal_latency", &config->refusal_latency))
         return false;
     char place[JSON_POINTER_SIZE];
     if (quotas != NULL &&

@@ -13,6 +13,7 @@
 #ifndef TOOMANY_MOCKSERVER_CONFIG_H
 #define TOOMANY_MOCKSERVER_CONFIG_H
 
+#include "base/distribution.h"
 #include "base/json.h"
 #include "mockserver/quota.h"
 #include "mockserver/script.h"
@@ -38,8 +39,8 @@ struct config_quotas {
 
 struct config_model {
     char *id;
-    int64_t latency_low_ns; /* -1: that of the server */
-    int64_t latency_high_ns;
+    bool has_latency; /* else that of the server */
+    struct distribution latency;
     char *content; /* NULL: as for all */
 };
 
@@ -55,9 +56,9 @@ struct config {
     struct config_model *models;
     size_t model_count;
     bool only_listed_models;
-    int64_t latency_low_ns;
-    int64_t latency_high_ns;
-    char **api_keys; /* NULL: any key is good */
+    struct distribution latency;         /* of answers of the model; ns */
+    struct distribution refusal_latency; /* of refusals by a limit; ns */
+    char **api_keys;                     /* NULL: any key is good */
     size_t api_key_count;
     struct script script;
     struct config_change *changes;

@@ -13,6 +13,19 @@
 #include "mockserver/answer.h"
 #include "mockserver/quota.h"
 
+enum ratelimit_unit { RATELIMIT_REQUESTS, RATELIMIT_TOKENS };
+
+/* What the three headers of a unit say. */
+struct ratelimit_told {
+    bool is_told; /* false: the pool has no such limit, and the answer no such headers */
+    int64_t limit;
+    int64_t remaining;
+    int64_t reset_ns; /* cut to milliseconds */
+};
+
+struct ratelimit_told ratelimit_told(const struct quota_pool *pool, enum ratelimit_unit unit,
+                                     int64_t now_ns);
+
 void ratelimit_headers_add(struct answer *answer, const struct quota_pool *pool, int64_t now_ns);
 
 #endif

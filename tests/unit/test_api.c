@@ -637,6 +637,50 @@ static void thousands_of_requests_are_served_exactly_as_the_rule_allows(void **s
     }
 }
 
+/* A distribution is drawn from its own stream, so that shares of the script do not shift it. */
+static void draws_latencies_from_their_own_stream(void **state)
+{
+    (void)state;
+    struct set_up set_up;
+    struct random random;
+    start_seeded(&set_up,
+                 "{\"latency\": {\"kind\": \"exponential\", \"mean\": \"800ms\"},"
+                 " \"script\": [{\"answer\": {\"error\": \"server_error\"}, \"times\": \"forever\","
+                 " \"when\": {\"share\": 0.5}}]}",
+                 9);
+    random_seed(&random, 9, API_STREAM_LATENCY);
+    int served = 0;
+    for (int i = 0; i < 40; i++) {
+        if (chat_and_finish(&set_up, 0) != 200)
+            continue;
+        served++;
+        assert_int_equal(set_up.outcome.latency_ns,
+                         distribution_draw(&set_up.config.latency, &random));
+    }
+    assert_in_range(served, 5, 35);
+    finish(&set_up);
+}
+
+static void refusals_take_their_own_time(void **state)
+{
+    (void)state;
+    struct set_up set_up;
+    struct random random;
+    start_seeded(&set_up,
+                 "{\"latency\": \"1s\", \"quotas\": {\"*\": {\"requests_per_minute\": 1}},"
+                 " \"refusal_latency\": {\"kind\": \"exponential\", \"mean\": \"10ms\"}}",
+                 9);
+    random_seed(&random, 9, API_STREAM_REFUSAL);
+    assert_int_equal(chat_and_finish(&set_up, 0), 200);
+    assert_int_equal(set_up.outcome.latency_ns, NS_PER_S);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(chat(&set_up, 0), 429);
+        assert_int_equal(set_up.outcome.latency_ns,
+                         distribution_draw(&set_up.config.refusal_latency, &random));
+    }
+    finish(&set_up);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -660,6 +704,8 @@ int main(void)
         cmocka_unit_test(a_reset_goes_back_to_the_start),
         cmocka_unit_test(a_reset_keeps_what_is_in_flight),
         cmocka_unit_test(thousands_of_requests_are_served_exactly_as_the_rule_allows),
+        cmocka_unit_test(draws_latencies_from_their_own_stream),
+        cmocka_unit_test(refusals_take_their_own_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,8 @@
 
 enum { ENDED_MAX = 64, WAITS_MAX = 64 };
 
+#define SEMAPHORE(n) ((struct gate_settings){.in_flight_max = (n), .holds_for_call = true})
+
 /* What an outcome said, kept beyond on_done. */
 struct ended {
     uint64_t call;
@@ -89,7 +91,7 @@ static void start_world(struct world *world)
     struct error error;
     *world = (struct world){
         .options = {.api_key = "sk-unit-test-secret",
-                    .policy = retry_policy_default(),
+                    .strategy.policy = retry_policy_default(),
                     .seed = 7,
                     .key_seed = 7,
                     .on_wait = on_wait,
@@ -207,8 +209,8 @@ static void backs_off_exactly(void **state)
     struct world world;
     start(&world, "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": 3,"
                   " \"latency\": \"7ms\"}]}");
-    world.options.policy.base_ns = 1000000001;
-    world.options.policy.attempts_max = 4;
+    world.options.strategy.policy.base_ns = 1000000001;
+    world.options.strategy.policy.attempts_max = 4;
     start_client(&world);
     call(&world, "Hello");
     play(&world);
@@ -250,8 +252,8 @@ static void caps_the_delay(void **state)
     start(
         &world,
         "{\"script\": [{\"answer\": {\"status\": 503, \"body\": \"\"}, \"times\": \"forever\"}]}");
-    world.options.policy.attempts_max = 5;
-    world.options.policy.cap_ns = 3 * NS_PER_S;
+    world.options.strategy.policy.attempts_max = 5;
+    world.options.strategy.policy.cap_ns = 3 * NS_PER_S;
     start_client(&world);
     call(&world, "Hello");
     play(&world);
@@ -270,7 +272,7 @@ static void honours_retry_after_in_all_forms(void **state)
                   "            \"retry_after_form\": \"milliseconds\"}},"
                   "{\"answer\": {\"error\": \"rate_limit_exceeded\", \"retry_after\": \"5s\","
                   "            \"retry_after_form\": \"date\"}}]}");
-    world.options.policy.attempts_max = 4;
+    world.options.strategy.policy.attempts_max = 4;
     start_client(&world);
     call(&world, "Hello");
     play(&world);
@@ -304,8 +306,8 @@ static void ends_within_the_total(void **state)
     start(&world,
           "{\"script\": [{\"answer\": {\"status\": 500, \"body\": \"\"}, \"times\": \"forever\","
           " \"latency\": \"1s\"}]}");
-    world.options.policy.attempts_max = 10;
-    world.options.policy.total_ns = 5 * NS_PER_S;
+    world.options.strategy.policy.attempts_max = 10;
+    world.options.strategy.policy.total_ns = 5 * NS_PER_S;
     start_client(&world);
     call(&world, "Hello");
     play(&world);
@@ -352,7 +354,7 @@ static void recovers_from_a_real_quota(void **state)
     (void)state;
     struct world world;
     start(&world, "{\"quotas\": {\"*\": {\"requests_per_minute\": 3}}}");
-    world.options.policy.attempts_max = 10;
+    world.options.strategy.policy.attempts_max = 10;
     start_client(&world);
     for (int i = 0; i < 4; i++)
         call(&world, "Hello");
@@ -370,7 +372,7 @@ static void gate_lets_in_order_and_no_more(void **state)
     (void)state;
     struct world world;
     start(&world, "{\"latency\": \"1s\", \"quotas\": {\"*\": {\"concurrent_requests\": 2}}}");
-    world.options.in_flight_max = 2;
+    world.options.strategy.gate = SEMAPHORE(2);
     start_client(&world);
     for (int i = 0; i < 6; i++)
         call(&world, "Hello");
@@ -390,7 +392,7 @@ static void a_waiting_call_keeps_its_place(void **state)
     (void)state;
     struct world world;
     start(&world, "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}}]}");
-    world.options.in_flight_max = 1;
+    world.options.strategy.gate = SEMAPHORE(1);
     start_client(&world);
     call(&world, "first");
     call(&world, "second");
@@ -398,6 +400,221 @@ static void a_waiting_call_keeps_its_place(void **state)
     ASSERT_ARRIVALS(&world, 0, NS_PER_S, NS_PER_S);
     assert_int_equal(request_at(&world, 0)->body_digest, request_at(&world, 1)->body_digest);
     assert_int_equal(world.ended[1].wait_ns, 0);
+    stop(&world);
+}
+
+static void a_paced_gate_waits_for_tokens_to_come_back(void **state)
+{
+    (void)state;
+    struct world world;
+    struct error error;
+    struct client_request request = {.model = "m", .message = "Hello", .tokens = 60};
+    start(&world, "{}");
+    world.options.strategy.gate =
+        (struct gate_settings){.kind = GATE_PACED, .tokens_per_minute = 90};
+    start_client(&world);
+    for (int i = 0; i < 3; i++)
+        assert_true(client_call(world.client, &request, on_done, &world, &error));
+    play(&world);
+    /* 30 are left after the first; 1.5 come back a second. */
+    ASSERT_ARRIVALS(&world, 0, 20 * NS_PER_S, 60 * NS_PER_S);
+    stop(&world);
+}
+
+/* Each attempt passes for itself, so the second call goes while the first waits for its retry. */
+static void a_place_for_an_attempt_is_free_during_the_wait(void **state)
+{
+    (void)state;
+    struct world world;
+    start(&world, "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}}],"
+                  " \"latency\": \"100ms\"}");
+    world.options.strategy.gate = (struct gate_settings){.in_flight_max = 1};
+    start_client(&world);
+    call(&world, "first");
+    call(&world, "second");
+    play(&world);
+    ASSERT_ARRIVALS(&world, 0, 0, NS_PER_S);
+    assert_int_equal(world.ended[0].call, 2);
+    assert_int_equal(world.ended[1].call, 1);
+    stop(&world);
+}
+
+static void after_a_pause_retries_go_first(void **state)
+{
+    (void)state;
+    struct world world;
+    start(&world, "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}}]}");
+    world.options.strategy.policy =
+        (struct retry_policy){.kind = RETRY_FIXED, .attempts_max = 2, .base_ns = 0};
+    world.options.strategy.gate = (struct gate_settings){.in_flight_max = 1,
+                                                         .retries_first = true,
+                                                         .spacing_ns = NS_PER_MS,
+                                                         .pause_ns = 15 * NS_PER_S};
+    start_client(&world);
+    call(&world, "first");
+    call(&world, "second");
+    play(&world);
+    ASSERT_ARRIVALS(&world, 0, 15 * NS_PER_S, 15 * NS_PER_S + NS_PER_MS);
+    assert_int_equal(world.ended[0].call, 1);
+    assert_int_equal(world.ended[0].attempts, 2);
+    stop(&world);
+}
+
+static void a_gate_goes_by_the_headers(void **state)
+{
+    (void)state;
+    struct world world;
+    start(&world, "{\"quotas\": {\"*\": {\"requests_per_minute\": 2}}, \"latency\": \"1s\"}");
+    world.options.strategy.gate = (struct gate_settings){.kind = GATE_HEADERS};
+    start_client(&world);
+    for (int i = 0; i < 3; i++)
+        call(&world, "Hello");
+    play(&world);
+    assert_int_equal(request_count(&world), 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(request_at(&world, i)->status, 200);
+    assert_int_equal(request_at(&world, 0)->arrived_ns, 0);
+    assert_int_equal(request_at(&world, 1)->arrived_ns, NS_PER_S);
+    /* The second answer says: none remain, 2 come back in 59 s (and the millisecond that the cut
+     * may have hidden). Half of that after it was sent there is one, a little later than in truth,
+     * because what remains is told in whole requests. */
+    assert_int_equal(request_at(&world, 2)->arrived_ns, NS_PER_S + (59 * NS_PER_S + NS_PER_MS) / 2);
+    stop(&world);
+}
+
+/* What is no number or no duration says nothing: nobody waits for it. */
+static void headers_that_make_no_sense_hold_nobody(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {
+        "\"x-ratelimit-limit-requests\": \"many\", \"x-ratelimit-remaining-requests\": \"0\","
+        " \"x-ratelimit-reset-requests\": \"1h\"",
+        "\"x-ratelimit-limit-requests\": \"-1\", \"x-ratelimit-remaining-requests\": \"0\","
+        " \"x-ratelimit-reset-requests\": \"1h\"",
+        "\"x-ratelimit-limit-tokens\": \"10\", \"x-ratelimit-remaining-tokens\": \"11\","
+        " \"x-ratelimit-reset-tokens\": \"1h\"",
+        "\"x-ratelimit-limit-requests\": \"10\", \"x-ratelimit-remaining-requests\": \"0\","
+        " \"x-ratelimit-reset-requests\": \"soon\"",
+        "\"x-ratelimit-limit-requests\": \"10\", \"x-ratelimit-remaining-requests\":"
+        " \"99999999999999999999\", \"x-ratelimit-reset-requests\": \"1h\"",
+    };
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        struct world world;
+        char config[512];
+        snprintf(config, sizeof config,
+                 "{\"script\": [{\"answer\": {\"body\": {\"choices\": [{\"message\": {\"content\":"
+                 " \"Hi\"}}]}, \"status\": 200, \"headers\": {%s}}}]}",
+                 headers[i]);
+        start(&world, config);
+        world.options.strategy.gate = (struct gate_settings){.kind = GATE_HEADERS};
+        start_client(&world);
+        call(&world, "first");
+        call(&world, "second");
+        play(&world);
+        ASSERT_ARRIVALS(&world, 0, 0);
+        stop(&world);
+    }
+}
+
+/* --- the outer loop, and what is told on the way -----------------------------------------------
+ */
+
+static void a_loop_around_retries_makes_nine_of_three(void **state)
+{
+    (void)state;
+    struct world world;
+    start(&world,
+          "{\"script\": [{\"answer\": {\"error\": \"server_error\"}, \"times\": \"forever\"}]}");
+    world.options.strategy.policy.base_ns = 100 * NS_PER_MS;
+    world.options.strategy.outer = (struct retry_policy){
+        .kind = RETRY_FIXED, .attempts_max = 3, .base_ns = 10 * NS_PER_S, .cap_ns = 10 * NS_PER_S};
+    start_client(&world);
+    call(&world, "Hello");
+    play(&world);
+#define MS(n) ((n)*NS_PER_MS)
+    ASSERT_ARRIVALS(&world, 0, MS(100), MS(300), MS(10300), MS(10400), MS(10600), MS(20600),
+                    MS(20700), MS(20900));
+#undef MS
+    assert_int_equal(world.ended[0].attempts, 9);
+    assert_int_equal(world.ended[0].wait_ns, 20900 * NS_PER_MS);
+    assert_string_equal(world.waits[2].reason, "backoff of the outer loop");
+    assert_int_equal(world.waits[2].attempt, 3);
+    stop(&world);
+}
+
+struct story {
+    char text[512];
+    size_t length;
+};
+
+static void tell_story(void *owner, const struct client_event *event)
+{
+    static const char *const names[] = {"waits", "sent", "ended"};
+    struct story *story = owner;
+    assert_non_null(event->owner);
+    story->length += (size_t)snprintf(
+        story->text + story->length, sizeof story->text - story->length, "%d: call %d %s %d",
+        (int)(event->at_ns / NS_PER_MS), (int)event->call, names[event->kind], event->attempt);
+    assert_true(event->kind == CLIENT_ATTEMPT_ENDED || event->status == 0);
+    if (event->kind == CLIENT_ATTEMPT_ENDED)
+        story->length +=
+            (size_t)snprintf(story->text + story->length, sizeof story->text - story->length,
+                             " %d%s", event->status, event->retry_after_ns >= 0 ? " asks" : "");
+    story->length +=
+        (size_t)snprintf(story->text + story->length, sizeof story->text - story->length, "\n");
+    assert_true(story->length < sizeof story->text);
+}
+
+static void tells_of_every_wait_and_attempt(void **state)
+{
+    (void)state;
+    struct world world;
+    struct story story = {0};
+    start(&world, "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\","
+                  " \"retry_after\": \"2s\"}}], \"latency\": \"500ms\"}");
+    world.options.strategy.gate = SEMAPHORE(1);
+    world.options.on_event = tell_story;
+    world.options.on_event_owner = &story;
+    start_client(&world);
+    call(&world, "first");
+    call(&world, "second");
+    play(&world);
+    assert_string_equal(story.text, "0: call 1 waits 1\n"
+                                    "0: call 2 waits 1\n"
+                                    "0: call 1 sent 1\n"
+                                    "0: call 1 ended 1 429 asks\n"
+                                    "0: call 1 waits 2\n"
+                                    "2000: call 1 sent 2\n"
+                                    "2500: call 1 ended 2 200\n"
+                                    "2500: call 2 sent 1\n"
+                                    "3000: call 2 ended 1 200\n");
+    stop(&world);
+}
+
+/* Drawn in the order in which attempts fail, whichever call they are of. */
+static void calls_may_share_one_stream_of_jitter(void **state)
+{
+    (void)state;
+    struct world world;
+    struct random shared;
+    struct random same;
+    start(&world, "{\"script\": [{\"answer\": {\"error\": \"server_error\"}, \"times\": 2}]}");
+    world.options.strategy.policy.jitter = RETRY_JITTER_FULL;
+    random_seed(&shared, 1, 2);
+    same = shared;
+    world.options.jitter = &shared;
+    start_client(&world);
+    call(&world, "first");
+    call(&world, "second");
+    play(&world);
+    struct retry_policy policy = world.options.strategy.policy;
+    for (int i = 0; i < 2; i++) {
+        struct retry_state fresh = {.started_ns = 0};
+        const struct retry_outcome failed = {.status = 500};
+        assert_int_equal(world.waits[i].wait_ns,
+                         retry_decide(&policy, &fresh, &failed, &same, 0).wait_ns);
+    }
+    assert_memory_equal(&shared, &same, sizeof same);
     stop(&world);
 }
 
@@ -409,7 +626,7 @@ static void cancels_in_every_phase(void **state)
     struct world world;
     start(&world, "{\"latency\": \"10s\","
                   " \"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}}]}");
-    world.options.in_flight_max = 2;
+    world.options.strategy.gate = SEMAPHORE(2);
     start_client(&world);
     for (int i = 0; i < 3; i++)
         call(&world, "Hello");
@@ -449,7 +666,7 @@ static void calls_and_cancels_from_on_done(void **state)
     struct error error;
     struct client_request request = {.model = "m", .message = "Hello"};
     start(&world, "{\"latency\": \"1s\"}");
-    world.options.in_flight_max = 1;
+    world.options.strategy.gate = SEMAPHORE(1);
     start_client(&world);
     assert_true(client_call(world.client, &request, call_again, &world, &error));
     assert_true(client_call(world.client, &request, call_again, &world, &error));
@@ -520,7 +737,7 @@ static void default_timeout_is_ten_minutes(void **state)
     (void)state;
     struct world world;
     start(&world, "{\"latency\": \"20m\"}");
-    world.options.policy.kind = RETRY_NONE;
+    world.options.strategy.policy.kind = RETRY_NONE;
     start_client(&world);
     call(&world, "Hello");
     play(&world);
@@ -641,7 +858,7 @@ static struct ended outcome_of(const char *answer)
     struct world world;
     struct misbehaving peer;
     start_peer(&peer, &world, (const char *const[]){answer, NULL});
-    world.options.policy.kind = RETRY_NONE;
+    world.options.strategy.policy.kind = RETRY_NONE;
     start_client(&world);
     call(&world, "Hello");
     play_with_peer(&peer);
@@ -762,7 +979,7 @@ static void waits_as_the_last_headers_say(void **state)
                    "HTTP/1.1 429 Too Many\r\nretry-after: soon\r\nretry-after-ms: 2.5\r\n"
                    "Content-Length: 0\r\n\r\n",
                    "HTTP/1.1 200 OK\r\n" COMPLETION, NULL});
-    world.options.policy.attempts_max = 4;
+    world.options.strategy.policy.attempts_max = 4;
     start_client(&world);
     call(&world, "Hello");
     play_with_peer(&peer);
@@ -812,7 +1029,7 @@ static void refuses_an_endless_answer(void **state)
     start_peer(&peer, &world,
                (const char *const[]){"HTTP/1.1 200 OK\r\nContent-Length: 99000000\r\n\r\n", NULL});
     peer.keeps_open = true;
-    world.options.policy.kind = RETRY_NONE;
+    world.options.strategy.policy.kind = RETRY_NONE;
     start_client(&world);
     call(&world, "Hello");
     while (peer.answered == 0) {
@@ -850,7 +1067,7 @@ static void says_what_a_request_needs(void **state)
     start_peer(&peer, &world,
                (const char *const[]){"", "HTTP/1.1 200 OK\r\n" COMPLETION,
                                      "HTTP/1.1 200 OK\r\n" COMPLETION, NULL});
-    world.options.in_flight_max = 1;
+    world.options.strategy.gate = SEMAPHORE(1);
     start_client(&world);
     struct client_request request = {.model = "ft:m",
                                      .message = "a \"b\"\n\xc3\xa9",
@@ -890,7 +1107,7 @@ static void run_with_seeds(uint64_t seed, uint64_t key_seed, int64_t arrivals_ns
         "{\"script\": [{\"answer\": {\"status\": 503, \"body\": \"\"}, \"times\": \"forever\"}]}");
     world.options.seed = seed;
     world.options.key_seed = key_seed;
-    world.options.policy.jitter = RETRY_JITTER_FULL;
+    world.options.strategy.policy.jitter = RETRY_JITTER_FULL;
     start_client(&world);
     for (int i = 0; i < 4; i++)
         call(&world, "Hello");
@@ -1079,6 +1296,14 @@ int main(void)
         cmocka_unit_test(recovers_from_a_real_quota),
         cmocka_unit_test(gate_lets_in_order_and_no_more),
         cmocka_unit_test(a_waiting_call_keeps_its_place),
+        cmocka_unit_test(a_paced_gate_waits_for_tokens_to_come_back),
+        cmocka_unit_test(a_place_for_an_attempt_is_free_during_the_wait),
+        cmocka_unit_test(after_a_pause_retries_go_first),
+        cmocka_unit_test(a_gate_goes_by_the_headers),
+        cmocka_unit_test(headers_that_make_no_sense_hold_nobody),
+        cmocka_unit_test(a_loop_around_retries_makes_nine_of_three),
+        cmocka_unit_test(tells_of_every_wait_and_attempt),
+        cmocka_unit_test(calls_may_share_one_stream_of_jitter),
         cmocka_unit_test(cancels_in_every_phase),
         cmocka_unit_test(calls_and_cancels_from_on_done),
         cmocka_unit_test(tells_the_whole_error),

@@ -60,6 +60,36 @@ static void a_real_clock_follows_the_monotonic_clock_from_zero(void **state)
     assert_true(start_s >= wall_before_ns / NS_PER_S && start_s <= wall_after_ns / NS_PER_S);
 }
 
+/* Read between two of the system's own times, as above. */
+static void a_fast_clock_goes_as_many_times_as_fast(void **state)
+{
+    (void)state;
+    struct clock clock;
+    int64_t before_ns = system_ns(CLOCK_MONOTONIC);
+    clock_init(&clock, CLOCK_REAL);
+    clock_hasten(&clock, 1000);
+    int64_t between_ns = system_ns(CLOCK_MONOTONIC);
+    int64_t now_ns = clock_now(&clock);
+    int64_t after_ns = system_ns(CLOCK_MONOTONIC);
+    assert_true(now_ns >= (between_ns - clock.origin_ns) * 1000);
+    assert_true(now_ns <= (after_ns - before_ns) * 1000);
+}
+
+static void says_how_long_the_machine_takes(void **state)
+{
+    (void)state;
+    struct clock clock;
+    clock_init(&clock, CLOCK_REAL);
+    assert_int_equal(clock_real_ns(&clock, 5), 5);
+    clock_hasten(&clock, 10);
+    assert_int_equal(clock_real_ns(&clock, 0), 0);
+    /* Rounded up: whoever waits so long is not early. */
+    assert_int_equal(clock_real_ns(&clock, 1), 1);
+    assert_int_equal(clock_real_ns(&clock, 20), 2);
+    assert_int_equal(clock_real_ns(&clock, 21), 3);
+    assert_int_equal(clock_real_ns(&clock, DURATION_NS_MAX), DURATION_NS_MAX / 10);
+}
+
 static void kinds_have_names(void **state)
 {
     (void)state;
@@ -73,6 +103,8 @@ int main(void)
         cmocka_unit_test(a_virtual_clock_stands_still_until_it_jumps),
         cmocka_unit_test(its_wall_time_starts_at_a_fixed_moment),
         cmocka_unit_test(a_real_clock_follows_the_monotonic_clock_from_zero),
+        cmocka_unit_test(a_fast_clock_goes_as_many_times_as_fast),
+        cmocka_unit_test(says_how_long_the_machine_takes),
         cmocka_unit_test(kinds_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,9 @@ static void an_empty_one_limits_nothing(void **state)
     assert_int_equal(config.quotas.count, 0);
     assert_int_equal(config.script.step_count, 0);
     assert_int_equal(config.change_count, 0);
-    assert_int_equal(config.latency_high_ns, 0);
+    assert_int_equal(config.latency.kind, DISTRIBUTION_CONSTANT);
+    assert_int_equal(config.latency.low, 0);
+    assert_int_equal(config.refusal_latency.low, 0);
     assert_null(config.api_keys);
     assert_false(config.only_listed_models);
     assert_false(config_can_throttle(&config));
@@ -64,6 +66,26 @@ static void reads_quotas(void **state)
     config_free(&config);
 }
 
+static void reads_distributions_of_latency(void **state)
+{
+    (void)state;
+    struct config config = config_of(
+        "{\"latency\": {\"kind\": \"exponential\", \"mean\": \"800ms\"},"
+        " \"refusal_latency\": \"10ms\","
+        " \"models\": {\"a\": {\"latency\": {\"kind\": \"log-normal\", \"mean\": \"2s\", "
+        "\"sigma\": 0.25}},"
+        " \"b\": {\"latency\": {\"kind\": \"measured\", \"samples\": [\"2s\", \"1s\"]}}}}");
+    assert_int_equal(config.latency.kind, DISTRIBUTION_EXPONENTIAL);
+    assert_true(config.latency.mean == 8e8);
+    assert_int_equal(config.latency.high, CONFIG_LATENCY_NS_MAX);
+    assert_int_equal(config.refusal_latency.low, 10 * NS_PER_MS);
+    assert_int_equal(config.models[0].latency.kind, DISTRIBUTION_LOG_NORMAL);
+    assert_true(config.models[0].latency.sigma == 0.25);
+    assert_int_equal(config.models[1].latency.kind, DISTRIBUTION_MEASURED);
+    assert_int_equal(config.models[1].latency.samples[0], NS_PER_S);
+    config_free(&config);
+}
+
 static void reads_models_latencies_and_keys(void **state)
 {
     (void)state;
@@ -72,18 +94,20 @@ static void reads_models_latencies_and_keys(void **state)
         " \"models\": {\"a\": {\"latency\": \"250ms\", \"content\": \"Hello\"}, \"b\": {},"
         " \"c\": {\"latency\": {\"high\": \"24h\"}}},"
         " \"api_keys\": [\"sk-one\", \"sk-two\"]}");
-    assert_int_equal(config.latency_low_ns, 100 * NS_PER_MS);
-    assert_int_equal(config.latency_high_ns, 2 * NS_PER_S);
+    assert_int_equal(config.latency.kind, DISTRIBUTION_UNIFORM);
+    assert_int_equal(config.latency.low, 100 * NS_PER_MS);
+    assert_int_equal(config.latency.high, 2 * NS_PER_S);
     assert_true(config.only_listed_models);
     assert_int_equal(config.model_count, 3);
     assert_string_equal(config.models[0].id, "a");
     assert_string_equal(config.models[0].content, "Hello");
-    assert_int_equal(config.models[0].latency_low_ns, 250 * NS_PER_MS);
-    assert_int_equal(config.models[0].latency_high_ns, 250 * NS_PER_MS);
-    assert_int_equal(config.models[1].latency_low_ns, -1);
+    assert_true(config.models[0].has_latency);
+    assert_int_equal(config.models[0].latency.kind, DISTRIBUTION_CONSTANT);
+    assert_int_equal(config.models[0].latency.low, 250 * NS_PER_MS);
+    assert_false(config.models[1].has_latency);
     assert_null(config.models[1].content);
-    assert_int_equal(config.models[2].latency_low_ns, 0);
-    assert_int_equal(config.models[2].latency_high_ns, NS_PER_DAY);
+    assert_int_equal(config.models[2].latency.low, 0);
+    assert_int_equal(config.models[2].latency.high, NS_PER_DAY);
     assert_int_equal(config.api_key_count, 2);
     assert_string_equal(config.api_keys[1], "sk-two");
     config_free(&config);
@@ -248,6 +272,13 @@ static void every_bad_value_is_told_with_its_place(void **state)
         {"{\"latency\": {\"low\": \"2s\", \"high\": \"1s\"}}", "/server/latency",
          "wanted \"high\" not below \"low\""},
         {"{\"latency\": {\"high\": \"25h\"}}", "/server/latency", "wanted at most 24h"},
+        {"{\"latency\": {\"kind\": \"exponential\"}}", "/server/latency/mean",
+         "wanted a duration from 1ns to 24h0m0s"},
+        {"{\"latency\": {\"kind\": \"exponential\", \"mean\": \"25h\"}}", "/server/latency/mean",
+         "wanted a duration from 1ns to 24h0m0s"},
+        {"{\"latency\": {\"kind\": \"normal\"}}", "/server/latency/kind", "found \"normal\""},
+        {"{\"refusal_latency\": {\"low\": \"2s\", \"high\": \"1s\"}}", "/server/refusal_latency",
+         "wanted \"high\" not below \"low\""},
         {"{\"latency\": {\"hihg\": \"1s\"}}", "/server/latency/hihg", "did you mean \"high\"?"},
         {"{\"latency\": {\"low\": 1}}", "/server/latency/low", "found 1, " WANTED_DURATION},
         /* api_keys */
@@ -481,6 +512,7 @@ int main(void)
         cmocka_unit_test(an_empty_one_limits_nothing),
         cmocka_unit_test(reads_quotas),
         cmocka_unit_test(reads_models_latencies_and_keys),
+        cmocka_unit_test(reads_distributions_of_latency),
         cmocka_unit_test(reads_every_key_of_a_step),
         cmocka_unit_test(what_a_step_does_not_say_has_its_default),
         cmocka_unit_test(a_body_is_kept_as_it_stands_and_its_code_found),

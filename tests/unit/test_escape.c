@@ -4,9 +4,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/escape.h"
 #include "base/json.h"
 #include "base/random.h"
-#include "harness/escape.h"
 
 #include <stdlib.h>
 #include <string.h>

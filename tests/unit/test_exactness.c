@@ -266,12 +266,13 @@ static void in_virtual_time(void **state)
     struct server_options options = {.config = &config, .seed = 1};
     struct server *server = server_new(&loop, &options, &error);
     assert_non_null(server);
-    struct client_options client_options = {.base_url = server_base_url(server),
-                                            .api_key = "sk-exact-12345",
-                                            .policy = retry_policy_default(),
-                                            .in_flight_max = CONNECTIONS};
-    client_options.policy.attempts_max = 1000;
-    client_options.policy.jitter = RETRY_JITTER_FULL;
+    struct client_options client_options = {
+        .base_url = server_base_url(server),
+        .api_key = "sk-exact-12345",
+        .strategy.policy = retry_policy_default(),
+        .strategy.gate = {.in_flight_max = CONNECTIONS, .holds_for_call = true}};
+    client_options.strategy.policy.attempts_max = 1000;
+    client_options.strategy.policy.jitter = RETRY_JITTER_FULL;
     struct client *client = client_new(&loop, &client_options, &error);
     struct client_request request = {.model = "m", .message = "Hello"};
     for (int i = 0; i < CALLS; i++)

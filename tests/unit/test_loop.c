@@ -338,6 +338,30 @@ static void real_time_waits_for_a_deadline(void **state)
     loop_free(&loop);
 }
 
+/* An hour of this clock is 3.6 seconds; a minute 60 ms. It is waited for, and never come early. */
+static void a_fast_clock_waits_less(void **state)
+{
+    (void)state;
+    struct loop loop = loop_of(CLOCK_REAL);
+    struct clock machine;
+    struct actor a;
+    clock_init(&machine, CLOCK_REAL);
+    clock_hasten(&loop.clock, 1000);
+    cast(&a, &loop, 'a', -1);
+    int64_t due_ns = loop_now(&loop) + NS_PER_MINUTE;
+    loop_at(&loop, &a.deadline, due_ns);
+    int turns = 0;
+    while (a.fired_ns < 0) {
+        assert_true(loop_turn(&loop, -1));
+        turns++;
+    }
+    assert_true(a.fired_ns >= due_ns);
+    assert_true(clock_now(&machine) >= 50 * NS_PER_MS);
+    /* It slept for it; a wait that is rounded down would turn round and round. */
+    assert_true(turns <= 3);
+    loop_free(&loop);
+}
+
 /* A turn that may wait a shorter time than the deadline is away comes back without it. */
 static void a_turn_waits_no_longer_than_it_may(void **state)
 {
@@ -412,6 +436,7 @@ int main(void)
         STORY_TEST(a_descriptor_that_cannot_be_watched_is_an_error_with_its_reason),
         STORY_TEST(without_descriptors_there_is_no_loop),
         STORY_TEST(real_time_waits_for_a_deadline),
+        STORY_TEST(a_fast_clock_waits_less),
         STORY_TEST(a_turn_waits_no_longer_than_it_may),
         STORY_TEST(busy_deadlines_do_not_starve_descriptors_in_real_time),
         STORY_TEST(runs_until_it_is_stopped),

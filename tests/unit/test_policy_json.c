@@ -203,6 +203,24 @@ static void refuses_keys_that_the_kind_has_no_use_for(void **state)
     }
 }
 
+static void reads_what_the_official_sdks_do(void **state)
+{
+    (void)state;
+    struct retry_policy policy;
+    struct error error;
+    assert_true(read_policy("{\"kind\": \"exponential\", \"jitter\": \"quarter\","
+                            " \"retry_after_cap\": \"1m\", \"delay_min\": \"10ms\","
+                            " \"retry_after_above_cap\": \"backoff\"}",
+                            &policy, &error));
+    assert_int_equal(policy.jitter, RETRY_JITTER_QUARTER);
+    assert_int_equal(policy.above_cap, RETRY_ABOVE_CAP_BACKOFF);
+    assert_int_equal(policy.retry_after_cap_ns, 60 * NS_PER_S);
+    assert_int_equal(policy.delay_min_ns, 10 * NS_PER_MS);
+    assert_refused("{\"kind\": \"exponential\", \"retry_after_above_cap\": \"cut\"}",
+                   "/policy/retry_after_above_cap", "\"clamp\"");
+    assert_refused("{\"kind\": \"none\", \"delay_min\": \"1s\"}", "/policy/delay_min", "no use");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +236,7 @@ int main(void)
         cmocka_unit_test(refuses_what_is_out_of_range),
         cmocka_unit_test(reads_the_ends_of_the_ranges),
         cmocka_unit_test(refuses_keys_that_the_kind_has_no_use_for),
+        cmocka_unit_test(reads_what_the_official_sdks_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

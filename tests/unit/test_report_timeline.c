@@ -5,8 +5,8 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "base/text_line.h"
 #include "harness/report_timeline.h"
-#include "harness/text_line.h"
 #include "tests/unit/sample_results.h"
 
 static const struct report_style plain = {.unicode = true, .width = 80};

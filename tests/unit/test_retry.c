@@ -458,6 +458,100 @@ static void the_total_is_held_against_retry_after(void **state)
                     "the next attempt would come after the total time");
 }
 
+/* --- what the official SDKs do ---------------------------------------------------------------- */
+
+static struct retry_policy sdk_policy(void)
+{
+    return (struct retry_policy){.kind = RETRY_EXPONENTIAL,
+                                 .jitter = RETRY_JITTER_QUARTER,
+                                 .attempts_max = 6,
+                                 .base_ns = 500 * NS_PER_MS,
+                                 .factor = 2,
+                                 .cap_ns = 8 * NS_PER_S,
+                                 .honours_retry_after = true,
+                                 .retry_after_cap_ns = 60 * NS_PER_S};
+}
+
+static void quarter_jitter_takes_up_to_a_quarter_off(void **state)
+{
+    (void)state;
+    static const int64_t full_ns[] = {500 * NS_PER_MS, NS_PER_S, 2 * NS_PER_S, 4 * NS_PER_S,
+                                      8 * NS_PER_S};
+    struct random random;
+    random_seed(&random, 7, 0);
+    for (int attempt = 0; attempt < 5; attempt++) {
+        int64_t least_ns = INT64_MAX;
+        int64_t most_ns = 0;
+        for (int i = 0; i < DRAWS; i++) {
+            struct caller caller = caller_with(sdk_policy());
+            caller.random = random;
+            caller.state.attempts = attempt;
+            int64_t wait_ns = fail_attempt(&caller, throttled).wait_ns;
+            random = caller.random;
+            least_ns = wait_ns < least_ns ? wait_ns : least_ns;
+            most_ns = wait_ns > most_ns ? wait_ns : most_ns;
+        }
+        int64_t quarter_ns = full_ns[attempt] / 4;
+        assert_in_range(least_ns, full_ns[attempt] - quarter_ns,
+                        full_ns[attempt] - quarter_ns + quarter_ns / 100);
+        assert_in_range(most_ns, full_ns[attempt] - quarter_ns / 100, full_ns[attempt]);
+    }
+}
+
+static void quarter_jitter_adds_nothing_to_retry_after(void **state)
+{
+    (void)state;
+    struct caller caller = caller_with(sdk_policy());
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(fail_attempt(&caller, asked(3 * NS_PER_S)).wait_ns, 3 * NS_PER_S);
+}
+
+static void a_retry_after_above_the_cap_ends_the_call_or_is_cut_or_passed_over(void **state)
+{
+    (void)state;
+    struct retry_policy policy = sdk_policy();
+    policy.jitter = RETRY_JITTER_NONE;
+    struct caller gives_up = caller_with(policy);
+    assert_gives_up(&gives_up, asked(60 * NS_PER_S + 1),
+                    "the server asks to wait longer than the policy does");
+    policy.above_cap = RETRY_ABOVE_CAP_BACKOFF;
+    struct caller backs_off = caller_with(policy);
+    assert_int_equal(fail_attempt(&backs_off, asked(60 * NS_PER_S)).wait_ns, 60 * NS_PER_S);
+    assert_int_equal(fail_attempt(&backs_off, asked(60 * NS_PER_S + 1)).wait_ns, NS_PER_S);
+    policy.above_cap = RETRY_ABOVE_CAP_CLAMP;
+    struct caller clamps = caller_with(policy);
+    assert_int_equal(fail_attempt(&clamps, asked(NS_PER_HOUR)).wait_ns, 60 * NS_PER_S);
+}
+
+static void a_drawn_delay_is_raised_to_the_least(void **state)
+{
+    (void)state;
+    struct retry_policy policy = retry_policy_default();
+    policy.jitter = RETRY_JITTER_FULL;
+    policy.delay_min_ns = 900 * NS_PER_MS;
+    bool was_raised = false;
+    for (uint64_t i = 0; i < 100; i++) {
+        struct caller caller = caller_with(policy);
+        random_seed(&caller.random, i, 0);
+        int64_t wait_ns = fail_attempt(&caller, throttled).wait_ns;
+        assert_in_range(wait_ns, 900 * NS_PER_MS, NS_PER_S);
+        was_raised |= wait_ns == 900 * NS_PER_MS;
+    }
+    assert_true(was_raised);
+}
+
+static void tells_what_waiting_may_mend(void **state)
+{
+    (void)state;
+    assert_true(retry_may_help(&throttled));
+    assert_true(retry_may_help(&(struct retry_outcome){.status = 0}));
+    assert_false(retry_may_help(&(struct retry_outcome){.status = 400}));
+    assert_true(retry_may_help(&(struct retry_outcome){.status = 400, .wish = RETRY_WISH_YES}));
+    assert_false(retry_may_help(&(struct retry_outcome){.status = 429, .wish = RETRY_WISH_NO}));
+    assert_false(
+        retry_may_help(&(struct retry_outcome){.status = 429, .error_code = "insufficient_quota"}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -488,6 +582,11 @@ int main(void)
         cmocka_unit_test(gives_up_at_once_when_the_next_attempt_would_be_too_late),
         cmocka_unit_test(the_total_counts_the_attempts_as_well),
         cmocka_unit_test(the_total_is_held_against_retry_after),
+        cmocka_unit_test(quarter_jitter_takes_up_to_a_quarter_off),
+        cmocka_unit_test(quarter_jitter_adds_nothing_to_retry_after),
+        cmocka_unit_test(a_retry_after_above_the_cap_ends_the_call_or_is_cut_or_passed_over),
+        cmocka_unit_test(a_drawn_delay_is_raised_to_the_least),
+        cmocka_unit_test(tells_what_waiting_may_mend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

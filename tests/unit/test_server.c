@@ -976,7 +976,7 @@ static void serves_on_ipv6(void **state)
     struct client_options options = {.base_url = url,
                                      .api_key = "k",
                                      .attempt_timeout_ns = NS_PER_S,
-                                     .policy = {.kind = RETRY_NONE}};
+                                     .strategy.policy = {.kind = RETRY_NONE}};
     for (int i = 0; i < 2; i++) {
         bool succeeded = false;
         struct client *client = client_new(&world.loop, &options, &error);

@@ -1,4 +1,4 @@
-#include "harness/escape.h"
+#include "base/escape.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* text_line: one line of a text report, put together column by column.
  *
- * Everything that the text report prints goes through it, so that alignment, cutting to the width
+ * Everything that text reports print goes through it, so that alignment, cutting to the width
  * by what characters really take (CJK two columns, accents none), colours and the absence of
  * trailing spaces are cared for in one place.
  *
@@ -13,10 +13,10 @@
  * Text must have gone through escape_terminal(); the program's own may hold line-drawing
  * characters.
  */
-#ifndef TOOMANY_HARNESS_TEXT_LINE_H
-#define TOOMANY_HARNESS_TEXT_LINE_H
+#ifndef TOOMANY_BASE_TEXT_LINE_H
+#define TOOMANY_BASE_TEXT_LINE_H
 
-#include "harness/report.h"
+#include "base/report_style.h"
 
 enum ink { INK_PLAIN, INK_BOLD, INK_DIM, INK_GREEN, INK_YELLOW, INK_RED, INK_BOLD_RED };
 

@@ -11,8 +11,8 @@
  *
  * (*) cJSON escapes it when it prints. `length` counts bytes; text need not end in NUL.
  */
-#ifndef TOOMANY_HARNESS_ESCAPE_H
-#define TOOMANY_HARNESS_ESCAPE_H
+#ifndef TOOMANY_BASE_ESCAPE_H
+#define TOOMANY_BASE_ESCAPE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "harness/text_line.h"
+#include "base/text_line.h"
 
 #include <assert.h>
 #include <string.h>
