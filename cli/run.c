@@ -36,7 +36,7 @@ static const char help[] =
     "each move of the clock.\n"
     "\n"
     "Exit status: that of the program, or 128 and the number of the signal that ended\n"
-    "it; 2 wrong usage, 3 it could not be started or not be carried.\n"
+    "it; 2 wrong usage, 3 it could not be started, or not be carried to its end.\n"
     "\n"
     "Example:\n"
     "  toomany run --summary -- sh -c 'sleep 600; date'\n";
@@ -170,7 +170,7 @@ static void tell(const struct run_command *run, int64_t wall_ns)
             duration_text(loop_now(&run->loop), passed), duration_text(wall_ns, wall),
             summary.jumps, summary.stops);
     if (summary.crept_ns > 0)
-        fprintf(stderr, "; %s of it crept, because it waits by looking at a clock",
+        fprintf(stderr, "; %s of it crept, because it computes while it waits",
                 duration_text(summary.crept_ns, passed));
     fputc('\n', stderr);
 }
@@ -198,6 +198,8 @@ static int carry(struct run_command *run)
         status = 128 + WTERMSIG(run->status);
     if (started)
         tell(run, machine_now() - started_ns);
+    if (started && run->time == CHECK_TIME_VIRTUAL && carrier_summary(run->carrier).let_go != NULL)
+        status = CLI_COULD_NOT_RUN;
     carrier_free(run->carrier);
     if (run->log != NULL)
         fclose(run->log);

@@ -91,6 +91,11 @@ void descriptor_timers_free(struct tracer *tracer)
         remove_timer(*tracer_descriptor_timers(tracer));
 }
 
+bool guest_timer_is(const struct deadline *deadline)
+{
+    return deadline->fire == fire;
+}
+
 void guest_timers_exec(struct tracee_process *process)
 {
     for (struct guest_timer *timer = process->timers, *next; timer != NULL; timer = next) {

@@ -4,6 +4,7 @@
 #include "clock/vdso.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <time.h>
 
 /* A round start for the monotonic clocks: with the machine's up-time, rounding inside programs (a
@@ -186,9 +187,12 @@ void guest_time_jumps(void *owner, int64_t from_ns, const struct deadline *deadl
             deadline->fire == tracer_end_wait || deadline->fire == tracer_end_receive
                 ? deadline->owner
                 : NULL;
+        if (guest_timer_is(deadline))
+            snprintf(name, sizeof name, "client");
         log_line(tracer, from_ns, to_ns, tracee != NULL ? tracee_name(tracee, name) : name,
                  tracee != NULL && tracee->phase == TRACEE_WAITS ? tracee->call->name
                  : tracee != NULL                                ? "socket time-out"
+                 : guest_timer_is(deadline)                      ? "timer"
                                                                  : "deadline");
     }
     guest_time_watch(tracer, false);

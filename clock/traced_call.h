@@ -106,6 +106,8 @@ void guest_timers_free(struct tracee_process *process);
 void descriptor_timers_free(struct tracer *tracer);
 struct guest_timer **tracer_descriptor_timers(struct tracer *tracer);
 struct tracee_process *tracer_processes(const struct tracer *tracer);
+/* Whether a deadline is that of a program's timer. */
+bool guest_timer_is(const struct deadline *deadline);
 /* Timers of timer_create do not survive an exec. */
 void guest_timers_exec(struct tracee_process *process);
 /* Makes a signal that stands for setitimer's look like the kernel's. */

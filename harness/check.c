@@ -276,10 +276,12 @@ static void describe_time(const struct check *check, struct result *result)
                           means, duration_text(summary->let_go_ns, text), summary->let_go);
     } else if (summary->crept_ns > 0) {
         result->is_inexact = true;
-        length = asprintf(&note,
-                          "carried into virtual time by %s; it waits by looking at a clock again "
-                          "and again, so time crept for it, %s in all, and delays are not exact",
-                          means, duration_text(summary->crept_ns, text));
+        length =
+            asprintf(&note,
+                     "carried into virtual time by %s; it computes while it waits, for example by "
+                     "looking at a clock again and again, so time crept for it, %s in all, "
+                     "and delays are not exact",
+                     means, duration_text(summary->crept_ns, text));
     } else if (check->carries) {
         length = asprintf(&note, "carried into virtual time by %s", means);
     } else if (check->options->time == CHECK_TIME_AUTO && !is_builtin(check->options)) {
