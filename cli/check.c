@@ -88,6 +88,18 @@ static bool read_report(struct check_command *check, char *argument)
     return true;
 }
 
+/* What stands behind "--" is the client's, options and all. Returns how many words are ours. */
+static int find_command(struct check_command *check, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            check->command = argv + i + 1;
+            return i;
+        }
+    }
+    return argc;
+}
+
 static int read_options(struct check_command *check, int argc, char **argv)
 {
     enum { JOBS = 1000, REPEAT, SEED, TIME, CARRIER, REPORT, KNOWN_FAILING, VERBOSE, HELP };
@@ -104,15 +116,7 @@ static int read_options(struct check_command *check, int argc, char **argv)
         {0},
     };
     int option;
-    /* What stands behind "--" is the client's, options and all. */
-    int own_count = argc;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--") == 0) {
-            own_count = i;
-            check->command = argv + i + 1;
-            break;
-        }
-    }
+    int own_count = find_command(check, argc, argv);
     if (check->command != NULL && check->command[0] == NULL) {
         fputs("toomany check: a command is missing after --\n", stderr);
         return cli_misused("check");

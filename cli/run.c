@@ -4,6 +4,7 @@
 #include "clock/machine_timer.h"
 #include "clock/carrier.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -102,6 +103,7 @@ static int read_options(struct run_command *run, int argc, char **argv)
 
 _Noreturn static void become(char **command)
 {
+    assert(command[0] != NULL); /* read_options() saw to that */
     signal(SIGPIPE, SIG_DFL);
     execvp(command[0], command);
     fprintf(stderr, "toomany run: %s: %s\n", command[0],

@@ -120,7 +120,8 @@ static bool has_descriptor(const struct guest_timer *timer, const struct tracee_
     DIR *directory = opendir(path);
     bool has = false;
     for (struct dirent *entry; !has && directory != NULL && (entry = readdir(directory)) != NULL;)
-        has = entry->d_name[0] != '.' && is_same_file(timer, process->pid, atoi(entry->d_name));
+        has = entry->d_name[0] != '.' &&
+              is_same_file(timer, process->pid, (int)strtol(entry->d_name, NULL, 10));
     if (directory != NULL)
         closedir(directory);
     return has;
@@ -324,9 +325,12 @@ static int clock_of_descriptor(int descriptor)
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", descriptor);
     FILE *stream = fopen(path, "re");
     int clock_id = -1;
+    static const char label[] = "clockid:";
     char line[128];
-    while (stream != NULL && fgets(line, sizeof line, stream) != NULL)
-        sscanf(line, "clockid: %d", &clock_id);
+    while (stream != NULL && fgets(line, sizeof line, stream) != NULL) {
+        if (strncmp(line, label, sizeof label - 1) == 0)
+            clock_id = (int)strtol(line + sizeof label - 1, NULL, 10);
+    }
     if (stream != NULL)
         fclose(stream);
     return clock_id;

@@ -156,7 +156,9 @@ static bool read_person(pid_t tid, struct person *person)
     const char *state = strstr(text, "\nState:\t");
     *person = (struct person){.process = (pid_t)number_after(text, "\nTgid:"),
                               .parent = (pid_t)number_after(text, "\nPPid:"),
-                              .state = state != NULL ? state[8] : '?'};
+                              .state = '?'};
+    if (state != NULL)
+        person->state = state[8];
     return true;
 }
 

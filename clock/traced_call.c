@@ -154,7 +154,7 @@ static void add_futex_test(struct program *program, int argument)
     enum { WAIT_COUNT = sizeof waits / sizeof waits[0] };
     load_argument(program, 1, false);
     add(program, BPF_ALU | BPF_AND | BPF_K, (uint32_t)FUTEX_CMD_MASK, 0, 0);
-    for (uint8_t i = 0; i < WAIT_COUNT; i++)
+    for (int i = 0; i < WAIT_COUNT; i++)
         if_equal(program, waits[i], (uint8_t)(WAIT_COUNT - i), 0);
     allow(program);
     add_pointer_test(program, argument);
@@ -169,7 +169,7 @@ static void add_option_test(struct program *program)
     if_equal(program, SOL_SOCKET, 1, 0);
     allow(program);
     load_argument(program, 2, false);
-    for (uint8_t i = 0; i < OPTION_COUNT; i++)
+    for (int i = 0; i < OPTION_COUNT; i++)
         if_equal(program, options[i], (uint8_t)(OPTION_COUNT - i), 0);
     allow(program);
     trace(program);

@@ -80,8 +80,8 @@ bool tracer_is_let_go(const struct tracer *tracer);
 
 /* Clients talk to each other by TCP. */
 void tracer_note_own_traffic(struct tracer *tracer);
-/* Makes the kernel acknowledge at once what clients have received from each other: a small write may
- * be held back until then, which is work under way that nobody waits for. */
+/* Makes the kernel acknowledge at once what clients have received from each other: a small write
+ * may be held back until then, which is work under way that nobody waits for. */
 void traffic_acknowledge(struct tracer *tracer);
 
 /* Of the loop's own server; 0: none. */

@@ -12,10 +12,19 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* An address of the program, which is none of ours, in the form that the kernel wants. */
+static struct iovec place_of(uint64_t address, size_t length)
+{
+    struct iovec place = {.iov_len = length};
+    _Static_assert(sizeof place.iov_base == sizeof address, "64-bit programs trace 64-bit ones");
+    memcpy(&place.iov_base, &address, sizeof address);
+    return place;
+}
+
 bool tracee_read(const struct tracee *tracee, uint64_t address, void *bytes, size_t length)
 {
     struct iovec ours = {.iov_base = bytes, .iov_len = length};
-    struct iovec theirs = {.iov_base = (void *)(uintptr_t)address, .iov_len = length};
+    struct iovec theirs = place_of(address, length);
     return process_vm_readv(tracee->tid, &ours, 1, &theirs, 1, 0) == (ssize_t)length;
 }
 
@@ -24,7 +33,7 @@ bool tracee_write(const struct tracee *tracee, uint64_t address, const void *byt
     /* struct iovec serves both directions and so knows no const; nothing writes to `bytes`. */
     struct iovec ours = {.iov_len = length};
     memcpy(&ours.iov_base, &bytes, sizeof bytes);
-    struct iovec theirs = {.iov_base = (void *)(uintptr_t)address, .iov_len = length};
+    struct iovec theirs = place_of(address, length);
     return process_vm_writev(tracee->tid, &ours, 1, &theirs, 1, 0) == (ssize_t)length;
 }
 

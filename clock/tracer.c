@@ -408,7 +408,7 @@ bool tracer_enter(const struct tracer *tracer)
     char go;
     /* The kernel only reads it. */
     const struct sock_filter *steps = tracer->filter;
-    memcpy(&program.filter, &steps, sizeof steps);
+    memcpy(&program.filter, &steps, sizeof(void *));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0)
         return false;

@@ -27,14 +27,14 @@ static void probe(void)
         return;
     pid_t pid = fork();
     if (pid == 0) {
-        char filtered = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+        bool filtered = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
                         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
         ssize_t written = write(ready[1], &filtered, 1);
         (void)written;
         for (;;)
             pause();
     }
-    char filtered = 0;
+    bool filtered = false;
     ssize_t got = read(ready[0], &filtered, 1);
     bool is_traced = pid > 0 && ptrace(PTRACE_SEIZE, pid, NULL, (long)PTRACE_O_EXITKILL) == 0;
     probe_reason = got != 1 || !filtered ? "this system does not let a program filter its system "

@@ -74,8 +74,8 @@ struct client_run {
     char *errors; /* stderr, likewise */
     size_t errors_length;
     uint64_t output_bytes; /* how much it wrote to both in all */
-    char *waits; /* where it timed out in virtual time: what each thread was doing; else NULL */
-    char *survivors;       /* names of processes it left behind: "sh, sleep (2)"; NULL when none */
+    char *waits;     /* where it timed out in virtual time: what each thread was doing; else NULL */
+    char *survivors; /* names of processes it left behind: "sh, sleep (2)"; NULL when none */
 };
 
 /* The most that one dimension of one pool was used. */

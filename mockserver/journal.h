@@ -39,9 +39,9 @@ struct journal_entry {
     int status;
     char code[48]; /* the error code in the answer's body, or "" */
     char request_id[40];
-    int64_t retry_after_ns;   /* what the answer asked for; -1 nothing */
-    int in_flight;            /* POST requests that are being answered, with this one if it is one */
-    int retry_count;          /* the client's x-stainless-retry-count; -1 none */
+    int64_t retry_after_ns; /* what the answer asked for; -1 nothing */
+    int in_flight;          /* POST requests that are being answered, with this one if it is one */
+    int retry_count;        /* the client's x-stainless-retry-count; -1 none */
     char idempotency_key[64]; /* or "" */
     char call_marker[64];     /* what the scenario asked the client to send, or "" */
     int script_step;          /* from 0; -1 none */

@@ -159,7 +159,7 @@ static long clock_nanosleep_call(const struct arguments *arguments)
 /* Whether the program may read what it points at. Where this may not be asked, it is believed. */
 static bool is_readable(const void *address, size_t size)
 {
-    char bytes[sizeof(struct itimerspec)];
+    char bytes[sizeof(struct itimerspec)] = {0};
     void *there;
     memcpy(&there, &address, sizeof there);
     struct iovec local = {.iov_base = bytes, .iov_len = size};

@@ -449,7 +449,7 @@ static bool is_far_time(const greg_t *registers)
     greg_t pointer = registers[REG_R10];
     enum { STACK_NEAR = 16 * 1024 };
     const struct timespec *time;
-    memcpy(&time, &pointer, sizeof time);
+    memcpy(&time, &pointer, sizeof(void *));
     if (time == &far_time)
         return true;
     bool is_near = pointer > registers[REG_RSP] && pointer < registers[REG_RSP] + STACK_NEAR;

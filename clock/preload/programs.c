@@ -7,8 +7,6 @@
 #include <string.h>
 #include <stdlib.h>
 
-extern char **environ;
-
 enum { ARGUMENTS_MAX = 65536 };
 
 /* "LD_PRELOAD=..." and "TOOMANY_CLOCK_PAGE=..." as this program was started with. */
@@ -150,6 +148,7 @@ static void copy_arguments(char **arguments, const char *first, va_list list)
         continue;
 }
 
+/* It declares `arguments`. NOLINTNEXTLINE(bugprone-macro-parentheses) */
 #define ARGUMENT_LIST(arguments, list, first)                                                      \
     va_start(list, first);                                                                         \
     char **arguments = alloca((count_arguments(list) + 1) * sizeof *arguments);                    \

@@ -238,7 +238,7 @@ static uint16_t port_of(const struct sockaddr *address, socklen_t length)
     bool is_v6 = length >= sizeof(struct sockaddr_in6) && address->sa_family == AF_INET6;
     if (!is_v4 && !is_v6)
         return 0;
-    uint16_t port;
+    uint16_t port = 0;
     memcpy(&port, (const char *)address + offsetof(struct sockaddr_in, sin_port), sizeof port);
     return ntohs(port);
 }

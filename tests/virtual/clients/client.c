@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+/* libcurl gives its type. NOLINTNEXTLINE(readability-non-const-parameter) */
 static size_t discard(char *bytes, size_t size, size_t count, void *unused)
 {
     (void)bytes;

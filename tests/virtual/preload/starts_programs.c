@@ -7,7 +7,6 @@
 static char *const nothing[] = {NULL};
 static char *const foreign[] = {"LD_PRELOAD=libm.so.6", "A=b", NULL};
 static char *const sleeps[] = {"sleep", "0.05", NULL};
-extern char **environ;
 
 static void became(int way)
 {

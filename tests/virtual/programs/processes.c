@@ -4,7 +4,6 @@
 #include <spawn.h>
 #include <sys/prctl.h>
 
-extern char **environ;
 static const char *self;
 
 static void sleep_ns(int64_t ns)
@@ -81,28 +80,28 @@ static void children(void)
 /* Sleepers side by side: each at its own time, in order. */
 static void side_by_side(void)
 {
-    int ends[2];
+    int pipe_ends[2];
     char order[5] = "";
     int64_t start = now_ns();
     fflush(stdout);
-    if (pipe(ends) != 0)
+    if (pipe(pipe_ends) != 0)
         return;
     for (int i = 0; i < 4; i++) {
         if (fork() == 0) {
             sleep_ns((4 - i) * 100 * MS);
-            _exit(write(ends[1], &"abcd"[i], 1) == 1 ? 0 : 1);
+            _exit(write(pipe_ends[1], &"abcd"[i], 1) == 1 ? 0 : 1);
         }
     }
     for (int i = 0; i < 4; i++) {
-        if (read(ends[0], order + i, 1) != 1)
+        if (read(pipe_ends[0], order + i, 1) != 1)
             say("read", -1);
         say_took("one of four", start, (i + 1) * 100 * MS);
     }
     printf("order: %s\n", order);
     for (int i = 0; i < 4; i++)
         wait(NULL);
-    close(ends[0]);
-    close(ends[1]);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
 }
 
 static void *exec_in_thread(void *unused)

@@ -172,7 +172,7 @@ int main(void)
     int queued[4];
     for (size_t i = 0; i < 4; i++) {
         queued[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        connect(queued[i], (struct sockaddr *)&address, sizeof address);
+        (void)connect(queued[i], (struct sockaddr *)&address, sizeof address);
     }
     client = socket(AF_INET, SOCK_STREAM, 0);
     set_timeout(client, SO_SNDTIMEO, 40 * MS);
@@ -193,7 +193,7 @@ int main(void)
     socklen_t length = sizeof address;
     address =
         (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    bind(datagrams, (struct sockaddr *)&address, length);
+    say("bind", bind(datagrams, (struct sockaddr *)&address, length));
     getsockname(datagrams, (struct sockaddr *)&address, &length);
     char byte = 'x';
     say("sendto", sendto(datagrams, &byte, 1, 0, (struct sockaddr *)&address, length));
