@@ -384,7 +384,7 @@ struct retry_decision strategy_decide(const struct strategy *strategy, struct st
     state->attempts++;
     struct retry_decision decision =
         retry_decide(&strategy->policy, &state->inner, outcome, random, now_ns);
-    if (decision.retry || strategy->outer.kind == RETRY_NONE || !retry_may_help(outcome))
+    if (decision.retry || strategy->outer.kind == RETRY_NONE)
         return decision;
     struct retry_state outer = {.started_ns = state->started_ns, .attempts = state->outer_rounds};
     decision = retry_decide(&strategy->outer, &outer, outcome, random, now_ns);
