@@ -14,7 +14,7 @@ enum {
     CHUNK_EVENTS = 31, /* with the link a chunk has 504 bytes */
     SLAB_CHUNKS_FIRST = 128,
     SLAB_CHUNKS_MOST = 8192, /* 4 MB; slabs double up to that */
-    SORT_AT_ONCE = 512, /* a bucket with more is spread first */
+    SORT_AT_ONCE = 512,      /* a bucket with more is spread first */
     INSERTION_MOST = 16,
     FETCH_AHEAD = 12,
 };
