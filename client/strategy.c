@@ -118,7 +118,7 @@ static const struct strategy table[] = {
     },
     {
         .name = "semaphore",
-        .description = "At most 8 calls at a time, each retried as \"retry-after-jitter\"",
+        .description = "So many calls at a time (8), each retried as \"retry-after-jitter\"",
         .source = "asyncio.Semaphore around the call, as client/client.h does it",
         .policy = {PATIENT, .jitter = RETRY_JITTER_FULL, .honours_retry_after = true},
         .gate = {.kind = GATE_PLAIN, .in_flight_max = 8, .holds_for_call = true},
