@@ -145,14 +145,6 @@ static bool is_sound(const struct retry_policy *policy)
                                        : policy->factor >= 1 && policy->cap_ns >= policy->base_ns;
 }
 
-bool retry_may_help(const struct retry_outcome *outcome)
-{
-    if (retry_is_quota_used_up(outcome->error_type, outcome->error_code) ||
-        outcome->wish == RETRY_WISH_NO)
-        return false;
-    return outcome->wish == RETRY_WISH_YES || is_retried_status(outcome->status);
-}
-
 struct retry_decision retry_decide(const struct retry_policy *policy, struct retry_state *state,
                                    const struct retry_outcome *outcome, struct random *random,
                                    int64_t now_ns)

@@ -102,9 +102,6 @@ struct retry_decision retry_decide(const struct retry_policy *policy, struct ret
                                    const struct retry_outcome *outcome, struct random *random,
                                    int64_t now_ns);
 
-/* True when the outcome is of a kind that waiting may mend, so that a policy retries it. */
-bool retry_may_help(const struct retry_outcome *outcome);
-
 /* True for the errors that end when somebody pays or raises a limit, not with time. */
 bool retry_is_quota_used_up(const char *error_type, const char *error_code);
 

@@ -118,7 +118,7 @@ static const struct strategy table[] = {
     },
     {
         .name = "semaphore",
-        .description = "At most 8 calls at a time, each retried as \"retry-after-jitter\"",
+        .description = "So many calls at a time (8), each retried as \"retry-after-jitter\"",
         .source = "asyncio.Semaphore around the call, as client/client.h does it",
         .policy = {PATIENT, .jitter = RETRY_JITTER_FULL, .honours_retry_after = true},
         .gate = {.kind = GATE_PLAIN, .in_flight_max = 8, .holds_for_call = true},
@@ -384,7 +384,7 @@ struct retry_decision strategy_decide(const struct strategy *strategy, struct st
     state->attempts++;
     struct retry_decision decision =
         retry_decide(&strategy->policy, &state->inner, outcome, random, now_ns);
-    if (decision.retry || strategy->outer.kind == RETRY_NONE || !retry_may_help(outcome))
+    if (decision.retry || strategy->outer.kind == RETRY_NONE)
         return decision;
     struct retry_state outer = {.started_ns = state->started_ns, .attempts = state->outer_rounds};
     decision = retry_decide(&strategy->outer, &outer, outcome, random, now_ns);

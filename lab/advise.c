@@ -34,7 +34,18 @@ static int rank(const struct cell_result *cell)
     return advise_feeds(cell) ? 2 : loses_few(cell) ? 1 : 0;
 }
 
-bool advise_is_better(const struct cell_result *cell, const struct cell_result *than)
+double advise_wait_s(const struct sweep *sweep, const struct cell_result *cell)
+{
+    double refusal_s = sweep->experiment->refusal_time.mean * 1e-9;
+    double refused_per_s =
+        mean_of(cell, MEASURE_ATTEMPTS, 0) * mean_of(cell, MEASURE_THROTTLED_SHARE, 0);
+    double calls_per_s = mean_of(cell, MEASURE_OFFERED, 0);
+    double refused = calls_per_s > 0 ? refused_per_s / calls_per_s : 0;
+    return mean_of(cell, MEASURE_WAITED, INFINITY) + refused * refusal_s;
+}
+
+bool advise_is_better(const struct sweep *sweep, const struct cell_result *cell,
+                      const struct cell_result *than)
 {
     if (rank(cell) != rank(than))
         return rank(cell) > rank(than);
@@ -46,18 +57,23 @@ bool advise_is_better(const struct cell_result *cell, const struct cell_result *
     double gets_than = mean_of(than, goodput, 0);
     if (rank(cell) < 2 && gets != gets_than)
         return gets > gets_than;
-    double waited = mean_of(cell, MEASURE_WAITED, INFINITY);
-    double waited_than = mean_of(than, MEASURE_WAITED, INFINITY);
+    double waited = advise_wait_s(sweep, cell);
+    double waited_than = advise_wait_s(sweep, than);
     if (waited != waited_than)
         return waited < waited_than;
     return mean_of(cell, MEASURE_COMPLETION_P99, INFINITY) <
            mean_of(than, MEASURE_COMPLETION_P99, INFINITY);
 }
 
-static bool overlap(const struct estimate *one, const struct estimate *other)
+/* Whether the repetitions leave it open which of the two waits longer. */
+static bool waits_alike(const struct sweep *sweep, const struct cell_result *one,
+                        const struct cell_result *other)
 {
-    return one->has_interval && other->has_interval && one->low <= other->high &&
-           other->low <= one->high;
+    const struct estimate *waited = &one->measures[MEASURE_WAITED];
+    const struct estimate *waited_other = &other->measures[MEASURE_WAITED];
+    double room = (waited->high - waited->low + waited_other->high - waited_other->low) / 2;
+    return waited->has_interval && waited_other->has_interval &&
+           fabs(advise_wait_s(sweep, one) - advise_wait_s(sweep, other)) <= room;
 }
 
 const struct cell_result *advise_best_of(const struct sweep *sweep, size_t strategy)
@@ -65,7 +81,7 @@ const struct cell_result *advise_best_of(const struct sweep *sweep, size_t strat
     const struct cell_result *best = NULL;
     for (size_t i = 0; i < sweep->experiment->load_count; i++) {
         const struct cell_result *cell = sweep_cell(sweep, strategy, i);
-        if (cell->repetitions > 0 && (best == NULL || advise_is_better(cell, best)))
+        if (cell->repetitions > 0 && (best == NULL || advise_is_better(sweep, cell, best)))
             best = cell;
     }
     return best;
@@ -76,7 +92,7 @@ const struct cell_result *advise_best(const struct sweep *sweep)
     const struct cell_result *least = NULL;
     for (size_t i = 0; i < sweep->experiment->strategy_count; i++) {
         const struct cell_result *cell = advise_best_of(sweep, i);
-        if (cell != NULL && (least == NULL || advise_is_better(cell, least)))
+        if (cell != NULL && (least == NULL || advise_is_better(sweep, cell, least)))
             least = cell;
     }
     if (least == NULL || !advise_feeds(least))
@@ -84,8 +100,7 @@ const struct cell_result *advise_best(const struct sweep *sweep)
     const struct cell_result *best = least;
     for (size_t i = 0; i < sweep->cell_count; i++) {
         const struct cell_result *cell = &sweep->cells[i];
-        if (cell->repetitions > 0 && advise_feeds(cell) &&
-            overlap(&cell->measures[MEASURE_WAITED], &least->measures[MEASURE_WAITED]) &&
+        if (cell->repetitions > 0 && advise_feeds(cell) && waits_alike(sweep, cell, least) &&
             mean_of(cell, MEASURE_COMPLETION_P99, INFINITY) <
                 mean_of(best, MEASURE_COMPLETION_P99, INFINITY))
             best = cell;
@@ -153,7 +168,7 @@ static void say_what_it_gets(struct sentences *sentences, const struct sweep *sw
     say_rate(sentences, cell, lab_goodput_measure(sweep));
     say(sentences, ", %s of the quota; a call waits %s on average",
         lab_words_share(cell->measures[MEASURE_QUOTA_SHARE].mean, share),
-        lab_words_seconds(cell->measures[MEASURE_WAITED].mean, waited));
+        lab_words_seconds(advise_wait_s(sweep, cell), waited));
     if (!isnan(cell->measures[MEASURE_COMPLETION_P99].mean))
         say(sentences, ", and 99 %% are complete within %s",
             lab_words_seconds(cell->measures[MEASURE_COMPLETION_P99].mean, p99));
@@ -169,7 +184,7 @@ static void say_equals(struct sentences *sentences, const struct sweep *sweep,
         const struct cell_result *cell = advise_best_of(sweep, i);
         char load[LAB_WORDS_SIZE];
         if (cell == NULL || i == best->strategy || !advise_feeds(cell) ||
-            !overlap(&cell->measures[MEASURE_WAITED], &best->measures[MEASURE_WAITED]))
+            !waits_alike(sweep, cell, best))
             continue;
         say(sentences, "%s\"%s\" with %s", said == 0 ? before : ", ", label_of(sweep, cell),
             load_of(sweep, cell, load));

@@ -1,8 +1,9 @@
 /* advise: what to do, from what a sweep found: a plain sentence or two.
  *
  * The advice is the strategy and the load that reach 95 % of the quota, lose at most 0.1 % of
- * the calls, and let calls wait least; of those whose wait the repetitions cannot tell apart, the
- * one with the shortest p99. Where nothing does, it says so, says what comes nearest and what
+ * the calls, and let calls wait least: for retries, at the gate and for refusals; of those whose
+ * wait the repetitions cannot tell apart, the one with the shortest p99. (In a closed loop they are
+ * often equal: with as many workers and the same goodput, Little's law leaves no other mean.) Where nothing does, it says so, says what comes nearest and what
  * stands in the way.
  *
  * What a raise of the quota would bring is found by simulation, not by rule of three: the caller
@@ -25,8 +26,12 @@ enum { ADVISE_TEXT_SIZE = 2048 };
 /* True when the cell reaches the share of the quota that is wanted and loses few calls. */
 bool advise_feeds(const struct cell_result *cell);
 
+/* Seconds that a call waits on average, and that it spends in attempts that are refused. */
+double advise_wait_s(const struct sweep *sweep, const struct cell_result *cell);
+
 /* Whether one would rather take `cell`: by the rule above, else by goodput. Both have been run. */
-bool advise_is_better(const struct cell_result *cell, const struct cell_result *than);
+bool advise_is_better(const struct sweep *sweep, const struct cell_result *cell,
+                      const struct cell_result *than);
 
 /* The cell to take, of all or of one strategy (an index in the experiment); the nearest where none
  * is good enough. NULL when nothing was run. */

@@ -150,14 +150,18 @@ bool gnuplot_is_there(struct error *error)
 void gnuplot_put_text(FILE *script, const char *text, bool is_tic)
 {
     char *line = escape_terminal(text, strlen(text), true);
+    bool was_escaped = false;
     fputc('"', script);
     for (const char *at = line; at != NULL && *at != '\0'; at++) {
-        bool is_plain = isalnum((unsigned char)*at) || *at == ' ' || (unsigned char)*at >= 0x80;
-        if (is_plain)
-            fputc(*at, script);
+        /* A digit behind a character in octal would be taken for one more of its digits. */
+        bool is_special = strchr("\"\\`", *at) != NULL;
+        was_escaped = is_special || (was_escaped && isdigit((unsigned char)*at));
+        if (was_escaped)
+            fprintf(script, "\\%03o", (unsigned)(unsigned char)*at);
         else
-            fprintf(script, "\\%03o%s", (unsigned)(unsigned char)*at,
-                    *at == '%' && is_tic ? "%" : "");
+            fputc(*at, script);
+        if (*at == '%' && is_tic)
+            fputc('%', script);
     }
     fputc('"', script);
     free(line);

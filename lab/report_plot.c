@@ -29,6 +29,8 @@ static const char *const colours[] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7"
                                       "#E69F00", "#56B4E9", "#6A3D9A", "#7F7F7F"};
 enum { COLOUR_COUNT = sizeof colours / sizeof colours[0] };
 
+/* Of a character, in parts of an axis. */
+#define LOAD_TIC_WIDTH 0.024
 #define THROTTLED_COLOUR "#D55E00"
 #define SERVED_COLOUR "#0072B2"
 #define INK "#3b4454"
@@ -193,32 +195,53 @@ static void put_line_styles(FILE *script, const struct sweep *sweep)
     }
 }
 
-/* "250", "10k", "2M": a tic for each load when there is room for all. */
+/* From 0 to 1 along the axis. */
+static double load_position(const struct experiment *experiment, double load, bool is_log)
+{
+    double first = experiment->loads[0];
+    double last = experiment->loads[experiment->load_count - 1];
+    if (!is_log)
+        return last > 0 ? load / last : 0;
+    return log(load / first) / log(last / first);
+}
+
+/* "250", "10k", "2M": a tic for each load that has room before the next. */
+static void put_load_tics(FILE *script, const struct experiment *experiment, bool is_log)
+{
+    const char *separator = "";
+    double taken = 2;
+    fputs("set xtics (", script);
+    for (size_t i = experiment->load_count; i-- > 0;) {
+        double load = experiment->loads[i];
+        double shown = load >= 1e6 ? load / 1e6 : load >= 1e4 ? load / 1e3 : load;
+        double position = load_position(experiment, load, is_log);
+        char text[LAB_WORDS_SIZE];
+        int length = snprintf(text, sizeof text, "%.4g%s", shown,
+                              load >= 1e6   ? "M"
+                              : load >= 1e4 ? "k"
+                                            : "");
+        if (taken - position < (length + 1) * LOAD_TIC_WIDTH)
+            continue;
+        fprintf(script, "%s'%s' %.10g", separator, text, load);
+        separator = ", ";
+        taken = position;
+    }
+    fputs(")\n", script);
+}
+
 static void put_load_axis(FILE *script, const struct experiment *experiment)
 {
-    enum { TICS_MAX = 10 };
-    size_t count = experiment->load_count;
     double first = experiment->loads[0];
-    double last = experiment->loads[count - 1];
-    size_t step = (count + TICS_MAX - 1) / TICS_MAX;
+    double last = experiment->loads[experiment->load_count - 1];
     bool is_log = last / first >= 8;
     fprintf(script, "set xlabel '%s' offset 0,0.3\n",
             experiment->is_open ? "offered load, calls per second" : "workers");
     if (is_log)
         fprintf(script, "set logscale x\nset xrange [%.6g:%.6g]\n", first / 1.15, last * 1.15);
     else
-        fprintf(script, "set xrange [%.6g:%.6g]\n", count > 1 ? 0.0 : first / 2, last * 1.08);
-    fputs("set xtics (", script);
-    for (size_t i = (count - 1) % step; i < count; i += step) {
-        double load = experiment->loads[i];
-        double shown = load >= 1e6 ? load / 1e6 : load >= 1e4 ? load / 1e3 : load;
-        fprintf(script, "%s'%.4g%s' %.10g", i > (count - 1) % step ? ", " : "", shown,
-                load >= 1e6   ? "M"
-                : load >= 1e4 ? "k"
-                              : "",
-                load);
-    }
-    fputs(")\n", script);
+        fprintf(script, "set xrange [%.6g:%.6g]\n", experiment->load_count > 1 ? 0.0 : first / 2,
+                last * 1.08);
+    put_load_tics(script, experiment, is_log);
 }
 
 static void put_panel_frame(FILE *script, const char *title)

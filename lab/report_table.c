@@ -173,7 +173,7 @@ static bool comes_before(const struct table *table, const struct cell_result *ce
 {
     if (cell == table->best || other == table->best)
         return cell == table->best;
-    return advise_is_better(cell, other);
+    return advise_is_better(table->report->sweep, cell, other);
 }
 
 /* Best first; those of which nothing was run are left out. */
@@ -212,7 +212,7 @@ static void put_notes(const struct table *table)
     if (table->best != NULL && advise_feeds(table->best)) {
         snprintf(text, sizeof text,
                  "*  of all that reach %.0f %% of the quota and lose at most %g %% of the calls, "
-                 "the one whose calls wait least",
+                 "the one whose calls wait least, and of equals the one with the shortest p99",
                  ADVISE_SHARE_WANTED * 100, ADVISE_LOST_ALLOWED * 100);
         put_text(table, text, INK_DIM);
     } else if (table->best != NULL) {

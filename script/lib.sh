@@ -39,6 +39,7 @@ test      library:cmocka                    libcmocka-dev         libcmocka-deve
 test      command:c++                       g++                   gcc-c++                 gcc
 test      command:git                       git                   git                     git
 test      command:curl                      curl                  curl                    curl
+test      command:gnuplot                   gnuplot-nox           gnuplot-minimal         gnuplot
 test      command:node                      nodejs                nodejs                  nodejs
 test      command:npm                       npm                   nodejs-npm              npm
 gcc       command:gcc                       gcc                   gcc                     gcc

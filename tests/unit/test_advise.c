@@ -56,6 +56,23 @@ static void what_cannot_be_told_apart_is_said(void **state)
     free(sample);
 }
 
+/* Who is refused at once waits less, but spends the time in refusals. */
+static void refusals_are_waiting_too(void **state)
+{
+    (void)state;
+    struct sample *sample = sample_new();
+    struct cell_result *greedy = sample_cell(sample, 0, 2);
+    sample_set(sample, 0, 2, 10, 0.3, 0);
+    assert_ptr_equal(advise_best(&sample->sweep), greedy);
+    greedy->measures[MEASURE_OFFERED].mean = 10;
+    greedy->measures[MEASURE_ATTEMPTS].mean = 40;
+    greedy->measures[MEASURE_THROTTLED_SHARE].mean = 0.75;
+    sample->experiment.refusal_time.mean = 100e6;
+    assert_true(fabs(advise_wait_s(&sample->sweep, greedy) - 0.6) < 1e-9);
+    assert_ptr_equal(advise_best(&sample->sweep), sample_cell(sample, 1, 2));
+    free(sample);
+}
+
 static void where_nothing_reaches_it_the_nearest_and_the_obstacle_are_said(void **state)
 {
     (void)state;
@@ -141,6 +158,7 @@ int main(void)
         cmocka_unit_test(the_least_wait_wins_among_those_that_feed_the_quota),
         cmocka_unit_test(who_loses_calls_does_not_feed_the_quota),
         cmocka_unit_test(what_cannot_be_told_apart_is_said),
+        cmocka_unit_test(refusals_are_waiting_too),
         cmocka_unit_test(where_nothing_reaches_it_the_nearest_and_the_obstacle_are_said),
         cmocka_unit_test(a_raise_is_asked_for_one_strategy_and_one_limit),
         cmocka_unit_test(what_a_raise_brings_is_what_the_second_sweep_found),

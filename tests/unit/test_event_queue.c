@@ -75,6 +75,25 @@ static void keeps_the_order_of_coming_in_one_nanosecond(void **state)
     event_queue_free(queue);
 }
 
+/* So many of so few times that neither the next byte nor a few steps put them in order. */
+static void keeps_the_order_of_coming_when_many_share_few_times(void **state)
+{
+    (void)state;
+    struct event_queue *queue = event_queue_new();
+    enum { COUNT = 300, TIMES = 3 };
+    for (uint32_t i = 0; i < COUNT; i++) {
+        int64_t at_ns = (INT64_C(1) << 20) + i * 7 % TIMES;
+        assert_true(event_queue_put(queue, (struct event){.at_ns = at_ns, .who = i}));
+    }
+    for (int64_t time = 0; time < TIMES; time++) {
+        for (uint32_t i = 0; i < COUNT; i++) {
+            if (i * 7 % TIMES == time)
+                assert_takes(queue, (struct event){.at_ns = (INT64_C(1) << 20) + time, .who = i});
+        }
+    }
+    event_queue_free(queue);
+}
+
 static void takes_the_farthest_times(void **state)
 {
     (void)state;
@@ -140,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_nothing_when_empty),
         cmocka_unit_test(keeps_the_order_of_coming_in_one_nanosecond),
+        cmocka_unit_test(keeps_the_order_of_coming_when_many_share_few_times),
         cmocka_unit_test(takes_the_farthest_times),
         cmocka_unit_test(behaves_as_the_slow_model_does),
     };

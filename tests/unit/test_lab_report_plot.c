@@ -45,6 +45,7 @@ static void svg_shows_all_panels_and_strategies(void **state)
     if (is_left_out())
         skip();
     struct sample *sample = sample_new();
+    strcpy(sample->name, "gpt-4o: 2,000 \"a\" `2 & more");
     char *svg = written(lab_report_svg, sample);
     assert_non_null(strstr(svg, "<svg"));
     assert_string_equal(svg + strlen(svg) - strlen("</svg>\n\n"), "</svg>\n\n");
@@ -53,6 +54,7 @@ static void svg_shows_all_panels_and_strategies(void **state)
     assert_non_null(strstr(svg, "throttled, % of the requests"));
     assert_non_null(strstr(svg, "4 workers, each row to its own peak"));
     assert_non_null(strstr(svg, "modest (best)"));
+    assert_non_null(strstr(svg, ">gpt-4o: 2,000 \"a\" `2 &amp; more<"));
     assert_non_null(strstr(svg, "most that the quota allows"));
     free(svg);
     free(sample);
@@ -191,9 +193,9 @@ static void text_is_quoted_as_gnuplot_reads_it(void **state)
     char text[64] = "";
     FILE *stream = fmemopen(text, sizeof text, "w");
     gnuplot_put_text(stream, "it's 5%", true);
-    gnuplot_put_text(stream, "\n`x`", false);
+    gnuplot_put_text(stream, "\n`x`2", false);
     fclose(stream);
-    assert_string_equal(text, "\"it\\047s 5\\045%\"\"\\134n\\140x\\140\"");
+    assert_string_equal(text, "\"it's 5%%\"\"\\134n\\140x\\140\\062\"");
 }
 
 int main(void)

@@ -540,18 +540,6 @@ static void a_drawn_delay_is_raised_to_the_least(void **state)
     assert_true(was_raised);
 }
 
-static void tells_what_waiting_may_mend(void **state)
-{
-    (void)state;
-    assert_true(retry_may_help(&throttled));
-    assert_true(retry_may_help(&(struct retry_outcome){.status = 0}));
-    assert_false(retry_may_help(&(struct retry_outcome){.status = 400}));
-    assert_true(retry_may_help(&(struct retry_outcome){.status = 400, .wish = RETRY_WISH_YES}));
-    assert_false(retry_may_help(&(struct retry_outcome){.status = 429, .wish = RETRY_WISH_NO}));
-    assert_false(
-        retry_may_help(&(struct retry_outcome){.status = 429, .error_code = "insufficient_quota"}));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -586,7 +574,6 @@ int main(void)
         cmocka_unit_test(quarter_jitter_adds_nothing_to_retry_after),
         cmocka_unit_test(a_retry_after_above_the_cap_ends_the_call_or_is_cut_or_passed_over),
         cmocka_unit_test(a_drawn_delay_is_raised_to_the_least),
-        cmocka_unit_test(tells_what_waiting_may_mend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

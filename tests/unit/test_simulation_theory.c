@@ -1,5 +1,7 @@
 /* The simulation against what can be computed: each closed form has to lie in the simulation's own
- * confidence interval. All seeds are fixed, so a result is the same each time. */
+ * confidence interval. All seeds are fixed, so a result is the same each time. One interval in
+ * twenty misses what it is for by chance: a change of the simulation that only draws in another
+ * order may need longer runs here, a wrong rule misses in these too. */
 #include "lab_experiments.h"
 
 #include <math.h>
@@ -57,7 +59,7 @@ static void calls_wait_at_a_semaphore_as_erlang_c_says(void **state)
 {
     (void)state;
     const struct cell_result *cell =
-        simulate("{\"name\": \"M/M/8\", \"quotas\": {}, \"duration\": \"4h\","
+        simulate("{\"name\": \"M/M/8\", \"quotas\": {}, \"duration\": \"3h\","
                  " \"service_time\": {\"kind\": \"exponential\", \"mean\": \"800ms\"},"
                  " \"strategies\": [{\"strategy\": \"semaphore\", \"in_flight_max\": 8}],"
                  " \"load\": {\"rates\": [8.5]}, \"repetitions\": 40, \"seed\": 3}");
@@ -70,7 +72,7 @@ static void times_in_a_queue_of_one_are_exponential(void **state)
 {
     (void)state;
     const struct cell_result *cell =
-        simulate("{\"name\": \"M/M/1\", \"quotas\": {}, \"duration\": \"4h\","
+        simulate("{\"name\": \"M/M/1\", \"quotas\": {}, \"duration\": \"2h\","
                  " \"service_time\": {\"kind\": \"exponential\", \"mean\": \"100ms\"},"
                  " \"strategies\": [{\"strategy\": \"semaphore\", \"in_flight_max\": 1}],"
                  " \"load\": {\"rates\": [6]}, \"repetitions\": 40, \"seed\": 1}");
@@ -98,7 +100,7 @@ static void calls_are_blocked_by_a_limit_of_concurrency_as_erlang_b_says(void **
     (void)state;
     /* The formula holds for any distribution of service times. */
     const struct cell_result *cell = simulate(
-        "{\"name\": \"M/G/5/5\", \"quotas\": {\"concurrent_requests\": 5}, \"duration\": \"4h\","
+        "{\"name\": \"M/G/5/5\", \"quotas\": {\"concurrent_requests\": 5}, \"duration\": \"1h\","
         " \"service_time\": {\"kind\": \"log-normal\", \"mean\": \"500ms\", \"sigma\": 1},"
         " \"strategies\": [\"none\"],"
         " \"load\": {\"rates\": [8]}, \"repetitions\": 40, \"seed\": 1}");
