@@ -66,7 +66,9 @@ static enum look look_at(const struct tracee *tracee, uint64_t *switches)
 
 /* Whether it is in a wait that the filter stopped. It cannot have left that, done something and
  * come back, because the tracer would have seen it; so being blocked now is enough. A thread that
- * has left its wait and stands in a stop looks blocked too, but then a report is waiting. */
+ * has left its wait and stands in a stop looks blocked too, but then a report is waiting; and so
+ * does one that has been woken, until the other processor has heard of it, which a stalled virtual
+ * one may do late: the second look sees by its state that it is no longer asleep. */
 static bool is_watched_wait(const struct tracee *tracee)
 {
     return tracee->phase == TRACEE_WAITS && !tracee->is_stopped && !tracee->is_vforked &&
@@ -83,7 +85,7 @@ static bool is_in_wait(const struct tracee *tracee)
 static bool is_asleep(struct tracee *tracee)
 {
     if (is_watched_wait(tracee))
-        return is_in_wait(tracee);
+        return !tracee->is_over && is_in_wait(tracee);
     enum look look = look_at(tracee, &tracee->switches);
     if (look != LOOK_SLEEPS)
         return look == LOOK_GONE;
@@ -98,11 +100,11 @@ static bool has_slept_on(const struct tracee *tracee)
     int64_t number;
     uint64_t argument;
     uint64_t switches = 0;
-    if (is_watched_wait(tracee))
-        return is_in_wait(tracee);
     enum look look = look_at(tracee, &switches);
     if (look != LOOK_SLEEPS)
         return look == LOOK_GONE;
+    if (is_watched_wait(tracee))
+        return is_in_wait(tracee) && !tracee->is_over;
     return proc_thread_blocked(&tracee->files, &number, &argument) && switches == tracee->switches;
 }
 
