@@ -101,6 +101,7 @@ static bool read_report(struct load_command *load, char *argument)
     return true;
 }
 
+/* A line or two an option. NOLINTNEXTLINE(readability-function-cognitive-complexity) */
 static int read_options(struct load_command *load, int argc, char **argv)
 {
     enum { SIMULATE = 1000, SPEED, BASE_URL, ALLOW_HOST, JOBS, SEED, REPORT, ADVISE, HELP };
@@ -285,9 +286,9 @@ static int run(struct load_command *load, const struct cli_stop *stop, struct er
     struct sweep sweep = {0};
     struct lab_report report = {.sweep = &sweep, .is_simulated = load->is_simulated};
     int status = CLI_DONE;
-    if (!run_sweep(load, &load->experiment, load->is_simulated, stop, &sweep, error)) {
-        status = cli_fail("load", error);
-    } else if (load->is_advised && !advise(load, &sweep, stop, advice, error)) {
+    bool is_done = run_sweep(load, &load->experiment, load->is_simulated, stop, &sweep, error) &&
+                   (!load->is_advised || advise(load, &sweep, stop, advice, error));
+    if (!is_done) {
         status = cli_fail("load", error);
     } else {
         report.advice = load->is_advised ? advice : NULL;

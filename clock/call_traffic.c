@@ -135,7 +135,7 @@ static void look_through(struct tracer *tracer, const struct tracee *tracee, con
 }
 
 /* One message of the kernel about sockets. False at the last one. */
-static bool take_socket(struct tracer *tracer, const struct nlmsghdr *header, uint16_t port,
+static bool take_socket(struct tracer *tracer, struct nlmsghdr *header, uint16_t port,
                         int *strangers, int *friends)
 {
     struct inet_diag_msg socket;
@@ -172,8 +172,8 @@ static bool ask_kernel(struct tracer *tracer, uint8_t family, bool is_stream, ui
         ssize_t got = recv(fd, answer, sizeof answer, 0);
         size_t left = got > 0 ? (size_t)got : 0;
         goes_on = left > 0;
-        for (const struct nlmsghdr *header = (const void *)answer;
-             goes_on && NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
+        for (struct nlmsghdr *header = (void *)answer; goes_on && NLMSG_OK(header, left);
+             header = NLMSG_NEXT(header, left)) {
             is_told = is_told || header->nlmsg_type == NLMSG_DONE;
             goes_on = take_socket(tracer, header, port, strangers, friends);
         }

@@ -99,7 +99,7 @@ static bool settle(struct arrivals_settings *settings, struct trace *trace, cons
         return error_set(error, path, "there is no call in it");
     keep_first_attempts(trace);
     qsort(trace->seen, trace->count, sizeof *trace->seen, by_time);
-    struct arrivals_record *records = malloc(trace->count * sizeof *records);
+    struct arrivals_record *records = calloc(trace->count, sizeof *records);
     if (records == NULL)
         return error_set_run(error, path, "out of memory");
     int64_t first_ns = trace->seen[0].record.at_ns;

@@ -579,18 +579,18 @@ static bool finish(struct simulation *simulation, bool is_complete, struct run_r
                              simulation->caller_count);
     if (simulation->has_journal_failed)
         return error_set_run(error, "journal", "it cannot be written (is the disk full?)");
-    uint32_t *served = NULL;
+    uint32_t *served_counts = NULL;
     if (!simulation->experiment->is_open) {
-        served = malloc(simulation->caller_count * sizeof *served);
-        if (served == NULL)
+        served_counts = malloc(simulation->caller_count * sizeof *served_counts);
+        if (served_counts == NULL)
             return error_set_run(error, simulation->experiment->file, "out of memory");
         for (size_t i = 0; i < simulation->caller_count; i++)
-            served[i] = simulation->callers[i].served;
+            served_counts[i] = simulation->callers[i].served;
     }
-    recorder_finish(simulation->recorder, simulation->now_ns, is_complete, served,
+    recorder_finish(simulation->recorder, simulation->now_ns, is_complete, served_counts,
                     simulation->caller_count, result);
     result->events = simulation->events;
-    free(served);
+    free(served_counts);
     return true;
 }
 

@@ -37,7 +37,7 @@
 /* libc's functions, or those of whatever is loaded after us. */
 struct next_functions {
 /* A type and a list of parameters cannot stand in parentheses.
- * NOLINTNEXTLINE(bugprone-macro-parentheses) */
+ * */
 #define NEXT_FIELD(result, name, parameters) result(*name) parameters;
     PRELOAD_FUNCTIONS(NEXT_FIELD)
 #undef NEXT_FIELD

@@ -148,7 +148,7 @@ static void copy_arguments(char **arguments, const char *first, va_list list)
         continue;
 }
 
-/* It declares `arguments`. NOLINTNEXTLINE(bugprone-macro-parentheses) */
+/* It declares `arguments`. */
 #define ARGUMENT_LIST(arguments, list, first)                                                      \
     va_start(list, first);                                                                         \
     char **arguments = alloca((count_arguments(list) + 1) * sizeof *arguments);                    \

@@ -298,7 +298,7 @@ static void add_own_port(int fd)
     union {
         struct sockaddr base;
         struct sockaddr_storage room;
-    } address;
+    } address = {.room = {0}};
     socklen_t length = sizeof address;
     int error = errno;
     if (is_carried() && getsockname(fd, &address.base, &length) == 0) {
