@@ -12,8 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum { COMPLAINT_SIZE = 400, COPY_SIZE = 16384 };
 
 /* Files in memory for what goes in and comes out: no pipe can fill up while nobody reads. */
