@@ -61,7 +61,7 @@ struct load_command {
     bool is_advised;
     int64_t jobs; /* 0: not said */
     struct live_settings live;
-    const char *seed_text;
+    bool has_seed;
     uint64_t seed;
     struct experiment experiment;
     struct progress {
@@ -101,10 +101,41 @@ static bool read_report(struct load_command *load, char *argument)
     return true;
 }
 
-/* A line or two an option. NOLINTNEXTLINE(readability-function-cognitive-complexity) */
+enum load_option { SIMULATE = 1000, SPEED, BASE_URL, ALLOW_HOST, JOBS, SEED, REPORT, ADVISE, HELP };
+
+/* False when the value is wrong, which has been said. */
+static bool take_option(struct load_command *load, int option)
+{
+    switch (option) {
+    case SIMULATE:
+        load->is_simulated = true;
+        return true;
+    case SPEED:
+        return cli_read_whole("load", "--speed", optarg, 1, CLOCK_SPEED_MAX, &load->live.speed);
+    case BASE_URL:
+        load->live.base_url = optarg;
+        return true;
+    case ALLOW_HOST:
+        load->live.allowed_host = optarg;
+        return true;
+    case JOBS:
+        return cli_read_whole("load", "--jobs", optarg, 1, JOBS_MAX, &load->jobs);
+    case SEED:
+        load->has_seed = true;
+        return cli_read_seed("load", optarg, &load->seed);
+    case REPORT:
+        return read_report(load, optarg);
+    case ADVISE:
+        load->is_advised = true;
+        return true;
+    default:
+        cli_misused("load");
+        return false;
+    }
+}
+
 static int read_options(struct load_command *load, int argc, char **argv)
 {
-    enum { SIMULATE = 1000, SPEED, BASE_URL, ALLOW_HOST, JOBS, SEED, REPORT, ADVISE, HELP };
     static const struct option options[] = {
         {"simulate", no_argument, NULL, SIMULATE},
         {"speed", required_argument, NULL, SPEED},
@@ -119,32 +150,12 @@ static int read_options(struct load_command *load, int argc, char **argv)
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == SIMULATE)
-            load->is_simulated = true;
-        if (option == SPEED &&
-            !cli_read_whole("load", "--speed", optarg, 1, CLOCK_SPEED_MAX, &load->live.speed))
-            return CLI_USAGE;
-        if (option == BASE_URL)
-            load->live.base_url = optarg;
-        if (option == ALLOW_HOST)
-            load->live.allowed_host = optarg;
-        if (option == JOBS && !cli_read_whole("load", "--jobs", optarg, 1, JOBS_MAX, &load->jobs))
-            return CLI_USAGE;
-        if (option == SEED) {
-            load->seed_text = optarg;
-            if (!cli_read_seed("load", optarg, &load->seed))
-                return CLI_USAGE;
-        }
-        if (option == REPORT && !read_report(load, optarg))
-            return CLI_USAGE;
-        if (option == ADVISE)
-            load->is_advised = true;
         if (option == HELP) {
             fputs(help, stdout);
             return -1;
         }
-        if (option == '?')
-            return cli_misused("load");
+        if (!take_option(load, option))
+            return CLI_USAGE;
     }
     if (optind != argc - 1) {
         fputs(optind == argc ? "toomany load: an experiment is missing (a file)\n"
@@ -284,20 +295,20 @@ static int run(struct load_command *load, const struct cli_stop *stop, struct er
 {
     static char advice[ADVISE_TEXT_SIZE];
     struct sweep sweep = {0};
-    struct lab_report report = {.sweep = &sweep, .is_simulated = load->is_simulated};
-    int status = CLI_DONE;
-    bool is_done = run_sweep(load, &load->experiment, load->is_simulated, stop, &sweep, error) &&
-                   (!load->is_advised || advise(load, &sweep, stop, advice, error));
-    if (!is_done) {
-        status = cli_fail("load", error);
-    } else {
-        report.advice = load->is_advised ? advice : NULL;
-        status = write_reports(load, &report);
-        if (load->is_advised && !says_table(load))
-            fprintf(stderr, "%s\n", advice);
-        if (status == CLI_DONE && !sweep.is_complete)
-            status = CLI_COULD_NOT_RUN;
+    bool done = run_sweep(load, &load->experiment, load->is_simulated, stop, &sweep, error) &&
+                (!load->is_advised || advise(load, &sweep, stop, advice, error));
+    if (!done) {
+        sweep_free(&sweep);
+        return cli_fail("load", error);
     }
+    const struct lab_report report = {.sweep = &sweep,
+                                      .is_simulated = load->is_simulated,
+                                      .advice = load->is_advised ? advice : NULL};
+    int status = write_reports(load, &report);
+    if (load->is_advised && !says_table(load))
+        fprintf(stderr, "%s\n", advice);
+    if (status == CLI_DONE && !sweep.is_complete)
+        status = CLI_COULD_NOT_RUN;
     sweep_free(&sweep);
     return status;
 }
@@ -328,7 +339,7 @@ int cli_load(int argc, char **argv)
         experiment_free(&load.experiment);
         return cli_fail("load", &error);
     }
-    if (load.seed_text != NULL)
+    if (load.has_seed)
         load.experiment.seed = load.seed;
     status = run(&load, stop, &error);
     experiment_free(&load.experiment);

@@ -1,8 +1,8 @@
 /* advise: what to do, from what a sweep found: a plain sentence or two.
  *
- * The advice is the strategy and the load that reach 95 % of the quota, lose at most 0.1 % of
- * the calls, and let calls wait least: for retries, at the gate and for refusals; of those whose
- * wait the repetitions cannot tell apart, the one with the shortest p99. (In a closed loop they are
+ * The advice is the strategy and the load that reach 95 % of the quota, lose at most 0.1 % of the
+ * calls, and let calls wait least: for retries, at the gate and for refusals; of those whose wait
+ * the repetitions cannot tell apart, the one with the shortest p99. (In a closed loop they are
  * often equal: with as many workers and the same goodput, Little's law leaves no other mean.) Where
  * nothing does, it says so, says what comes nearest and what stands in the way.
  *

@@ -105,10 +105,8 @@ const char *lab_words_limit(enum quota_dimension limit, char text[LAB_WORDS_SIZE
 {
     snprintf(text, LAB_WORDS_SIZE, "%s",
              limit < QUOTA_DIMENSION_COUNT ? quota_dimension_name(limit) : "no limit");
-    for (char *at = text; *at != '\0'; at++) {
-        if (*at == '_')
-            *at = ' ';
-    }
+    for (char *at = strchr(text, '_'); at != NULL; at = strchr(at, '_'))
+        *at = ' ';
     return text;
 }
 

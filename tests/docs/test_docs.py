@@ -17,7 +17,7 @@ import session
 from pages import ROOT
 
 TOOMANY = session.build_folder() / "toomany"
-SUBCOMMANDS = ["demo", "check", "serve", "call", "run"]
+SUBCOMMANDS = ["demo", "check", "serve", "call", "run", "load"]
 
 
 def says(*arguments):
@@ -210,7 +210,7 @@ def options_in_code(subcommand):
 def test_help_fits_a_screen(subcommand):
     lines = says(subcommand, "--help").splitlines()
     assert max(map(len, lines)) <= 80
-    assert len(lines) <= (32 if subcommand == "call" else 26)
+    assert len(lines) <= {"call": 32, "load": 28}.get(subcommand, 26)
     assert "Example:" in lines
     assert f"  toomany {subcommand}" in "\n".join(lines[lines.index("Example:"):])
 
@@ -265,6 +265,20 @@ def test_reports_page_lists_every_kind():
     kinds = re.findall(r'\{"(\w+)", report_\w+\}', source)
     assert kinds
     assert pages.table_of(ROOT / "docs" / "reports.md", "kind") == kinds
+
+
+def test_lab_page_lists_every_kind_strategy_and_measure():
+    page = ROOT / "docs" / "lab.md"
+    reports = (ROOT / "lab" / "report.c").read_text(encoding="utf-8")
+    kinds = re.findall(r'\{"(\w+)", \w+, \w+, lab_report_\w+\}', reports)
+    assert kinds and pages.table_of(page, "kind of report") == kinds
+    strategies = re.findall(r'^        \.name = "([\w-]+)"',
+                            (ROOT / "client" / "strategy.c").read_text(encoding="utf-8"),
+                            re.MULTILINE)
+    assert strategies and pages.table_of(page, "strategy") == strategies
+    measures = re.findall(r'\{"(\w+)", "[^"]*", "[^"]*",',
+                          (ROOT / "lab" / "measures.c").read_text(encoding="utf-8"))
+    assert measures and pages.table_of(page, "measure") == measures
 
 
 def test_server_page_lists_every_error():
