@@ -1,4 +1,5 @@
 /* Whether programs can be carried at all: it is tried once, on a child of our own. */
+#include "clock/carrier.h"
 #include "clock/tracer_state.h"
 
 #include <fcntl.h>
@@ -55,6 +56,8 @@ static void probe(void)
 
 const char *tracer_unavailable(void)
 {
+    if (CARRIER_IN_WAY != NULL)
+        return CARRIER_IN_WAY;
     pthread_once(&probe_once, probe);
     return probe_reason;
 }
