@@ -495,7 +495,7 @@ static bool make_result(struct live *live, int64_t ended_ns, bool is_complete,
                         struct run_result *result)
 {
     const struct experiment *experiment = live->experiment;
-    struct quota_pool pool;
+    struct quota_pool pool = {0};
     const struct recorder_settings settings = recorder_settings_of(experiment, &pool);
     struct recorder *recorder = malloc(sizeof *recorder);
     size_t worker_count = experiment->is_open ? 0 : (size_t)live->order->load;
