@@ -66,6 +66,9 @@ int64_t api_make_timed_changes(struct api *api, int64_t now_ns);
  * flight stays counted. */
 bool api_reset(struct api *api, int64_t now_ns);
 
+/* Whether a model of this id is there. */
+bool api_serves_model(const struct api *api, const char *id);
+
 /* The part of an Authorization header that is the key; "" when there is none. */
 const char *api_key_of(const char *authorization);
 

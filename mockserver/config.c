@@ -164,6 +164,21 @@ static bool read_latency(const struct json_reader *reader, const cJSON *object, 
     return true;
 }
 
+/* "first_token" and "tokens_per_second". */
+static bool read_pace(struct pace *pace, const struct json_reader *reader, const cJSON *object,
+                      const char *pointer)
+{
+    char place[JSON_POINTER_SIZE];
+    if (!json_read_duration(reader, object, pointer, "first_token", &pace->first_token_ns) ||
+        !json_read_number(reader, object, pointer, "tokens_per_second", 0.001, 1e6,
+                          &pace->tokens_per_second))
+        return false;
+    if (pace->first_token_ns > CONFIG_LATENCY_NS_MAX)
+        return json_wrong(reader, json_pointer_member(place, pointer, "first_token"),
+                          cJSON_GetObjectItemCaseSensitive(object, "first_token"), "at most 24h");
+    return true;
+}
+
 static bool read_models(struct config *config, const struct json_reader *reader,
                         const cJSON *object, const char *pointer)
 {
@@ -176,15 +191,18 @@ static bool read_models(struct config *config, const struct json_reader *reader,
         char place[JSON_POINTER_SIZE];
         json_pointer_member(place, pointer, member->string);
         struct config_model *model = &config->models[config->model_count++];
-        *model = (struct config_model){.latency_low_ns = -1, .latency_high_ns = -1};
+        *model =
+            (struct config_model){.latency_low_ns = -1, .latency_high_ns = -1, .pace = {-1, -1}};
         model->id = strdup(member->string);
         if (strcmp(model->id, "*") == 0)
             return json_wrong(reader, place, member,
                               "a model id; \"latency\" beside \"models\" is for all models");
         if (!check_model_name(reader, member, place) ||
             !json_known_members(reader, member, place,
-                                (const char *const[]){"latency", "content", NULL}) ||
+                                (const char *const[]){"latency", "content", "first_token",
+                                                      "tokens_per_second", NULL}) ||
             !read_latency(reader, member, place, &model->latency_low_ns, &model->latency_high_ns) ||
+            !read_pace(&model->pace, reader, member, place) ||
             !read_copy(reader, member, place, "content", &model->content))
             return false;
     }
@@ -507,8 +525,10 @@ static bool read_changes(struct config *config, const struct json_reader *reader
 bool config_read(struct config *config, const struct json_reader *reader, const cJSON *object,
                  const char *pointer)
 {
-    static const char *const known[] = {
-        "quotas", "models", "only_listed_models", "latency", "api_keys", "script", "changes", NULL};
+    static const char *const known[] = {"quotas",   "models",      "only_listed_models",
+                                        "latency",  "first_token", "tokens_per_second",
+                                        "api_keys", "script",      "changes",
+                                        NULL};
     const cJSON *quotas = NULL;
     const cJSON *models = NULL;
     const cJSON *api_keys = NULL;
@@ -522,7 +542,8 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
         !json_read_array(reader, object, pointer, "changes", &changes) ||
         !json_read_bool(reader, object, pointer, "only_listed_models",
                         &config->only_listed_models) ||
-        !read_latency(reader, object, pointer, &config->latency_low_ns, &config->latency_high_ns))
+        !read_latency(reader, object, pointer, &config->latency_low_ns, &config->latency_high_ns) ||
+        !read_pace(&config->pace, reader, object, pointer))
         return false;
     char place[JSON_POINTER_SIZE];
     if (quotas != NULL &&

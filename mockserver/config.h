@@ -14,6 +14,7 @@
 #define TOOMANY_MOCKSERVER_CONFIG_H
 
 #include "base/json.h"
+#include "mockserver/event_stream.h"
 #include "mockserver/quota.h"
 #include "mockserver/script.h"
 
@@ -40,7 +41,8 @@ struct config_model {
     char *id;
     int64_t latency_low_ns; /* -1: that of the server */
     int64_t latency_high_ns;
-    char *content; /* NULL: as for all */
+    char *content;    /* NULL: as for all */
+    struct pace pace; /* -1: that of the server */
 };
 
 /* New quotas while the server runs, after so many requests or at a time. */
@@ -57,6 +59,7 @@ struct config {
     bool only_listed_models;
     int64_t latency_low_ns;
     int64_t latency_high_ns;
+    struct pace pace;
     char **api_keys; /* NULL: any key is good */
     size_t api_key_count;
     struct script script;

@@ -72,9 +72,11 @@ struct exchange {
     bool is_too_large;
     struct api_outcome outcome;
     bool is_decided;
+    int64_t began_ns;  /* the answer is on its way since then */
+    size_t pieces_due; /* of an answer that comes in pieces */
     bool is_timed_out;
     bool is_abandoned;
-    bool is_parked;
+    bool is_parked; /* and its connection suspended */
     bool peer_watched;
     struct watch peer; /* while parked: sees a client that goes away */
     struct deadline due;
@@ -259,11 +261,11 @@ static void peer_left(void *owner, uint32_t events)
     resume(exchange, loop_now(loop));
 }
 
-static void park(struct exchange *exchange)
+static void park_until(struct exchange *exchange, int64_t due_ns)
 {
     struct loop *loop = exchange->server->loop;
     exchange->due = (struct deadline){.fire = resume, .owner = exchange};
-    loop_after(loop, &exchange->due, exchange->outcome.latency_ns);
+    loop_at(loop, &exchange->due, due_ns);
     loop_park(loop);
     exchange->is_parked = true;
     exchange->peer =
@@ -272,20 +274,68 @@ static void park(struct exchange *exchange)
     MHD_suspend_connection(exchange->connection);
 }
 
-static enum MHD_Result queue_answer(struct exchange *exchange)
+/* How much of the body may be on its way by now. */
+static size_t length_due(struct exchange *exchange)
 {
+    const struct answer *answer = &exchange->outcome.answer;
+    int64_t passed_ns = loop_now(exchange->server->loop) - exchange->began_ns;
+    while (exchange->pieces_due < answer->piece_count &&
+           answer->pieces[exchange->pieces_due].due_ns <= passed_ns)
+        exchange->pieces_due++;
+    return exchange->pieces_due > 0 ? answer->pieces[exchange->pieces_due - 1].end : 0;
+}
+
+/* libmicrohttpd asks for more of an answer that comes in pieces. */
+static ssize_t read_pieces(void *owner, uint64_t position, char *buffer, size_t size)
+{
+    struct exchange *exchange = owner;
+    const struct answer *answer = &exchange->outcome.answer;
+    if (exchange->is_abandoned)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (position >= answer->body_length)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    size_t end = length_due(exchange);
+    if (end > position) {
+        size_t length = end - (size_t)position;
+        length = length < size ? length : size;
+        memcpy(buffer, answer->body + position, length);
+        return (ssize_t)length;
+    }
+    if (exchange->server->stopping)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    park_until(exchange, exchange->began_ns + answer->pieces[exchange->pieces_due].due_ns);
+    return 0;
+}
+
+static struct MHD_Response *make_response(struct exchange *exchange)
+{
+    enum { BLOCK_SIZE = 4096 };
     struct answer *answer = &exchange->outcome.answer;
     static char nothing[1];
+    if (answer->pieces != NULL) {
+        bool is_stream = answer->stream != ANSWER_NOT_STREAMED;
+        return MHD_create_response_from_callback(is_stream ? MHD_SIZE_UNKNOWN : answer->body_length,
+                                                 BLOCK_SIZE, read_pieces, exchange, NULL);
+    }
     struct MHD_Response *response = MHD_create_response_from_buffer(
         answer->body_length, answer->body != NULL ? answer->body : nothing,
         answer->body != NULL ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (response != NULL)
+        answer->body = NULL; /* the response frees it */
+    return response;
+}
+
+static enum MHD_Result queue_answer(struct exchange *exchange)
+{
+    const struct answer *answer = &exchange->outcome.answer;
+    struct MHD_Response *response = make_response(exchange);
     if (response == NULL)
         return MHD_NO;
-    answer->body = NULL; /* the response frees it */
+    exchange->began_ns = loop_now(exchange->server->loop);
     for (size_t i = 0; i < answer->header_count; i++)
         MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
     if (exchange->entry != NULL)
-        exchange->entry->first_byte_ns = loop_now(exchange->server->loop);
+        exchange->entry->first_byte_ns = exchange->began_ns;
     enum MHD_Result result =
         MHD_queue_response(exchange->connection, (unsigned int)answer->status, response);
     MHD_destroy_response(response);
@@ -529,7 +579,7 @@ static enum MHD_Result finish_request(struct exchange *exchange)
         decide_api(exchange);
     if (exchange->outcome.latency_ns == 0 || exchange->server->stopping)
         return queue_answer(exchange);
-    park(exchange);
+    park_until(exchange, loop_now(exchange->server->loop) + exchange->outcome.latency_ns);
     return MHD_YES;
 }
 

@@ -1,4 +1,5 @@
-#include "mockserver/chat_request.h"
+#include "mockserver/api.h"
+#include "mockserver/endpoint.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,17 +18,25 @@ static const char *repeat(char letter, int count)
     return text;
 }
 
+/* Reads a body. What it holds is in *call, whose answer is *answer. */
+static bool read_body(struct endpoint_call *call, const char *body, size_t length,
+                      struct answer *answer)
+{
+    struct api_request request = {.body = body, .body_length = length};
+    *call = (struct endpoint_call){.request = &request, .answer = answer, .tokens_max = -1};
+    return endpoint_chat_read(call);
+}
+
 static int64_t tokens_of(const char *messages)
 {
     char body[4000];
-    struct chat_request request;
+    struct endpoint_call request;
     struct answer answer;
     snprintf(body, sizeof body, "{\"model\": \"m\", \"messages\": %s}", messages);
-    if (!chat_request_read(&request, body, strlen(body), &answer))
+    if (!read_body(&request, body, strlen(body), &answer))
         fail_msg("%s: %s", body, answer.body);
     int64_t tokens = request.tokens;
-    chat_request_free(&request);
-    assert_null(request.root);
+    endpoint_call_free(&request);
     return tokens;
 }
 
@@ -85,12 +94,14 @@ static void tools_formats_and_the_largest_answer_are_not_counted(void **state)
         " \"max_completion_tokens\": 2048, \"stream\": false, \"temperature\": 0.5,"
         " \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"xxxxxxxxxxxxxxxx\"}}],"
         " \"response_format\": {\"type\": \"json_object\"}}";
-    struct chat_request request;
+    struct endpoint_call request;
     struct answer answer;
-    assert_true(chat_request_read(&request, body, sizeof body - 1, &answer));
+    assert_true(read_body(&request, body, sizeof body - 1, &answer));
     assert_int_equal(request.tokens, 4);
     assert_string_equal(request.model, "m");
-    chat_request_free(&request);
+    assert_int_equal(request.tokens_max, 2048);
+    assert_false(request.is_streamed);
+    endpoint_call_free(&request);
 }
 
 static void a_bad_body_gets_the_right_400(void **state)
@@ -129,15 +140,19 @@ static void a_bad_body_gets_the_right_400(void **state)
          "messages"},
         {"{\"model\": \"m\", \"messages\": [{}, \"hi\"]}",
          "Invalid type for 'messages[]': ", "invalid_type", "messages"},
-        {"{\"model\": \"m\", \"messages\": [{}], \"stream\": true}", "Unsupported value: 'stream' ",
-         "unsupported_value", "stream"},
+        {"{\"model\": \"m\", \"messages\": [{}], \"n\": 0}",
+         "Invalid 'n': integer below minimum value. Expected a value >= 1, but got 0 instead.",
+         "integer_below_min_value", "n"},
+        {"{\"model\": \"m\", \"messages\": [{}], \"n\": 129}",
+         "Invalid 'n': integer above maximum value. ", "integer_above_max_value", "n"},
+        {"{\"model\": \"m\", \"messages\": [{}], \"max_tokens\": \"9\"}",
+         "Invalid type for 'max_tokens': ", "invalid_type", "max_tokens"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct chat_request request;
+        struct endpoint_call request;
         struct answer answer;
-        if (chat_request_read(&request, cases[i].body, strlen(cases[i].body), &answer))
+        if (read_body(&request, cases[i].body, strlen(cases[i].body), &answer))
             fail_msg("%s was taken", cases[i].body);
-        assert_null(request.root);
         assert_int_equal(answer.status, 400);
         cJSON *root = cJSON_ParseWithOpts(answer.body, NULL, 1);
         const cJSON *error = cJSON_GetObjectItemCaseSensitive(root, "error");
@@ -157,6 +172,7 @@ static void a_bad_body_gets_the_right_400(void **state)
             assert_string_equal(answer.code, cases[i].code);
         }
         cJSON_Delete(root);
+        endpoint_call_free(&request);
         answer_free(&answer);
     }
 }
@@ -165,16 +181,17 @@ static void a_model_id_has_a_longest_length(void **state)
 {
     (void)state;
     char body[1100];
-    struct chat_request request;
+    struct endpoint_call request;
     struct answer answer;
     snprintf(body, sizeof body, "{\"model\": \"%s\", \"messages\": [{}]}", repeat('m', 95));
-    assert_true(chat_request_read(&request, body, strlen(body), &answer));
+    assert_true(read_body(&request, body, strlen(body), &answer));
     assert_string_equal(request.model, repeat('m', 95));
-    chat_request_free(&request);
+    endpoint_call_free(&request);
     snprintf(body, sizeof body, "{\"model\": \"%s\", \"messages\": [{}]}", repeat('m', 96));
-    assert_false(chat_request_read(&request, body, strlen(body), &answer));
+    assert_false(read_body(&request, body, strlen(body), &answer));
     assert_int_equal(answer.status, 400);
     assert_string_equal(answer.code, "invalid_value");
+    endpoint_call_free(&request);
     answer_free(&answer);
 }
 
@@ -182,13 +199,13 @@ static void deep_nesting_and_nul_bytes_are_bad_json(void **state)
 {
     (void)state;
     static char body[100000];
-    struct chat_request request;
+    struct endpoint_call request;
     struct answer answer;
     memset(body, '[', sizeof body);
-    assert_false(chat_request_read(&request, body, sizeof body, &answer));
+    assert_false(read_body(&request, body, sizeof body, &answer));
     assert_int_equal(answer.status, 400);
     answer_free(&answer);
-    assert_false(chat_request_read(&request, "{}\0", 3, &answer));
+    assert_false(read_body(&request, "{}\0", 3, &answer));
     assert_int_equal(answer.status, 400);
     answer_free(&answer);
 }
