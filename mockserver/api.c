@@ -24,6 +24,7 @@ struct decision {
     struct journal_entry *entry;
     struct api_outcome *outcome;
     struct endpoint_call *call; /* what the endpoint has read; NULL before */
+    const struct fault *fault;  /* what becomes of the answer, or NULL */
 };
 
 bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int64_t now_ns)
@@ -249,7 +250,8 @@ static void ask_quota(struct decision *decision, const struct endpoint *endpoint
 
 /* Plays a step of the script if one is due; NULL when none is or it leaves the answer to the
  * quotas (*serving_step then says which). Returns true when the answer is made. */
-static bool play_script(struct decision *decision, const struct script_step **serving_step)
+static bool play_script(struct decision *decision, const struct endpoint *endpoint,
+                        const struct script_step **serving_step)
 {
     struct api *api = decision->api;
     const char *model = decision->call->model;
@@ -258,6 +260,8 @@ static bool play_script(struct decision *decision, const struct script_step **se
         .path = decision->request->path,
         .key_tail = decision->entry->key_tail,
         .number = api->request_count,
+        .age_ns = decision->now_ns - api->start_ns,
+        .is_streamed = decision->call->is_streamed,
     };
     int index = script_next(&api->config->script, api->script_states, &request, decision->now_ns,
                             &api->random);
@@ -268,6 +272,12 @@ static bool play_script(struct decision *decision, const struct script_step **se
     if (step->serves) {
         *serving_step = step;
         return false;
+    }
+    if (step->fault.kind != NULL) {
+        serve(decision, endpoint, step);
+        decision->fault = &step->fault;
+        decision->entry->decision = JOURNAL_FAULT;
+        return true;
     }
     if (step->latency_ns >= 0)
         decision->outcome->latency_ns = step->latency_ns;
@@ -292,7 +302,7 @@ static void decide_model_call(struct decision *decision, const struct endpoint *
     if (!api_serves_model(decision->api, call->model)) {
         openai_error_answer_kind(answer, openai_error_find("model_not_found"), call->model, -1);
         decision->entry->decision = JOURNAL_REJECTED;
-    } else if (!play_script(decision, &step)) {
+    } else if (!play_script(decision, endpoint, &step)) {
         ask_quota(decision, endpoint, step);
     }
 }
@@ -383,6 +393,24 @@ static void add_common_headers(struct decision *decision)
     }
 }
 
+/* When all is there that the client would have got. */
+static void play_fault(struct decision *decision)
+{
+    if (decision->fault == NULL)
+        return;
+    struct fault_play play = {
+        .answer = &decision->outcome->answer,
+        .model = decision->entry->model,
+        .wall_ns = decision->wall_ns + decision->outcome->latency_ns,
+    };
+    decision->fault->kind->play(decision->fault, &play);
+    if (play.answer->is_raw && play.answer->body_length == 0)
+        play.answer->status = 0; /* nothing goes out, no status either */
+    decision->outcome->refuse_ns = play.refuse_ns;
+    decision->entry->fault = decision->fault->kind->name;
+    decision->entry->broken = fault_breaks(decision->fault);
+}
+
 static void record(struct decision *decision)
 {
     struct journal_entry *entry = decision->entry;
@@ -415,6 +443,7 @@ void api_decide(struct api *api, const struct api_request *request, int64_t now_
     api->request_count++;
     decide(&decision);
     add_common_headers(&decision);
+    play_fault(&decision);
     record(&decision);
     make_counted_changes(api, now_ns);
 }

@@ -38,6 +38,7 @@ struct api_request {
 struct api_outcome {
     struct answer answer;
     int64_t latency_ns; /* to wait before the answer goes out */
+    int64_t refuse_ns;  /* from now on no connection is to be taken for so long; 0 all are */
     struct pool *pool;  /* whose place is to be given back by api_finish; NULL none */
 };
 

@@ -373,6 +373,8 @@ static bool read_answer(struct script_step *step, const struct json_reader *read
     }
     if (!cJSON_IsObject(item))
         return json_wrong(reader, pointer, item, "\"ok\" or an object with what is answered");
+    if (cJSON_HasObjectItem(item, "fault"))
+        return fault_read(&step->fault, reader, item, pointer);
     static const char *const known[] = {
         "status",  "error",       "message",          "type", "code", "param", "body", "content",
         "headers", "retry_after", "retry_after_form", NULL};
@@ -408,14 +410,21 @@ static bool read_answer(struct script_step *step, const struct json_reader *read
 static bool read_when(struct script_step *step, const struct json_reader *reader,
                       const cJSON *object, const char *pointer)
 {
-    return json_known_members(
-               reader, object, pointer,
-               (const char *const[]){"model", "path", "key", "share", "request", NULL}) &&
-           read_copy(reader, object, pointer, "model", &step->model) &&
-           read_copy(reader, object, pointer, "path", &step->path) &&
-           read_copy(reader, object, pointer, "key", &step->key_tail) &&
-           json_read_number(reader, object, pointer, "share", 0, 1, &step->share) &&
-           json_read_whole(reader, object, pointer, "request", 1, 1000000000, &step->request);
+    static const char *const known[] = {"model", "path",  "key",   "share", "request",
+                                        "every", "after", "until", NULL};
+    if (!json_known_members(reader, object, pointer, known) ||
+        !read_copy(reader, object, pointer, "model", &step->model) ||
+        !read_copy(reader, object, pointer, "path", &step->path) ||
+        !read_copy(reader, object, pointer, "key", &step->key_tail) ||
+        !json_read_number(reader, object, pointer, "share", 0, 1, &step->share) ||
+        !json_read_whole(reader, object, pointer, "request", 1, 1000000000, &step->request) ||
+        !json_read_whole(reader, object, pointer, "every", 1, 1000000000, &step->every) ||
+        !json_read_duration(reader, object, pointer, "after", &step->after_ns) ||
+        !json_read_duration(reader, object, pointer, "until", &step->until_ns))
+        return false;
+    if (cJSON_HasObjectItem(object, "until") && step->until_ns <= step->after_ns)
+        return json_wrong(reader, pointer, object, "\"until\" later than \"after\"");
+    return true;
 }
 
 static bool read_times(struct script_step *step, const struct json_reader *reader,
@@ -578,7 +587,9 @@ bool config_can_throttle(const struct config *config)
 {
     for (size_t i = 0; i < config->script.step_count; i++) {
         const struct script_step *step = &config->script.steps[i];
-        if (step->serves)
+        if (step->fault.kind != NULL && step->fault.kind->status == 429)
+            return true;
+        if (step->serves || step->fault.kind != NULL)
             continue;
         const struct openai_error_kind *kind =
             openai_error_find(step->error_kind != NULL ? step->error_kind : "rate_limit_exceeded");

@@ -27,12 +27,14 @@ struct server {
     struct metrics *metrics;
     struct listener listener;
     struct MHD_Daemon *daemon;
-    struct watch watch;          /* libmicrohttpd's epoll descriptor */
-    struct deadline run_again;   /* it has work that its descriptor does not show */
-    struct deadline next_change; /* of the quotas, by time */
-    struct exchange *exchanges;  /* all that are under way */
-    struct link *ending;         /* whose end is being passed on, or NULL */
-    int64_t run_started_ns;      /* the pass of libmicrohttpd that is under way */
+    struct watch watch;           /* libmicrohttpd's epoll descriptor */
+    struct deadline run_again;    /* it has work that its descriptor does not show */
+    struct deadline next_change;  /* of the quotas, by time */
+    struct deadline accept_again; /* connections are refused until then */
+    struct exchange *exchanges;   /* all that are under way */
+    struct link *links;           /* all that are open */
+    struct link *ending;          /* whose end is being passed on, or NULL */
+    int64_t run_started_ns;       /* the pass of libmicrohttpd that is under way */
     char *marker_header;
     char *marker_body;
     char base_url[96];
@@ -46,6 +48,8 @@ struct server {
 /* One TCP connection: lives as long as libmicrohttpd says. */
 struct link {
     struct server *server;
+    struct link *next;
+    struct link *previous;
     uint64_t number;
     int fd;
     struct exchange *exchange; /* that is under way, or NULL */
@@ -72,8 +76,11 @@ struct exchange {
     bool is_too_large;
     struct api_outcome outcome;
     bool is_decided;
-    int64_t began_ns;  /* the answer is on its way since then */
-    size_t pieces_due; /* of an answer that comes in pieces */
+    int64_t began_ns;   /* the answer is on its way since then */
+    size_t pieces_due;  /* of an answer that comes in pieces */
+    size_t raw_sent;    /* bytes of a raw one */
+    int64_t raw_end_ns; /* it has ended: the client cannot have read the last of it before */
+    bool is_raw_over;
     bool is_timed_out;
     bool is_abandoned;
     bool is_parked; /* and its connection suspended */
@@ -166,6 +173,12 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
             server->ending = NULL;
         loop_unwatch(server->loop, &link->end);
         loop_cancel(server->loop, &link->patience);
+        if (link->previous != NULL)
+            link->previous->next = link->next;
+        else
+            server->links = link->next;
+        if (link->next != NULL)
+            link->next->previous = link->previous;
         free(link);
         return;
     }
@@ -175,6 +188,10 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
     if (link == NULL)
         return;
     link->server = server;
+    link->next = server->links;
+    if (link->next != NULL)
+        link->next->previous = link;
+    server->links = link;
     link->number = ++server->connection_count;
     link->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     link->patience = (struct deadline){.fire = cut_link, .owner = link};
@@ -470,8 +487,9 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
     struct journal_entry *entry = exchange->entry;
     if (entry != NULL) {
         server->in_flight--;
-        entry->answered_ns = end_of_answer(exchange);
-        entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out;
+        entry->answered_ns = exchange->is_raw_over ? exchange->raw_end_ns : end_of_answer(exchange);
+        entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out &&
+                           !exchange->is_raw_over;
         api_finish(&exchange->outcome);
         metrics_count(server->metrics, entry);
         journal_finish(server->journal, entry);
@@ -569,6 +587,115 @@ static void decide_api(struct exchange *exchange)
     api_decide(&server->api, &request, now_ns, wall_ns, exchange->entry, &exchange->outcome);
 }
 
+/* ---- raw answers: past libmicrohttpd, on the socket of a connection that it has suspended ---- */
+
+static void send_raw(struct exchange *exchange);
+
+static void send_more_raw(void *owner, int64_t now_ns)
+{
+    (void)now_ns;
+    send_raw(owner);
+}
+
+static void raw_peer_ready(void *owner, uint32_t events)
+{
+    struct exchange *exchange = owner;
+    if ((events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0)
+        peer_left(exchange, events);
+    else
+        send_raw(exchange);
+}
+
+/* A reset in place of libmicrohttpd's FIN: to dissolve the association sends one at once. */
+static void reset_connection(const struct link *link)
+{
+    const struct linger linger = {.l_onoff = 1};
+    const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+    setsockopt(link->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    if (connect(link->fd, &nowhere, sizeof nowhere) != 0)
+        shutdown(link->fd, SHUT_RDWR);
+}
+
+static void end_raw(struct exchange *exchange)
+{
+    struct loop *loop = exchange->server->loop;
+    enum answer_end end = exchange->outcome.answer.end;
+    if (end == ANSWER_HANGS) {
+        if (exchange->peer_watched)
+            loop_watch(loop, &exchange->peer, EPOLLRDHUP, NULL);
+        return;
+    }
+    exchange->is_raw_over = true;
+    if (end == ANSWER_RESETS)
+        reset_connection(exchange->link);
+    else
+        shutdown(exchange->link->fd, SHUT_WR);
+    resume(exchange, exchange->raw_end_ns);
+}
+
+/* Sends what is due; then waits for more to be due, or for room in the socket. */
+static void send_raw(struct exchange *exchange)
+{
+    struct loop *loop = exchange->server->loop;
+    const struct answer *answer = &exchange->outcome.answer;
+    size_t end = length_due(exchange);
+    exchange->raw_end_ns = loop_now(loop); /* before the client can read it */
+    while (exchange->raw_sent < end) {
+        ssize_t sent = send(exchange->link->fd, answer->body + exchange->raw_sent,
+                            end - exchange->raw_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            exchange->peer_watched = loop_watch(loop, &exchange->peer, EPOLLRDHUP | EPOLLOUT, NULL);
+            return;
+        }
+        if (sent < 0) {
+            exchange->is_abandoned = true;
+            resume(exchange, loop_now(loop));
+            return;
+        }
+        if (exchange->entry != NULL && exchange->entry->first_byte_ns < 0)
+            exchange->entry->first_byte_ns = exchange->raw_end_ns;
+        exchange->raw_sent += (size_t)sent;
+    }
+    if (exchange->raw_sent == answer->body_length) {
+        end_raw(exchange);
+        return;
+    }
+    loop_at(loop, &exchange->due, exchange->began_ns + answer->pieces[exchange->pieces_due].due_ns);
+    if (exchange->peer_watched)
+        loop_watch(loop, &exchange->peer, EPOLLRDHUP, NULL);
+}
+
+/* Nothing of it goes out before the caller has come back to the loop. */
+static void start_raw(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+    int64_t due_ns = loop_now(server->loop) + exchange->outcome.latency_ns;
+    park_until(exchange, due_ns);
+    exchange->began_ns = due_ns;
+    exchange->due.fire = send_more_raw;
+    exchange->peer.ready = raw_peer_ready;
+}
+
+static void accept_again(void *owner, int64_t now_ns)
+{
+    struct server *server = owner;
+    (void)now_ns;
+    listener_accept(&server->listener);
+}
+
+/* The server is as one that is down: what waits for its answer gets it, what idles is closed. */
+static void refuse_connections(struct server *server, int64_t for_ns)
+{
+    listener_refuse(&server->listener);
+    for (struct link *link = server->links; link != NULL; link = link->next) {
+        if (link->exchange == NULL && !link->is_receiving)
+            shutdown(link->fd, SHUT_RDWR);
+    }
+    loop_after(server->loop, &server->accept_again, for_ns);
+}
+
 static enum MHD_Result finish_request(struct exchange *exchange)
 {
     exchange->is_decided = true;
@@ -577,6 +704,12 @@ static enum MHD_Result finish_request(struct exchange *exchange)
         decide_admin(exchange);
     else
         decide_api(exchange);
+    if (exchange->outcome.refuse_ns > 0)
+        refuse_connections(exchange->server, exchange->outcome.refuse_ns);
+    if (exchange->outcome.answer.is_raw && !exchange->server->stopping) {
+        start_raw(exchange);
+        return MHD_YES;
+    }
     if (exchange->outcome.latency_ns == 0 || exchange->server->stopping)
         return queue_answer(exchange);
     park_until(exchange, loop_now(exchange->server->loop) + exchange->outcome.latency_ns);
@@ -619,7 +752,7 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
     if (*context == NULL)
         return begin(server, connection, method, url, context);
     struct exchange *exchange = *context;
-    if (exchange->is_abandoned)
+    if (exchange->is_abandoned || (exchange->is_decided && exchange->outcome.answer.is_raw))
         return MHD_NO;
     if (*data_size > 0)
         return take_body(exchange, data, data_size);
@@ -720,6 +853,7 @@ struct server *server_new(struct loop *loop, const struct server_options *option
     server->watch.fd = -1;
     server->run_again = (struct deadline){.fire = run_again, .owner = server};
     server->next_change = (struct deadline){.fire = make_changes, .owner = server};
+    server->accept_again = (struct deadline){.fire = accept_again, .owner = server};
     server->metrics = metrics_new();
     server->journal = journal_new(options->journal_capacity != 0 ? options->journal_capacity
                                                                  : JOURNAL_ENTRIES_MAX,
@@ -762,7 +896,7 @@ void server_free(struct server *server)
     /* libmicrohttpd demands that no connection is suspended when it stops. */
     for (struct exchange *exchange = server->exchanges; exchange != NULL;
          exchange = exchange->next) {
-        if (exchange->due.position == 0)
+        if (!exchange->is_parked)
             continue;
         loop_cancel(server->loop, &exchange->due);
         unpark(exchange);
@@ -775,6 +909,7 @@ void server_free(struct server *server)
         MHD_stop_daemon(server->daemon);
     loop_cancel(server->loop, &server->run_again);
     loop_cancel(server->loop, &server->next_change);
+    loop_cancel(server->loop, &server->accept_again);
     api_free(&server->api);
     journal_free(server->journal);
     metrics_free(server->metrics);
