@@ -7,6 +7,7 @@
 #include "mockserver/http_date.h"
 #include "mockserver/openai_error.h"
 #include "mockserver/ratelimit_headers.h"
+#include "mockserver/refusal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -33,8 +34,40 @@ bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int6
         const struct config_quota *quota = &quotas->items[i];
         if (!pools_set_limits(api->pools, quota->model, &quota->limits, now_ns))
             return false;
+        for (size_t j = 0; j < quota->shared_by_count; j++) {
+            if (!pools_share(api->pools, quota->model, quota->shared_by[j], now_ns))
+                return false;
+        }
     }
     return true;
+}
+
+/* Names whose limits the set-up says itself. */
+static bool is_set_up(const void *owner, const char *name)
+{
+    const struct config *config = owner;
+    for (size_t i = 0; i < config->quotas.count; i++) {
+        if (strcmp(config->quotas.items[i].model, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool api_change_tier(struct api *api, const struct tier *tier, int64_t now_ns)
+{
+    api->tier = tier;
+    return tier == NULL || tier_apply(tier, api->pools, now_ns, is_set_up, api->config);
+}
+
+static void set_rules(struct api *api)
+{
+    const struct limit_rules *rules = &api->config->rules;
+    struct quota_limits initial;
+    quota_limits_init(&initial);
+    initial.enforcement = rules->enforcement;
+    initial.refused_count = rules->refused_count;
+    pools_set_initial(api->pools, &initial);
+    pools_join_keys(api->pools, rules->scope != LIMIT_PER_KEY);
 }
 
 bool api_init(struct api *api, const struct config *config, uint64_t seed, int64_t now_ns)
@@ -70,7 +103,9 @@ bool api_reset(struct api *api, int64_t now_ns)
     random_seed(&api->id_random, api->seed, 2);
     /* Also limits that were set for models that the config does not name. */
     pools_forget_limits(api->pools, now_ns);
-    if (!api_change_quotas(api, &api->config->quotas, now_ns))
+    set_rules(api);
+    if (!api_change_tier(api, api->config->rules.tier, now_ns) ||
+        !api_change_quotas(api, &api->config->quotas, now_ns))
         return false;
     pools_reset(api->pools, now_ns);
     return true;
@@ -220,6 +255,7 @@ static void serve(struct decision *decision, const struct endpoint *endpoint,
     /* `created` is when the answer is made, as OpenAI's: after the model has done its work. */
     call->created_s = (decision->wall_ns + decision->outcome->latency_ns) / NS_PER_S;
     endpoint->make(call);
+    decision->outcome->used_tokens = call->tokens + call->spoken_tokens;
     decision->outcome->latency_ns += call->work_ns;
 }
 
@@ -235,17 +271,25 @@ static void ask_quota(struct decision *decision, const struct endpoint *endpoint
         decision->entry->decision = JOURNAL_REJECTED;
         return;
     }
-    struct quota_answer quota = quota_admit(&pool->quota, decision->now_ns, call->tokens);
+    const struct limit_rules *rules = &decision->api->config->rules;
+    struct quota_cost cost = {
+        .requests = 1, .tokens = decision->entry->tokens, .images = call->images};
+    struct quota_answer quota = quota_admit_cost(&pool->quota, decision->now_ns, &cost);
     if (quota.admitted) {
         decision->outcome->pool = pool;
+        decision->outcome->admitted_ns = decision->now_ns;
+        decision->outcome->charged_tokens = cost.tokens;
+        decision->outcome->used_tokens = -1;
         serve(decision, endpoint, step);
     } else {
         pool->throttled[quota.stopped_by]++;
         decision->entry->decision = JOURNAL_THROTTLED;
         decision->entry->limit = quota.stopped_by;
-        openai_error_answer_refusal(&decision->outcome->answer, &quota, call->model);
+        refusal_answer(&decision->outcome->answer, rules, &quota, call->model,
+                       decision->request->path);
     }
-    ratelimit_headers_add(&decision->outcome->answer, &pool->quota, decision->now_ns);
+    ratelimit_headers_add(&decision->outcome->answer, rules, &pool->quota, &quota,
+                          decision->now_ns);
 }
 
 /* Plays a step of the script if one is due; NULL when none is or it leaves the answer to the
@@ -297,7 +341,8 @@ static void decide_model_call(struct decision *decision, const struct endpoint *
         return;
     }
     snprintf(decision->entry->model, sizeof decision->entry->model, "%.95s", call->model);
-    decision->entry->tokens = call->tokens;
+    decision->entry->tokens =
+        limit_rules_tokens(&decision->api->config->rules, call->tokens, call->tokens_max);
     const struct script_step *step = NULL;
     if (!api_serves_model(decision->api, call->model)) {
         openai_error_answer_kind(answer, openai_error_find("model_not_found"), call->model, -1);
@@ -462,6 +507,18 @@ void api_refuse_too_large(struct api *api, size_t bytes_max, int64_t now_ns, int
     add_common_headers(&decision);
     record(&decision);
     make_counted_changes(api, now_ns);
+}
+
+void api_settle(const struct api *api, struct api_outcome *outcome, int64_t now_ns)
+{
+    if (!api->config->rules.settles || outcome->pool == NULL || outcome->used_tokens < 0)
+        return;
+    struct quota_pool *pool = &outcome->pool->quota;
+    /* An answer may have ended before the last request was decided. */
+    if (now_ns < pool->updated_ns)
+        now_ns = pool->updated_ns;
+    quota_settle(pool, now_ns, outcome->admitted_ns, outcome->charged_tokens, outcome->used_tokens);
+    outcome->used_tokens = -1;
 }
 
 void api_finish(struct api_outcome *outcome)

@@ -13,12 +13,17 @@
 void config_init(struct config *config)
 {
     *config = (struct config){0};
+    limit_rules_init(&config->rules);
 }
 
 void config_quotas_free(struct config_quotas *quotas)
 {
-    for (size_t i = 0; i < quotas->count; i++)
+    for (size_t i = 0; i < quotas->count; i++) {
+        for (size_t j = 0; j < quotas->items[i].shared_by_count; j++)
+            free(quotas->items[i].shared_by[j]);
+        free(quotas->items[i].shared_by);
         free(quotas->items[i].model);
+    }
     free(quotas->items);
     *quotas = (struct config_quotas){0};
 }
@@ -91,9 +96,11 @@ static bool check_model_name(const struct json_reader *reader, const cJSON *item
 static bool read_limits(struct quota_limits *limits, const struct json_reader *reader,
                         const cJSON *object, const char *pointer)
 {
-    const char *known[QUOTA_DIMENSION_COUNT + 1] = {0};
+    const char *known[QUOTA_DIMENSION_COUNT + 3] = {0};
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
         known[i] = quota_dimension_name((enum quota_dimension)i);
+    known[QUOTA_DIMENSION_COUNT] = "enforcement";
+    known[QUOTA_DIMENSION_COUNT + 1] = "shared_by";
     if (!json_known_members(reader, object, pointer, known))
         return false;
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
@@ -104,6 +111,38 @@ static bool read_limits(struct quota_limits *limits, const struct json_reader *r
         if (!json_read_whole(reader, object, pointer, known[i], 0, QUOTA_LIMIT_MAX,
                              &limits->limit[i]))
             return false;
+    }
+    int enforcement = (int)limits->enforcement;
+    if (!json_read_word(reader, object, pointer, "enforcement", quota_enforcement_names,
+                        &enforcement))
+        return false;
+    limits->enforcement = (enum quota_enforcement)enforcement;
+    return true;
+}
+
+static bool read_shared_by(struct config_quota *quota, const struct json_reader *reader,
+                           const cJSON *object, const char *pointer)
+{
+    const cJSON *list = NULL;
+    if (!json_read_array(reader, object, pointer, "shared_by", &list))
+        return false;
+    if (list == NULL)
+        return true;
+    char place[JSON_POINTER_SIZE];
+    json_pointer_member(place, pointer, "shared_by");
+    quota->shared_by =
+        allocate_items(reader, list, place, CONFIG_SHARED_BY_MAX, sizeof *quota->shared_by);
+    if (quota->shared_by == NULL)
+        return false;
+    const cJSON *item;
+    cJSON_ArrayForEach (item, list) {
+        size_t length = cJSON_IsString(item) ? strlen(item->valuestring) : 0;
+        char item_place[JSON_POINTER_SIZE];
+        json_pointer_item(item_place, place, quota->shared_by_count);
+        if (length < 1 || length > CONFIG_MODEL_NAME_MAX)
+            return json_wrong(reader, item_place, item, "a model id of 1 to %d bytes",
+                              CONFIG_MODEL_NAME_MAX);
+        quota->shared_by[quota->shared_by_count++] = strdup(item->valuestring);
     }
     return true;
 }
@@ -126,11 +165,14 @@ bool config_quotas_read(struct config_quotas *quotas, const struct json_reader *
             return false;
         struct config_quota *quota = &quotas->items[quotas->count++];
         quota->model = strdup(member->string);
-        if (base != NULL)
+        if (base != NULL) {
             quota->limits = base(owner, member->string);
-        else
+        } else {
             quota_limits_init(&quota->limits);
-        if (!read_limits(&quota->limits, reader, member, place))
+            quota->limits.enforcement = QUOTA_ENFORCEMENT_COUNT;
+        }
+        if (!read_limits(&quota->limits, reader, member, place) ||
+            !read_shared_by(quota, reader, member, place))
             return false;
     }
     return true;
@@ -298,14 +340,17 @@ static bool read_error_kind(struct script_step *step, const struct json_reader *
         return false;
     if (step->error_kind == NULL || openai_error_find(step->error_kind) != NULL)
         return true;
-    char names[400] = "";
+    /* Not all: there are some thirty. */
+    char names[300] = "";
     for (const struct openai_error_kind *kind = openai_error_kinds(); kind->name != NULL; kind++) {
         size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", kind->name);
+        if (used + strlen(kind->name) + 2 < sizeof names)
+            snprintf(names + used, sizeof names - used, "%s, ", kind->name);
     }
     char place[JSON_POINTER_SIZE];
     return json_wrong(reader, json_pointer_member(place, pointer, "error"),
-                      cJSON_GetObjectItemCaseSensitive(object, "error"), "one of %s", names);
+                      cJSON_GetObjectItemCaseSensitive(object, "error"),
+                      "one of %s... (docs/server.md has the list)", names);
 }
 
 static bool has_header(const struct script_step *step, const char *name)
@@ -534,9 +579,17 @@ static bool read_changes(struct config *config, const struct json_reader *reader
 bool config_read(struct config *config, const struct json_reader *reader, const cJSON *object,
                  const char *pointer)
 {
-    static const char *const known[] = {"quotas",   "models",      "only_listed_models",
-                                        "latency",  "first_token", "tokens_per_second",
-                                        "api_keys", "script",      "changes",
+    static const char *const known[] = {"quotas",
+                                        "rules",
+                                        "tier",
+                                        "models",
+                                        "only_listed_models",
+                                        "latency",
+                                        "first_token",
+                                        "tokens_per_second",
+                                        "api_keys",
+                                        "script",
+                                        "changes",
                                         NULL};
     const cJSON *quotas = NULL;
     const cJSON *models = NULL;
@@ -553,6 +606,8 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
                         &config->only_listed_models) ||
         !read_latency(reader, object, pointer, &config->latency_low_ns, &config->latency_high_ns) ||
         !read_pace(&config->pace, reader, object, pointer))
+        return false;
+    if (!limit_rules_read(&config->rules, reader, object, pointer))
         return false;
     char place[JSON_POINTER_SIZE];
     if (quotas != NULL &&
@@ -600,5 +655,5 @@ bool config_can_throttle(const struct config *config)
         if (has_limit(&config->changes[i].quotas))
             return true;
     }
-    return has_limit(&config->quotas);
+    return config->rules.tier != NULL || has_limit(&config->quotas);
 }

@@ -45,7 +45,8 @@ struct endpoint_call {
 
     /* The answer, whose status is 200 when it is to be made. */
     struct answer *answer;
-    int64_t work_ns; /* how long the model speaks, where the answer is not streamed */
+    int64_t spoken_tokens; /* what the model said, for the settlement */
+    int64_t work_ns;       /* how long the model speaks, where the answer is not streamed */
 };
 
 struct endpoint {

@@ -126,6 +126,7 @@ void endpoint_completions_make(struct endpoint_call *call)
     int64_t count = prompt_count(prompt_of(call));
     if (cJSON_IsNumber(n))
         count *= (int64_t)n->valuedouble;
+    call->spoken_tokens = count * token_estimate_reply(content);
     if (call->is_streamed) {
         make_stream(call, content, count);
         return;

@@ -252,6 +252,7 @@ void endpoint_responses_make(struct endpoint_call *call)
 {
     struct reply reply;
     reply_choose(&reply, call->root, call->content);
+    call->spoken_tokens = reply_tokens(&reply);
     if (call->is_streamed) {
         make_stream(call, &reply);
     } else {

@@ -65,6 +65,11 @@ static void answer_error(const struct script_step *step, const char *model, stru
 {
     const struct openai_error_kind *kind =
         openai_error_find(step->error_kind != NULL ? step->error_kind : "rate_limit_exceeded");
+    bool is_changed = step->message != NULL || step->has_type || step->has_code || step->has_param;
+    if (kind->body != NULL && !is_changed) {
+        openai_error_answer_body(answer, kind, step->status != 0 ? step->status : kind->status);
+        return;
+    }
     char *message = openai_error_message(kind, model, step->retry_after_ns);
     struct openai_error error = {
         .status = step->status != 0 ? step->status : kind->status,

@@ -490,6 +490,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
         entry->answered_ns = exchange->is_raw_over ? exchange->raw_end_ns : end_of_answer(exchange);
         entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out &&
                            !exchange->is_raw_over;
+        api_settle(&server->api, &exchange->outcome, entry->answered_ns);
         api_finish(&exchange->outcome);
         metrics_count(server->metrics, entry);
         journal_finish(server->journal, entry);
