@@ -16,8 +16,8 @@ char *base64_encode(const void *bytes, size_t length)
         group |= left > 2 ? (uint32_t)from[i + 2] : 0;
         *to++ = digits[group >> 18];
         *to++ = digits[group >> 12 & 63];
-        *to++ = left > 1 ? digits[group >> 6 & 63] : '=';
-        *to++ = left > 2 ? digits[group & 63] : '=';
+        *to++ = (char)(left > 1 ? digits[group >> 6 & 63] : '=');
+        *to++ = (char)(left > 2 ? digits[group & 63] : '=');
     }
     if (text != NULL)
         *to = '\0';

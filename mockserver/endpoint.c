@@ -93,11 +93,13 @@ bool endpoint_read_body(struct endpoint_call *call, const char *model_otherwise)
         return false;
     }
     const cJSON *model = cJSON_GetObjectItemCaseSensitive(call->root, "model");
-    if ((model == NULL || cJSON_IsNull(model)) && model_otherwise != NULL) {
+    if (cJSON_IsNull(model))
+        model = NULL;
+    if (model == NULL && model_otherwise != NULL) {
         snprintf(call->model, sizeof call->model, "%s", model_otherwise);
         return true;
     }
-    if (!cJSON_IsString(model) || model->valuestring[0] == '\0')
+    if (model == NULL || !cJSON_IsString(model) || model->valuestring[0] == '\0')
         return endpoint_refuse(call->answer, 400, "you must provide a model parameter", NULL, NULL);
     if (strlen(model->valuestring) >= sizeof call->model)
         return endpoint_refuse(call->answer, 400, "Invalid value for 'model': the id is too long.",

@@ -17,13 +17,15 @@ static const cJSON *prompt_of(const struct endpoint_call *call)
 /* A string, an array of strings, an array of tokens, or an array of such arrays. */
 static int64_t prompt_count(const cJSON *prompt)
 {
-    if (!cJSON_IsArray(prompt) || cJSON_IsNumber(prompt->child))
+    if (prompt == NULL || !cJSON_IsArray(prompt) || cJSON_IsNumber(prompt->child))
         return 1;
     return cJSON_GetArraySize(prompt);
 }
 
 static int64_t prompt_tokens(const cJSON *prompt)
 {
+    if (prompt == NULL)
+        return 0;
     if (cJSON_IsString(prompt))
         return token_estimate_text(prompt->valuestring);
     int64_t tokens = 0;

@@ -153,8 +153,9 @@ void endpoint_embeddings_make(struct endpoint_call *call)
         add_embedding(call, data, input, (size_t)dimensions);
     } else {
         const cJSON *one;
-        cJSON_ArrayForEach (one, input)
+        cJSON_ArrayForEach (one, input) {
             add_embedding(call, data, one, (size_t)dimensions);
+        }
     }
     cJSON_AddStringToObject(root, "model", call->model);
     cJSON *usage = cJSON_AddObjectToObject(root, "usage");

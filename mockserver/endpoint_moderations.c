@@ -51,8 +51,9 @@ bool endpoint_moderations_read(struct endpoint_call *call)
     if (cJSON_IsString(input) || cJSON_IsObject(input->child)) {
         call->tokens = token_estimate_content(input);
     } else {
-        cJSON_ArrayForEach (one, input)
+        cJSON_ArrayForEach (one, input) {
             call->tokens += token_estimate_content(one);
+        }
     }
     return true;
 }

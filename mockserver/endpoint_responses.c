@@ -35,7 +35,7 @@ bool endpoint_responses_read(struct endpoint_call *call)
     if (!is_input && member(call, "prompt") == NULL)
         return endpoint_refuse_missing(call, "input");
     call->tokens = TOKENS_PER_RESPONSE + token_estimate_content(member(call, "instructions"));
-    if (cJSON_IsString(input))
+    if (input != NULL && cJSON_IsString(input))
         call->tokens += TOKENS_PER_ITEM + token_estimate_text(input->valuestring);
     const cJSON *item;
     if (cJSON_IsArray(input)) {

@@ -28,6 +28,13 @@ static void put(unsigned char *bytes, uint32_t value, size_t count)
         bytes[i] = (unsigned char)(value >> (8 * i));
 }
 
+/* Four characters that name a part of the file. */
+static void put_tag(unsigned char *bytes, const char *tag)
+{
+    for (size_t i = 0; i < 4; i++)
+        bytes[i] = (unsigned char)tag[i];
+}
+
 static size_t make_pcm(unsigned char **bytes)
 {
     *bytes = calloc(SAMPLES, 2);
@@ -41,7 +48,9 @@ static size_t make_wav(unsigned char **bytes)
     *bytes = wav;
     if (wav == NULL)
         return 0;
-    memcpy(wav, "RIFF____WAVEfmt ", 16);
+    put_tag(wav, "RIFF");
+    put_tag(wav + 8, "WAVE");
+    put_tag(wav + 12, "fmt ");
     put(wav + 4, WAV_HEADER_SIZE - 8 + data_size, 4);
     put(wav + 16, 16, 4);              /* size of the format */
     put(wav + 20, 1, 2);               /* PCM */
@@ -50,7 +59,7 @@ static size_t make_wav(unsigned char **bytes)
     put(wav + 28, 2 * SAMPLE_RATE, 4); /* bytes a second */
     put(wav + 32, 2, 2);               /* bytes of a sample */
     put(wav + 34, 16, 2);              /* bits of a sample */
-    memcpy(wav + 36, "data", 4);
+    put_tag(wav + 36, "data");
     put(wav + 40, data_size, 4);
     return WAV_HEADER_SIZE + data_size;
 }

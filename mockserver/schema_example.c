@@ -76,7 +76,7 @@ static const cJSON *find_reference(const cJSON *root, const char *reference)
         unescape(segment);
         reference += length;
         if (cJSON_IsArray(root))
-            root = cJSON_GetArrayItem(root, atoi(segment));
+            root = cJSON_GetArrayItem(root, (int)strtol(segment, NULL, 10));
         else
             root = member(root, segment);
     }
@@ -159,11 +159,13 @@ static cJSON *make_array(struct maker *maker, const cJSON *schema)
 {
     cJSON *array = cJSON_CreateArray();
     const cJSON *prefix = member(schema, "prefixItems");
-    double count = number_of(schema, "minItems", 0);
+    double wanted = number_of(schema, "minItems", 0);
+    int count = (int)fmax(0, fmin(wanted, SCHEMA_EXAMPLE_VALUES_MAX));
     const cJSON *one;
-    cJSON_ArrayForEach (one, prefix)
+    cJSON_ArrayForEach (one, prefix) {
         cJSON_AddItemToArray(array, make(maker, one));
-    for (double i = cJSON_GetArraySize(prefix);
+    }
+    for (int i = cJSON_GetArraySize(prefix);
          i < count && maker->value_count < SCHEMA_EXAMPLE_VALUES_MAX; i++)
         cJSON_AddItemToArray(array, make(maker, member(schema, "items")));
     return array;
