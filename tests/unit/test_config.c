@@ -198,6 +198,39 @@ static void reads_changes(void **state)
 #define LONG_40 "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
 #define LONG_96 LONG_40 LONG_40 "mmmmmmmmmmmmmmmm"
 
+static void reads_rules_tier_and_shared_limits(void **state)
+{
+    (void)state;
+    struct config config =
+        config_of("{\"tier\": \"2\", \"rules\": {\"enforcement\": \"sliding_window\", "
+                  "\"refused_requests_count\": false, \"max_tokens\": \"sum\", \"settle\": true, "
+                  "\"per\": \"project\", \"dialect\": \"azure\"}, \"quotas\": {"
+                  "\"family\": {\"shared_by\": [\"a\", \"b\"], \"enforcement\": \"per_second\"}, "
+                  "\"ft:*\": {\"images_per_minute\": 2}}}");
+    assert_string_equal(config.rules.tier->name, "2");
+    assert_int_equal(config.rules.enforcement, QUOTA_SLIDING_WINDOW);
+    assert_false(config.rules.refused_count);
+    assert_int_equal(config.rules.max_tokens, TOKENS_SUM);
+    assert_true(config.rules.settles);
+    assert_int_equal(config.rules.scope, LIMIT_PER_PROJECT);
+    assert_int_equal(config.rules.dialect, DIALECT_AZURE);
+    assert_int_equal(config.rules.headers, LIMIT_HEADERS_AZURE); /* the dialect's own */
+    assert_int_equal(config.quotas.items[0].shared_by_count, 2);
+    assert_string_equal(config.quotas.items[0].shared_by[1], "b");
+    assert_int_equal(config.quotas.items[0].limits.enforcement, QUOTA_PER_SECOND);
+    assert_int_equal(config.quotas.items[1].limits.enforcement, QUOTA_ENFORCEMENT_COUNT);
+    assert_int_equal(config.quotas.items[1].limits.limit[QUOTA_IMAGES_PER_MINUTE], 2);
+    assert_true(config_can_throttle(&config));
+    config_free(&config);
+    config = config_of("{\"rules\": {\"dialect\": \"empty\"}}");
+    assert_int_equal(config.rules.headers, LIMIT_HEADERS_NONE);
+    assert_true(config.rules.refused_count);
+    config_free(&config);
+    config = config_of("{\"rules\": {\"dialect\": \"azure\", \"headers\": \"full\"}}");
+    assert_int_equal(config.rules.headers, LIMIT_HEADERS_FULL);
+    config_free(&config);
+}
+
 static void every_bad_value_is_told_with_its_place(void **state)
 {
     (void)state;
@@ -485,6 +518,7 @@ int main(void)
         cmocka_unit_test(what_a_step_does_not_say_has_its_default),
         cmocka_unit_test(a_body_is_kept_as_it_stands_and_its_code_found),
         cmocka_unit_test(reads_changes),
+        cmocka_unit_test(reads_rules_tier_and_shared_limits),
         cmocka_unit_test(every_bad_value_is_told_with_its_place),
         cmocka_unit_test(everything_is_bounded),
         cmocka_unit_test(quotas_read_over_a_base_keep_what_is_not_named),
