@@ -1,5 +1,8 @@
 #include "lab/sweep.h"
 
+#include "base/duration.h"
+#include "clock/machine_timer.h"
+
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -132,11 +135,8 @@ static void watch(struct pool_of_jobs *pool)
 {
     pthread_mutex_lock(&pool->lock);
     while (pool->jobs_left > 0) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += PROGRESS_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
+        int64_t until_ns = machine_now() + PROGRESS_MS * NS_PER_MS;
+        struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
         pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
         if (pool->jobs_left > 0)
             tell_progress(pool);
