@@ -21,17 +21,22 @@
 #include <sys/types.h>
 
 /* ThreadSanitizer puts signals off until the program makes a call that it knows, and its runtime
- * makes calls that are traced: a harness that is built with it carries nobody. */
+ * makes calls that are traced: a harness that is built with it carries nobody. The reason, or NULL.
+ */
+static inline const char *carrier_in_way(void)
+{
 #if defined(__SANITIZE_THREAD__)
-#define CARRIER_IN_WAY "this toomany is built with ThreadSanitizer"
+    return "this toomany is built with ThreadSanitizer";
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-#define CARRIER_IN_WAY "this toomany is built with ThreadSanitizer"
+    return "this toomany is built with ThreadSanitizer";
+#else
+    return NULL;
 #endif
+#else
+    return NULL;
 #endif
-#ifndef CARRIER_IN_WAY
-#define CARRIER_IN_WAY NULL
-#endif
+}
 
 enum carrier_choice {
     CARRIER_AUTO, /* the tracer where it can be had, else the preloader */

@@ -50,8 +50,8 @@ const char *preloader_unavailable(void)
 {
 #if defined(__x86_64__) && defined(__GLIBC__)
     char path[PATH_BYTES];
-    if (CARRIER_IN_WAY != NULL)
-        return CARRIER_IN_WAY;
+    if (carrier_in_way() != NULL)
+        return carrier_in_way();
     if (!find_library(path))
         return LIBRARY_NAME " is not beside the program nor where it was installed to";
     if (strpbrk(path, " :") != NULL)

@@ -56,8 +56,8 @@ static void probe(void)
 
 const char *tracer_unavailable(void)
 {
-    if (CARRIER_IN_WAY != NULL)
-        return CARRIER_IN_WAY;
+    if (carrier_in_way() != NULL)
+        return carrier_in_way();
     pthread_once(&probe_once, probe);
     return probe_reason;
 }
