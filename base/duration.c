@@ -115,9 +115,9 @@ const char *duration_go(int64_t ns, char text[DURATION_TEXT_SIZE])
     char second_text[16];
     snprintf(second_text, sizeof second_text, "%" PRId64 ".%03" PRId64, seconds, rest_ms);
     size_t length = strlen(second_text);
-    while (second_text[length - 1] == '0')
+    while (length > 1 && second_text[length - 1] == '0')
         second_text[--length] = '\0';
-    if (second_text[length - 1] == '.')
+    if (length > 1 && second_text[length - 1] == '.')
         second_text[--length] = '\0';
     if (hours > 0)
         snprintf(text, DURATION_TEXT_SIZE, "%s%" PRId64 "h%" PRId64 "m%ss", sign, hours, minutes,
