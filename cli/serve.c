@@ -21,12 +21,13 @@ static const char help[] =
     "  --host ADDR      default 127.0.0.1\n"
     "  --config FILE    quotas, models, script (the \"server\" object of a scenario)\n"
     "  --scenario FILE  the same, taken out of a scenario\n"
+    "  --tier NAME      limits of a usage tier: free, 1, 2, 3, 4, 5\n"
     "  --journal FILE   writes what it saw and answered as JSON Lines (- for stdout)\n"
     "  --seed N         of ids, latencies and shares; default 1\n"
     "  --help\n"
     "\n"
     "While it runs (under http://127.0.0.1:8429/_toomany/):\n"
-    "  health  journal  quotas (GET, PATCH)  reset (POST)  metrics\n"
+    "  health  journal  quotas (GET, PATCH)  tier (GET, PUT)  reset (POST)  metrics\n"
     "\n"
     "Exit status: 0 stopped, 2 wrong usage or a bad file, 3 it could not be carried\n"
     "out (port in use, ...).\n"
@@ -42,6 +43,7 @@ struct serve {
     const char *config_file;
     const char *scenario_file;
     const char *journal_file;
+    const struct tier *tier; /* of the command line, or NULL */
     struct server_options server;
     struct config config;
     struct scenario scenario;
@@ -49,7 +51,7 @@ struct serve {
     FILE *journal;
 };
 
-static bool load(struct serve *serve, struct error *error)
+static bool load_files(struct serve *serve, struct error *error)
 {
     config_init(&serve->config);
     serve->server.config = &serve->config;
@@ -71,6 +73,17 @@ static bool load(struct serve *serve, struct error *error)
     bool is_read = config_read(&serve->config, &reader, root, "");
     cJSON_Delete(root);
     return is_read;
+}
+
+/* What the command line says goes before what the file says. */
+static bool load(struct serve *serve, struct error *error)
+{
+    if (!load_files(serve, error))
+        return false;
+    struct config *config = serve->has_scenario ? &serve->scenario.server : &serve->config;
+    if (serve->tier != NULL)
+        config->rules.tier = serve->tier;
+    return true;
 }
 
 static bool open_journal(struct serve *serve, struct error *error)
@@ -147,12 +160,13 @@ static bool serve_until_stopped(struct serve *serve, struct cli_stop *stop, stru
 
 static int read_options(struct serve *serve, int argc, char **argv)
 {
-    enum { PORT = 1000, HOST, CONFIG, SCENARIO, JOURNAL, SEED, HELP };
+    enum { PORT = 1000, HOST, CONFIG, SCENARIO, TIER, JOURNAL, SEED, HELP };
     static const struct option options[] = {
         {"port", required_argument, NULL, PORT},
         {"host", required_argument, NULL, HOST},
         {"config", required_argument, NULL, CONFIG},
         {"scenario", required_argument, NULL, SCENARIO},
+        {"tier", required_argument, NULL, TIER},
         {"journal", required_argument, NULL, JOURNAL},
         {"seed", required_argument, NULL, SEED},
         {"help", no_argument, NULL, HELP},
@@ -172,6 +186,13 @@ static int read_options(struct serve *serve, int argc, char **argv)
             serve->config_file = optarg;
         if (option == SCENARIO)
             serve->scenario_file = optarg;
+        if (option == TIER) {
+            serve->tier = tier_find(optarg);
+            if (serve->tier == NULL) {
+                fprintf(stderr, "toomany serve: --tier %s: wanted one of " TIER_NAMES "\n", optarg);
+                return CLI_USAGE;
+            }
+        }
         if (option == JOURNAL)
             serve->journal_file = optarg;
         if (option == HELP) {

@@ -186,7 +186,8 @@ static int64_t continuable_from(const struct journal_entry *entry)
 static bool can_be_continued(const struct journal_entry *entry)
 {
     bool has_ended = entry->answered_ns >= 0;
-    bool has_succeeded = entry->status >= 200 && entry->status < 300 && !entry->abandoned;
+    bool has_succeeded =
+        entry->status >= 200 && entry->status < 300 && !entry->abandoned && !entry->broken;
     return has_ended && !has_succeeded;
 }
 
@@ -355,7 +356,7 @@ static struct attempt make_attempt(const struct journal_entry *entry, const stru
         .arrived_ns = entry->arrived_ns,
         .answered_ns = entry->answered_ns,
         .delay_ns = -1,
-        .status = entry->first_byte_ns >= 0 ? entry->status : 0,
+        .status = entry->first_byte_ns >= 0 && !entry->broken ? entry->status : 0,
         .retry_after_ns = entry->retry_after_ns,
         .retry_count = entry->retry_count,
         .throttled = entry->status == 429,

@@ -174,7 +174,7 @@ static void add_usage(void *owner, const struct pool *pool)
 {
     struct result *result = owner;
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
-        if (pool->quota.limits.limit[i] == QUOTA_UNLIMITED)
+        if (pool->quota.limits->limit[i] == QUOTA_UNLIMITED)
             continue;
         struct usage *usages = realloc(result->usages, (result->usage_count + 1) * sizeof *usages);
         if (usages == NULL)
@@ -183,7 +183,7 @@ static void add_usage(void *owner, const struct pool *pool)
         struct usage *usage = &usages[result->usage_count++];
         *usage = (struct usage){
             .dimension = quota_dimension_name((enum quota_dimension)i),
-            .limit = pool->quota.limits.limit[i],
+            .limit = pool->quota.limits->limit[i],
             .peak = pool->quota.peak[i],
             .throttled = pool->throttled[i],
         };

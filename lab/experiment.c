@@ -108,14 +108,18 @@ static bool read_quotas(struct experiment *experiment, const struct json_reader 
     if (object == NULL)
         return wrong_member(reader, root, "", "quotas",
                             "the limits, such as {\"requests_per_minute\": 600}");
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
-        names[i] = quota_dimension_name((enum quota_dimension)i);
+    size_t name_count = 0;
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+        if (i != QUOTA_IMAGES_PER_MINUTE) /* the requests of an experiment carry none */
+            names[name_count++] = quota_dimension_name((enum quota_dimension)i);
+    }
     if (!json_known_members(reader, object, "/quotas", names))
         return false;
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
-        if (cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(object, names[i])))
+        const char *name = quota_dimension_name((enum quota_dimension)i);
+        if (cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(object, name)))
             continue;
-        if (!json_read_whole(reader, object, "/quotas", names[i], 1, QUOTA_LIMIT_MAX,
+        if (!json_read_whole(reader, object, "/quotas", name, 1, QUOTA_LIMIT_MAX,
                              &experiment->limits.limit[i]))
             return false;
     }

@@ -14,7 +14,7 @@
 enum {
     NOTES_AT_START = 4096, /* grows by doubling */
     FULL_PROGRESS = 1000000,
-    CHARS_PER_TOKEN = 4, /* as the server estimates (mockserver/chat_request.c) */
+    CHARS_PER_TOKEN = 4, /* as the server estimates (mockserver/token_estimate.c) */
     MARKER_SIZE = 40,
 };
 
@@ -510,6 +510,7 @@ static bool make_result(struct live *live, int64_t ended_ns, bool is_complete,
         recorder_finish(recorder, ended_ns, is_complete, experiment->is_open ? NULL : served,
                         worker_count, result);
         result->events = live->note_count;
+        quota_free(&pool);
     } else {
         fail(live, experiment->file, "out of memory for the measures");
     }

@@ -53,7 +53,7 @@ static double room(const struct recorder *recorder, int64_t now_ns)
     double least = INFINITY;
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
         enum quota_dimension dimension = (enum quota_dimension)i;
-        if (pool->limits.limit[i] == QUOTA_UNLIMITED)
+        if (pool->limits->limit[i] == QUOTA_UNLIMITED)
             continue;
         double remaining = (double)quota_remaining(pool, dimension, now_ns);
         if (quota_dimension_counts_tokens(dimension) && recorder->settings.tokens_mean > 0)

@@ -610,6 +610,7 @@ bool simulation_run(const struct run_order *order, struct run_result *result, st
         start(simulation);
         bool is_complete = run(simulation);
         is_done = finish(simulation, is_complete, result, error);
+        quota_free(&simulation->pool);
     } else {
         error_set_run(error, order->experiment->file, "out of memory with %zu callers",
                       simulation->caller_count);

@@ -95,7 +95,7 @@ static void list_pool(void *owner, const struct pool *pool)
 {
     struct listing *listing = owner;
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
-        if (pool->quota.limits.limit[i] == QUOTA_UNLIMITED)
+        if (pool->quota.limits->limit[i] == QUOTA_UNLIMITED)
             continue;
         enum quota_dimension dimension = (enum quota_dimension)i;
         int64_t used = quota_used(&pool->quota, dimension, listing->now_ns);
@@ -105,7 +105,7 @@ static void list_pool(void *owner, const struct pool *pool)
         cJSON_AddStringToObject(object, "model", pool->model);
         cJSON_AddStringToObject(object, "key_tail", pool->key_tail);
         cJSON_AddStringToObject(object, "dimension", quota_dimension_name(dimension));
-        cJSON_AddNumberToObject(object, "limit", (double)pool->quota.limits.limit[i]);
+        cJSON_AddNumberToObject(object, "limit", (double)pool->quota.limits->limit[i]);
         cJSON_AddNumberToObject(object, "used", (double)used);
         cJSON_AddNumberToObject(object, "remaining",
                                 (double)quota_remaining(&pool->quota, dimension, listing->now_ns));
@@ -123,6 +123,38 @@ static void answer_quotas(struct admin *admin, struct answer *answer)
     struct listing listing = {cJSON_AddArrayToObject(root, "pools"), admin->now_ns};
     pools_each(admin->api->pools, list_pool, &listing);
     answer_json(answer, 200, root);
+}
+
+static void answer_tier(struct admin *admin, struct answer *answer)
+{
+    cJSON *root = cJSON_CreateObject();
+    if (admin->api->tier != NULL)
+        cJSON_AddStringToObject(root, "tier", admin->api->tier->name);
+    else
+        cJSON_AddNullToObject(root, "tier");
+    answer_json(answer, 200, root);
+}
+
+static void change_tier(struct admin *admin, const char *body, size_t length, struct answer *answer)
+{
+    struct error error;
+    char text[1400];
+    const char *name = NULL;
+    struct json_reader reader = {.file = "body", .error = &error};
+    cJSON *root = json_parse(body, length, "body", &error);
+    bool is_read = root != NULL &&
+                   json_known_members(&reader, root, "", (const char *const[]){"tier", NULL}) &&
+                   json_read_string(&reader, root, "", "tier", &name);
+    const struct tier *tier = name != NULL ? tier_find(name) : NULL;
+    if (!is_read)
+        answer_failure(answer, 400, error_text(&error, text, sizeof text));
+    else if (tier == NULL)
+        answer_failure(answer, 400, "body: /tier: wanted one of " TIER_NAMES);
+    else if (!api_change_tier(admin->api, tier, admin->now_ns))
+        answer_failure(answer, 500, "out of memory; the tier may be changed in part");
+    else
+        answer_tier(admin, answer);
+    cJSON_Delete(root);
 }
 
 static struct quota_limits current_limits(void *owner, const char *model)
@@ -173,7 +205,7 @@ void admin_answer(struct admin *admin, const char *method, const char *path, con
 {
     static const struct {
         const char *name;
-        const char *methods[3];
+        const char *methods[4];
         const char *allow;
     } known[] = {
         {"health", {"GET"}, "GET"},
@@ -181,6 +213,7 @@ void admin_answer(struct admin *admin, const char *method, const char *path, con
         {"quotas", {"GET", "PATCH"}, "GET, PATCH"},
         {"reset", {"POST"}, "POST"},
         {"metrics", {"GET"}, "GET"},
+        {"tier", {"GET", "PUT", "POST"}, "GET, PUT, POST"},
     };
     const char *name = path + strlen(ADMIN_PREFIX);
     const char *allow = NULL;
@@ -194,7 +227,7 @@ void admin_answer(struct admin *admin, const char *method, const char *path, con
     }
     if (allow == NULL) {
         answer_failure(answer, 404,
-                       "unknown; there are health, journal, quotas, reset and metrics");
+                       "unknown; there are health, journal, quotas, tier, reset and metrics");
     } else if (!is_allowed) {
         answer_failure(answer, 405, "wrong method; see the Allow header");
         answer_header(answer, "allow", "%s", allow);
@@ -206,6 +239,10 @@ void admin_answer(struct admin *admin, const char *method, const char *path, con
         answer_reset(admin, answer);
     } else if (strcmp(name, "metrics") == 0) {
         answer_metrics(admin, answer);
+    } else if (strcmp(name, "tier") == 0 && strcmp(method, "GET") == 0) {
+        answer_tier(admin, answer);
+    } else if (strcmp(name, "tier") == 0) {
+        change_tier(admin, body, body_length, answer);
     } else if (strcmp(method, "PATCH") == 0) {
         change_quotas(admin, body, body_length, answer);
     } else {

@@ -20,6 +20,7 @@ void answer_free(struct answer *answer)
     free(answer->body);
     answer->body = NULL;
     answer->body_length = 0;
+    answer_pieces(answer, NULL, 0);
 }
 
 static struct answer_header *find_or_add(struct answer *answer, const char *name)
@@ -47,6 +48,29 @@ void answer_body(struct answer *answer, char *body)
     free(answer->body);
     answer->body = body;
     answer->body_length = body != NULL ? strlen(body) : 0;
+}
+
+void answer_body_bytes(struct answer *answer, void *body, size_t length)
+{
+    free(answer->body);
+    answer->body = body;
+    answer->body_length = body != NULL ? length : 0;
+}
+
+void answer_pieces(struct answer *answer, struct answer_piece *pieces, size_t count)
+{
+    free(answer->pieces);
+    answer->pieces = pieces;
+    answer->piece_count = pieces != NULL ? count : 0;
+}
+
+const char *answer_find_header(const struct answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->header_count; i++) {
+        if (strcasecmp(answer->headers[i].name, name) == 0)
+            return answer->headers[i].value;
+    }
+    return NULL;
 }
 
 void answer_retry_after(struct answer *answer, int64_t wait_ns, bool ms)

@@ -19,12 +19,38 @@ struct answer_header {
     char value[ANSWER_HEADER_VALUE_SIZE];
 };
 
+/* A part of the body that goes out on its own: all up to `end`, no earlier than due_ns after the
+ * answer has begun. */
+struct answer_piece {
+    size_t end;
+    int64_t due_ns;
+};
+
+/* What kind of server-sent events the body holds: each piece is then one event. */
+enum answer_stream {
+    ANSWER_NOT_STREAMED,
+    ANSWER_STREAM_DATA,   /* data: {...}, then data: [DONE] */
+    ANSWER_STREAM_EVENTS, /* event: NAME with data: {"sequence_number": n, ...} */
+};
+
+/* What becomes of the connection after the last byte of a raw answer. */
+enum answer_end {
+    ANSWER_CLOSES, /* as one ends a connection: FIN */
+    ANSWER_RESETS, /* RST */
+    ANSWER_HANGS,  /* nothing more comes until the client goes */
+};
+
 struct answer {
     int status;
     char code[48];          /* error code in the body, "" when none: for the journal */
     int64_t retry_after_ns; /* what it asks for; -1 nothing */
     char *body;             /* owned; allocated with malloc */
     size_t body_length;
+    struct answer_piece *pieces; /* owned; NULL: all of it at once */
+    size_t piece_count;
+    enum answer_stream stream;
+    bool is_raw;         /* the body is all that goes over the wire, with status line and headers */
+    enum answer_end end; /* of a raw one */
     struct answer_header headers[ANSWER_HEADERS_MAX];
     size_t header_count;
 };
@@ -39,6 +65,15 @@ void answer_header(struct answer *answer, const char *name, const char *format, 
 
 /* Takes over `body` (may be NULL: out of memory, an empty body is sent). */
 void answer_body(struct answer *answer, char *body);
+
+/* The same for bytes that are no text. */
+void answer_body_bytes(struct answer *answer, void *body, size_t length);
+
+/* Takes over `pieces`, whose ends are in order, the last one that of the body. */
+void answer_pieces(struct answer *answer, struct answer_piece *pieces, size_t count);
+
+/* The value of the header of this name, or NULL. */
+const char *answer_find_header(const struct answer *answer, const char *name);
 
 /* Sets retry_after_ns and the headers retry-after (whole seconds, rounded up) and, when `ms`,
  * retry-after-ms, so that a client that waits what it reads is never early. */

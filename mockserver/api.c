@@ -3,20 +3,17 @@
 #include "base/digest.h"
 #include "base/duration.h"
 #include "base/json_text.h"
-#include "mockserver/chat_request.h"
-#include "mockserver/completion.h"
+#include "mockserver/endpoint.h"
 #include "mockserver/http_date.h"
 #include "mockserver/openai_error.h"
 #include "mockserver/ratelimit_headers.h"
+#include "mockserver/refusal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#define CHAT_PATH "/v1/chat/completions"
-#define MODELS_PATH "/v1/models"
 
 /* Everything that the deciding functions hand to each other about one request. */
 struct decision {
@@ -27,6 +24,8 @@ struct decision {
     int64_t wall_ns;
     struct journal_entry *entry;
     struct api_outcome *outcome;
+    struct endpoint_call *call; /* what the endpoint has read; NULL before */
+    const struct fault *fault;  /* what becomes of the answer, or NULL */
 };
 
 bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int64_t now_ns)
@@ -35,8 +34,40 @@ bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int6
         const struct config_quota *quota = &quotas->items[i];
         if (!pools_set_limits(api->pools, quota->model, &quota->limits, now_ns))
             return false;
+        for (size_t j = 0; j < quota->shared_by_count; j++) {
+            if (!pools_share(api->pools, quota->model, quota->shared_by[j], now_ns))
+                return false;
+        }
     }
     return true;
+}
+
+/* Names whose limits the set-up says itself. */
+static bool is_set_up(const void *owner, const char *name)
+{
+    const struct config *config = owner;
+    for (size_t i = 0; i < config->quotas.count; i++) {
+        if (strcmp(config->quotas.items[i].model, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool api_change_tier(struct api *api, const struct tier *tier, int64_t now_ns)
+{
+    api->tier = tier;
+    return tier == NULL || tier_apply(tier, api->pools, now_ns, is_set_up, api->config);
+}
+
+static void set_rules(struct api *api)
+{
+    const struct limit_rules *rules = &api->config->rules;
+    struct quota_limits initial;
+    quota_limits_init(&initial);
+    initial.enforcement = rules->enforcement;
+    initial.refused_count = rules->refused_count;
+    pools_set_initial(api->pools, &initial);
+    pools_join_keys(api->pools, rules->scope != LIMIT_PER_KEY);
 }
 
 bool api_init(struct api *api, const struct config *config, uint64_t seed, int64_t now_ns)
@@ -74,7 +105,9 @@ bool api_reset(struct api *api, int64_t now_ns)
     random_seed(&api->refusal_random, api->seed, API_STREAM_REFUSAL);
     /* Also limits that were set for models that the config does not name. */
     pools_forget_limits(api->pools, now_ns);
-    if (!api_change_quotas(api, &api->config->quotas, now_ns))
+    set_rules(api);
+    if (!api_change_tier(api, api->config->rules.tier, now_ns) ||
+        !api_change_quotas(api, &api->config->quotas, now_ns))
         return false;
     pools_reset(api->pools, now_ns);
     return true;
@@ -123,16 +156,8 @@ const char *api_key_of(const char *authorization)
 static bool reject(struct decision *decision, int status, const char *message, const char *code,
                    const char *param)
 {
-    struct openai_error error = {
-        .status = status,
-        .message = message,
-        .type = "invalid_request_error",
-        .code = code,
-        .param = param,
-    };
-    openai_error_answer(&decision->outcome->answer, &error);
     decision->entry->decision = JOURNAL_REJECTED;
-    return false;
+    return endpoint_refuse(&decision->outcome->answer, status, message, code, param);
 }
 
 /* As OpenAI shows a wrong key: its first eight characters and its last four (recorded session). */
@@ -183,17 +208,9 @@ static const struct config_model *find_model(const struct config *config, const 
     return NULL;
 }
 
-static bool is_served_model(const struct config *config, const char *id)
+bool api_serves_model(const struct api *api, const char *id)
 {
-    return !config->only_listed_models || find_model(config, id) != NULL;
-}
-
-static bool reject_model(struct decision *decision, const char *model)
-{
-    openai_error_answer_kind(&decision->outcome->answer, openai_error_find("model_not_found"),
-                             model, -1);
-    decision->entry->decision = JOURNAL_REJECTED;
-    return false;
+    return !api->config->only_listed_models || find_model(api->config, id) != NULL;
 }
 
 static int64_t draw_latency(struct api *api, const struct config_model *model)
@@ -203,64 +220,90 @@ static int64_t draw_latency(struct api *api, const struct config_model *model)
     return distribution_draw(latency, &api->latency_random);
 }
 
-static void serve(struct decision *decision, const struct chat_request *chat,
+/* How fast the model speaks: what is set for it, or for all. */
+static struct pace pace_of(const struct config *config, const struct config_model *model)
+{
+    struct pace pace = config->pace;
+    if (model != NULL && model->pace.first_token_ns >= 0)
+        pace.first_token_ns = model->pace.first_token_ns;
+    if (model != NULL && model->pace.tokens_per_second >= 0)
+        pace.tokens_per_second = model->pace.tokens_per_second;
+    return pace;
+}
+
+/* Lets the endpoint make its answer. */
+static void serve(struct decision *decision, const struct endpoint *endpoint,
                   const struct script_step *step)
 {
     struct api *api = decision->api;
-    const struct config_model *model = find_model(api->config, chat->model);
-    const char *content = COMPLETION_CONTENT;
+    struct endpoint_call *call = decision->call;
+    const struct config_model *model = find_model(api->config, call->model);
     if (model != NULL && model->content != NULL)
-        content = model->content;
+        call->content = model->content;
     if (step != NULL && step->content != NULL)
-        content = step->content;
+        call->content = step->content;
     decision->outcome->latency_ns =
         step != NULL && step->latency_ns >= 0 ? step->latency_ns : draw_latency(api, model);
     decision->entry->decision = JOURNAL_SERVED;
     answer_init(&decision->outcome->answer, 200);
+    call->pace = pace_of(api->config, model);
+    call->bits = random_bits(&api->id_random);
     /* `created` is when the answer is made, as OpenAI's: after the model has done its work. */
-    int64_t created_s = (decision->wall_ns + decision->outcome->latency_ns) / NS_PER_S;
-    answer_body(&decision->outcome->answer,
-                completion_chat(chat->model, content, chat->tokens, random_bits(&api->id_random),
-                                created_s));
+    call->created_s = (decision->wall_ns + decision->outcome->latency_ns) / NS_PER_S;
+    endpoint->make(call);
+    decision->outcome->used_tokens = call->tokens + call->spoken_tokens;
+    decision->outcome->latency_ns += call->work_ns;
 }
 
-static void ask_quota(struct decision *decision, const struct chat_request *chat,
+static void ask_quota(struct decision *decision, const struct endpoint *endpoint,
                       const struct script_step *step)
 {
+    const struct endpoint_call *call = decision->call;
     struct pool *pool =
-        pools_get(decision->api->pools, decision->key, chat->model, decision->now_ns);
+        pools_get(decision->api->pools, decision->key, call->model, decision->now_ns);
     if (pool == NULL) {
         openai_error_answer_kind(&decision->outcome->answer,
-                                 openai_error_find("server_is_overloaded"), chat->model, -1);
+                                 openai_error_find("server_is_overloaded"), call->model, -1);
         decision->entry->decision = JOURNAL_REJECTED;
         return;
     }
-    struct quota_answer quota = quota_admit(&pool->quota, decision->now_ns, chat->tokens);
+    const struct limit_rules *rules = &decision->api->config->rules;
+    struct quota_cost cost = {
+        .requests = 1, .tokens = decision->entry->tokens, .images = call->images};
+    struct quota_answer quota = quota_admit_cost(&pool->quota, decision->now_ns, &cost);
     if (quota.admitted) {
         decision->outcome->pool = pool;
-        serve(decision, chat, step);
+        decision->outcome->admitted_ns = decision->now_ns;
+        decision->outcome->charged_tokens = cost.tokens;
+        decision->outcome->used_tokens = -1;
+        serve(decision, endpoint, step);
     } else {
         pool->throttled[quota.stopped_by]++;
         decision->entry->decision = JOURNAL_THROTTLED;
         decision->entry->limit = quota.stopped_by;
-        openai_error_answer_refusal(&decision->outcome->answer, &quota, chat->model);
+        refusal_answer(&decision->outcome->answer, rules, &quota, call->model,
+                       decision->request->path);
         decision->outcome->latency_ns = distribution_draw(&decision->api->config->refusal_latency,
                                                           &decision->api->refusal_random);
     }
-    ratelimit_headers_add(&decision->outcome->answer, &pool->quota, decision->now_ns);
+    ratelimit_headers_add(&decision->outcome->answer, rules, &pool->quota, &quota,
+                          decision->now_ns);
 }
 
 /* Plays a step of the script if one is due; NULL when none is or it leaves the answer to the
  * quotas (*serving_step then says which). Returns true when the answer is made. */
-static bool play_script(struct decision *decision, const char *model,
+static bool play_script(struct decision *decision, const struct endpoint *endpoint,
                         const struct script_step **serving_step)
 {
     struct api *api = decision->api;
+    const char *model = decision->call->model;
     struct script_request request = {
         .model = model,
         .path = decision->request->path,
         .key_tail = decision->entry->key_tail,
         .number = api->request_count,
+        .age_ns = decision->now_ns - api->start_ns,
+        .is_streamed = decision->call->is_streamed,
     };
     int index = script_next(&api->config->script, api->script_states, &request, decision->now_ns,
                             &api->share_random);
@@ -272,6 +315,12 @@ static bool play_script(struct decision *decision, const char *model,
         *serving_step = step;
         return false;
     }
+    if (step->fault.kind != NULL) {
+        serve(decision, endpoint, step);
+        decision->fault = &step->fault;
+        decision->entry->decision = JOURNAL_FAULT;
+        return true;
+    }
     if (step->latency_ns >= 0)
         decision->outcome->latency_ns = step->latency_ns;
     int64_t answer_wall_ns = decision->wall_ns + decision->outcome->latency_ns;
@@ -280,118 +329,83 @@ static bool play_script(struct decision *decision, const char *model,
     return true;
 }
 
-static void decide_chat(struct decision *decision)
+/* An endpoint that asks a model. */
+static void decide_model_call(struct decision *decision, const struct endpoint *endpoint)
 {
-    struct chat_request chat;
-    if (!chat_request_read(&chat, decision->request->body, decision->request->body_length,
-                           &decision->outcome->answer)) {
+    struct endpoint_call *call = decision->call;
+    struct answer *answer = &decision->outcome->answer;
+    if (!endpoint->read(call)) {
         decision->entry->decision = JOURNAL_REJECTED;
         return;
     }
-    snprintf(decision->entry->model, sizeof decision->entry->model, "%s", chat.model);
-    decision->entry->tokens = chat.tokens;
+    snprintf(decision->entry->model, sizeof decision->entry->model, "%.95s", call->model);
+    decision->entry->tokens =
+        limit_rules_tokens(&decision->api->config->rules, call->tokens, call->tokens_max);
     const struct script_step *step = NULL;
-    if (!is_served_model(decision->api->config, chat.model))
-        reject_model(decision, chat.model);
-    else if (!play_script(decision, chat.model, &step))
-        ask_quota(decision, &chat, step);
-    chat_request_free(&chat);
-}
-
-static void decide_model(struct decision *decision, const char *id)
-{
-    size_t length = strlen(id);
-    if (length == 0 || length > CONFIG_MODEL_NAME_MAX || !json_is_utf8(id, length) ||
-        !is_served_model(decision->api->config, id)) {
-        reject_model(decision, id);
-        return;
+    if (!api_serves_model(decision->api, call->model)) {
+        openai_error_answer_kind(answer, openai_error_find("model_not_found"), call->model, -1);
+        decision->entry->decision = JOURNAL_REJECTED;
+    } else if (!play_script(decision, endpoint, &step)) {
+        ask_quota(decision, endpoint, step);
     }
-    answer_init(&decision->outcome->answer, 200);
-    answer_body(&decision->outcome->answer, completion_model(id));
-    decision->entry->decision = JOURNAL_SERVED;
 }
 
-struct id_list {
-    const char *ids[2 * CONFIG_MODELS_MAX];
-    int count;
-};
-
-static void add_id(struct id_list *list, const char *id)
+/* One that only looks something up, or stores it: script and quotas are not asked. */
+static void decide_plain_call(struct decision *decision, const struct endpoint *endpoint)
 {
-    if (strcmp(id, "*") == 0)
-        return;
-    for (int i = 0; i < list->count; i++) {
-        if (strcmp(list->ids[i], id) == 0)
-            return;
-    }
-    list->ids[list->count++] = id;
+    struct endpoint_call *call = decision->call;
+    answer_init(call->answer, 200);
+    call->created_s = decision->wall_ns / NS_PER_S;
+    endpoint->make(call);
+    decision->entry->decision = call->answer->status < 400 ? JOURNAL_SERVED : JOURNAL_REJECTED;
 }
 
-static void decide_models(struct decision *decision)
+static void reject_path(struct decision *decision, const char *allowed)
 {
-    const struct config *config = decision->api->config;
-    struct id_list list = {.count = 0};
-    for (size_t i = 0; i < config->model_count; i++)
-        add_id(&list, config->models[i].id);
-    for (size_t i = 0; i < config->quotas.count && !config->only_listed_models; i++)
-        add_id(&list, config->quotas.items[i].model);
-    if (list.count == 0)
-        add_id(&list, "gpt-4o-mini");
-    answer_init(&decision->outcome->answer, 200);
-    answer_body(&decision->outcome->answer, completion_models(list.ids, list.count));
-    decision->entry->decision = JOURNAL_SERVED;
-}
-
-static bool expect_method(struct decision *decision, const char *method)
-{
-    if (strcmp(decision->request->method, method) == 0)
-        return true;
     char message[256];
+    if (allowed == NULL) {
+        snprintf(message, sizeof message, "Invalid URL (%.16s %.100s)", decision->request->method,
+                 decision->request->path);
+        reject(decision, 404, message, NULL, NULL);
+        return;
+    }
     snprintf(message, sizeof message,
              "Not allowed to %.16s on %.100s. (HINT: Perhaps you meant to use a different HTTP "
              "method?)",
              decision->request->method, decision->request->path);
     reject(decision, 405, message, "method_not_supported", NULL);
-    answer_header(&decision->outcome->answer, "allow", "%s", method);
-    return false;
+    answer_header(&decision->outcome->answer, "allow", "%s", allowed);
 }
 
 static void decide(struct decision *decision)
 {
-    const char *path = decision->request->path;
-    size_t models_length = strlen(MODELS_PATH);
+    struct endpoint_call call = {
+        .api = decision->api,
+        .request = decision->request,
+        .now_ns = decision->now_ns,
+        .tokens_max = -1,
+        .answer = &decision->outcome->answer,
+    };
+    const char *allowed = NULL;
     if (!check_key(decision))
         return;
-    if (strcmp(path, CHAT_PATH) == 0) {
-        if (expect_method(decision, "POST"))
-            decide_chat(decision);
-    } else if (strcmp(path, MODELS_PATH) == 0) {
-        if (expect_method(decision, "GET"))
-            decide_models(decision);
-    } else if (strncmp(path, MODELS_PATH "/", models_length + 1) == 0) {
-        if (expect_method(decision, "GET"))
-            decide_model(decision, path + models_length + 1);
-    } else {
-        char message[256];
-        snprintf(message, sizeof message, "Invalid URL (%.16s %.100s)", decision->request->method,
-                 path);
-        reject(decision, 404, message, NULL, NULL);
-    }
-}
-
-static const char *find_header(const struct answer *answer, const char *name)
-{
-    for (size_t i = 0; i < answer->header_count; i++) {
-        if (strcasecmp(answer->headers[i].name, name) == 0)
-            return answer->headers[i].value;
-    }
-    return NULL;
+    const struct endpoint *endpoint =
+        endpoint_find(decision->request->method, decision->request->path, call.id, &allowed);
+    decision->call = &call;
+    if (endpoint == NULL)
+        reject_path(decision, allowed);
+    else if (endpoint->read == NULL)
+        decide_plain_call(decision, endpoint);
+    else
+        decide_model_call(decision, endpoint);
+    decision->call = NULL;
+    endpoint_call_free(&call);
 }
 
 /* What a script said verbatim stays as it is. */
 static void add_header(struct answer *answer, const char *name, const char *value)
 {
-    if (find_header(answer, name) == NULL)
+    if (answer_find_header(answer, name) == NULL)
         answer_header(answer, name, "%s", value);
 }
 
@@ -411,7 +425,7 @@ static void add_common_headers(struct decision *decision)
     add_header(answer, "content-type", "application/json");
     add_header(answer, "x-request-id", request_id);
     snprintf(entry->request_id, sizeof entry->request_id, "%s",
-             find_header(answer, "x-request-id"));
+             answer_find_header(answer, "x-request-id"));
     add_header(answer, "openai-version", "2020-10-01");
     if (entry->decision != JOURNAL_REJECTED) {
         char processing_ms[24];
@@ -420,6 +434,24 @@ static void add_common_headers(struct decision *decision)
         add_header(answer, "openai-organization", OPENAI_ORGANIZATION);
         add_header(answer, "openai-processing-ms", processing_ms);
     }
+}
+
+/* When all is there that the client would have got. */
+static void play_fault(struct decision *decision)
+{
+    if (decision->fault == NULL)
+        return;
+    struct fault_play play = {
+        .answer = &decision->outcome->answer,
+        .model = decision->entry->model,
+        .wall_ns = decision->wall_ns + decision->outcome->latency_ns,
+    };
+    decision->fault->kind->play(decision->fault, &play);
+    if (play.answer->is_raw && play.answer->body_length == 0)
+        play.answer->status = 0; /* nothing goes out, no status either */
+    decision->outcome->refuse_ns = play.refuse_ns;
+    decision->entry->fault = decision->fault->kind->name;
+    decision->entry->broken = fault_breaks(decision->fault);
 }
 
 static void record(struct decision *decision)
@@ -454,6 +486,7 @@ void api_decide(struct api *api, const struct api_request *request, int64_t now_
     api->request_count++;
     decide(&decision);
     add_common_headers(&decision);
+    play_fault(&decision);
     record(&decision);
     make_counted_changes(api, now_ns);
 }
@@ -472,6 +505,18 @@ void api_refuse_too_large(struct api *api, size_t bytes_max, int64_t now_ns, int
     add_common_headers(&decision);
     record(&decision);
     make_counted_changes(api, now_ns);
+}
+
+void api_settle(const struct api *api, struct api_outcome *outcome, int64_t now_ns)
+{
+    if (!api->config->rules.settles || outcome->pool == NULL || outcome->used_tokens < 0)
+        return;
+    struct quota_pool *pool = &outcome->pool->quota;
+    /* An answer may have ended before the last request was decided. */
+    if (now_ns < pool->updated_ns)
+        now_ns = pool->updated_ns;
+    quota_settle(pool, now_ns, outcome->admitted_ns, outcome->charged_tokens, outcome->used_tokens);
+    outcome->used_tokens = -1;
 }
 
 void api_finish(struct api_outcome *outcome)

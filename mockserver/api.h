@@ -27,6 +27,7 @@ enum api_stream {
 struct api {
     const struct config *config; /* not owned */
     struct pools *pools;
+    const struct tier *tier; /* in force now, or NULL */
     struct script_state *script_states;
     uint64_t seed;
     int64_t start_ns;           /* when it was made or reset: timed changes count from then */
@@ -49,7 +50,11 @@ struct api_request {
 struct api_outcome {
     struct answer answer;
     int64_t latency_ns; /* to wait before the answer goes out */
+    int64_t refuse_ns;  /* from now on no connection is to be taken for so long; 0 all are */
     struct pool *pool;  /* whose place is to be given back by api_finish; NULL none */
+    int64_t admitted_ns;
+    int64_t charged_tokens;
+    int64_t used_tokens; /* what it really used, for api_settle; -1 not known */
 };
 
 /* False when memory is out. `config` must outlive the api. */
@@ -59,6 +64,10 @@ void api_free(struct api *api);
 /* Decides. Fills the deciding fields of `entry` and *outcome, whose answer the caller frees. */
 void api_decide(struct api *api, const struct api_request *request, int64_t now_ns, int64_t wall_ns,
                 struct journal_entry *entry, struct api_outcome *outcome);
+
+/* The answer has ended: charges the tokens that were really used, if the rules say so. Before
+ * api_finish. */
+void api_settle(const struct api *api, struct api_outcome *outcome, int64_t now_ns);
 
 /* The answer has ended: gives the place among concurrent requests back. */
 void api_finish(struct api_outcome *outcome);
@@ -70,12 +79,18 @@ void api_refuse_too_large(struct api *api, size_t bytes_max, int64_t now_ns, int
 /* Sets new quotas now (also those of the config's changes). False when memory is out. */
 bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int64_t now_ns);
 
+/* Another usage tier, now; what is used stays used. False when memory is out. */
+bool api_change_tier(struct api *api, const struct tier *tier, int64_t now_ns);
+
 /* Makes the changes whose time has come. Returns the time of the next one, or -1. */
 int64_t api_make_timed_changes(struct api *api, int64_t now_ns);
 
 /* Back to the start: script, random numbers, quotas and changes as configured, counters; what is in
  * flight stays counted. */
 bool api_reset(struct api *api, int64_t now_ns);
+
+/* Whether a model of this id is there. */
+bool api_serves_model(const struct api *api, const char *id);
 
 /* The part of an Authorization header that is the key; "" when there is none. */
 const char *api_key_of(const char *authorization);

@@ -1,24 +1,38 @@
-/* completion: the bodies of good answers, in the shapes that recorded sessions show.
+/* completion: the bodies of chat completions, in the shapes that recorded sessions show.
  *
  * Pure: the same arguments give the same bytes.
  */
 #ifndef TOOMANY_MOCKSERVER_COMPLETION_H
 #define TOOMANY_MOCKSERVER_COMPLETION_H
 
+#include "mockserver/answer.h"
+#include "mockserver/event_stream.h"
+#include "mockserver/reply.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What the mock says when nothing else is set: OpenAI's own example answer. */
 #define COMPLETION_CONTENT "This is a test!"
 
-/* A chat.completion. `id_bits` makes its id, `created_s` is Unix time. The caller frees the text;
- * NULL when memory is out. */
-char *completion_chat(const char *model, const char *content, int64_t prompt_tokens,
-                      uint64_t id_bits, int64_t created_s);
+struct completion {
+    const char *model;
+    const struct reply *reply;
+    int choice_count;
+    int64_t prompt_tokens;
+    uint64_t id_bits;
+    int64_t created_s;  /* Unix time */
+    bool include_usage; /* of a stream: one chunk more, that tells the usage */
+};
 
-/* One model, as GET /v1/models/{id} gives it. */
-char *completion_model(const char *id);
+/* A chat.completion. The caller frees the text; NULL when memory is out. */
+char *completion_chat(const struct completion *completion);
 
-/* The list of GET /v1/models. */
-char *completion_models(const char *const *ids, int count);
+/* The same as chat.completion.chunks. */
+void completion_chat_stream(const struct completion *completion, const struct pace *pace,
+                            struct answer *answer);
+
+/* "usage" of the older endpoints: three numbers. */
+cJSON *completion_usage(int64_t prompt_tokens, int64_t completion_tokens);
 
 #endif

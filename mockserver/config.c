@@ -13,12 +13,17 @@
 void config_init(struct config *config)
 {
     *config = (struct config){0};
+    limit_rules_init(&config->rules);
 }
 
 void config_quotas_free(struct config_quotas *quotas)
 {
-    for (size_t i = 0; i < quotas->count; i++)
+    for (size_t i = 0; i < quotas->count; i++) {
+        for (size_t j = 0; j < quotas->items[i].shared_by_count; j++)
+            free(quotas->items[i].shared_by[j]);
+        free(quotas->items[i].shared_by);
         free(quotas->items[i].model);
+    }
     free(quotas->items);
     *quotas = (struct config_quotas){0};
 }
@@ -94,9 +99,11 @@ static bool check_model_name(const struct json_reader *reader, const cJSON *item
 static bool read_limits(struct quota_limits *limits, const struct json_reader *reader,
                         const cJSON *object, const char *pointer)
 {
-    const char *known[QUOTA_DIMENSION_COUNT + 1] = {0};
+    const char *known[QUOTA_DIMENSION_COUNT + 3] = {0};
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
         known[i] = quota_dimension_name((enum quota_dimension)i);
+    known[QUOTA_DIMENSION_COUNT] = "enforcement";
+    known[QUOTA_DIMENSION_COUNT + 1] = "shared_by";
     if (!json_known_members(reader, object, pointer, known))
         return false;
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
@@ -107,6 +114,38 @@ static bool read_limits(struct quota_limits *limits, const struct json_reader *r
         if (!json_read_whole(reader, object, pointer, known[i], 0, QUOTA_LIMIT_MAX,
                              &limits->limit[i]))
             return false;
+    }
+    int enforcement = (int)limits->enforcement;
+    if (!json_read_word(reader, object, pointer, "enforcement", quota_enforcement_names,
+                        &enforcement))
+        return false;
+    limits->enforcement = (enum quota_enforcement)enforcement;
+    return true;
+}
+
+static bool read_shared_by(struct config_quota *quota, const struct json_reader *reader,
+                           const cJSON *object, const char *pointer)
+{
+    const cJSON *list = NULL;
+    if (!json_read_array(reader, object, pointer, "shared_by", &list))
+        return false;
+    if (list == NULL)
+        return true;
+    char place[JSON_POINTER_SIZE];
+    json_pointer_member(place, pointer, "shared_by");
+    quota->shared_by =
+        allocate_items(reader, list, place, CONFIG_SHARED_BY_MAX, sizeof *quota->shared_by);
+    if (quota->shared_by == NULL)
+        return false;
+    const cJSON *item;
+    cJSON_ArrayForEach (item, list) {
+        size_t length = cJSON_IsString(item) ? strlen(item->valuestring) : 0;
+        char item_place[JSON_POINTER_SIZE];
+        json_pointer_item(item_place, place, quota->shared_by_count);
+        if (length < 1 || length > CONFIG_MODEL_NAME_MAX)
+            return json_wrong(reader, item_place, item, "a model id of 1 to %d bytes",
+                              CONFIG_MODEL_NAME_MAX);
+        quota->shared_by[quota->shared_by_count++] = strdup(item->valuestring);
     }
     return true;
 }
@@ -129,11 +168,14 @@ bool config_quotas_read(struct config_quotas *quotas, const struct json_reader *
             return false;
         struct config_quota *quota = &quotas->items[quotas->count++];
         quota->model = strdup(member->string);
-        if (base != NULL)
+        if (base != NULL) {
             quota->limits = base(owner, member->string);
-        else
+        } else {
             quota_limits_init(&quota->limits);
-        if (!read_limits(&quota->limits, reader, member, place))
+            quota->limits.enforcement = QUOTA_ENFORCEMENT_COUNT;
+        }
+        if (!read_limits(&quota->limits, reader, member, place) ||
+            !read_shared_by(quota, reader, member, place))
             return false;
     }
     return true;
@@ -172,6 +214,21 @@ static bool read_latency(const struct json_reader *reader, const cJSON *object, 
     return true;
 }
 
+/* "first_token" and "tokens_per_second". */
+static bool read_pace(struct pace *pace, const struct json_reader *reader, const cJSON *object,
+                      const char *pointer)
+{
+    char place[JSON_POINTER_SIZE];
+    if (!json_read_duration(reader, object, pointer, "first_token", &pace->first_token_ns) ||
+        !json_read_number(reader, object, pointer, "tokens_per_second", 0.001, 1e6,
+                          &pace->tokens_per_second))
+        return false;
+    if (pace->first_token_ns > CONFIG_LATENCY_NS_MAX)
+        return json_wrong(reader, json_pointer_member(place, pointer, "first_token"),
+                          cJSON_GetObjectItemCaseSensitive(object, "first_token"), "at most 24h");
+    return true;
+}
+
 static bool read_models(struct config *config, const struct json_reader *reader,
                         const cJSON *object, const char *pointer)
 {
@@ -185,15 +242,19 @@ static bool read_models(struct config *config, const struct json_reader *reader,
         json_pointer_member(place, pointer, member->string);
         struct config_model *model = &config->models[config->model_count++];
         *model = (struct config_model){
-            .has_latency = cJSON_GetObjectItemCaseSensitive(member, "latency") != NULL};
+            .has_latency = cJSON_GetObjectItemCaseSensitive(member, "latency") != NULL,
+            .pace = {-1, -1},
+        };
         model->id = strdup(member->string);
         if (strcmp(model->id, "*") == 0)
             return json_wrong(reader, place, member,
                               "a model id; \"latency\" beside \"models\" is for all models");
         if (!check_model_name(reader, member, place) ||
             !json_known_members(reader, member, place,
-                                (const char *const[]){"latency", "content", NULL}) ||
+                                (const char *const[]){"latency", "content", "first_token",
+                                                      "tokens_per_second", NULL}) ||
             !read_latency(reader, member, place, "latency", &model->latency) ||
+            !read_pace(&model->pace, reader, member, place) ||
             !read_copy(reader, member, place, "content", &model->content))
             return false;
     }
@@ -289,14 +350,17 @@ static bool read_error_kind(struct script_step *step, const struct json_reader *
         return false;
     if (step->error_kind == NULL || openai_error_find(step->error_kind) != NULL)
         return true;
-    char names[400] = "";
+    /* Not all: there are some thirty. */
+    char names[300] = "";
     for (const struct openai_error_kind *kind = openai_error_kinds(); kind->name != NULL; kind++) {
         size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", kind->name);
+        if (used + strlen(kind->name) + 2 < sizeof names)
+            snprintf(names + used, sizeof names - used, "%s, ", kind->name);
     }
     char place[JSON_POINTER_SIZE];
     return json_wrong(reader, json_pointer_member(place, pointer, "error"),
-                      cJSON_GetObjectItemCaseSensitive(object, "error"), "one of %s", names);
+                      cJSON_GetObjectItemCaseSensitive(object, "error"),
+                      "one of %s... (docs/server.md has the list)", names);
 }
 
 static bool has_header(const struct script_step *step, const char *name)
@@ -364,6 +428,8 @@ static bool read_answer(struct script_step *step, const struct json_reader *read
     }
     if (!cJSON_IsObject(item))
         return json_wrong(reader, pointer, item, "\"ok\" or an object with what is answered");
+    if (cJSON_HasObjectItem(item, "fault"))
+        return fault_read(&step->fault, reader, item, pointer);
     static const char *const known[] = {
         "status",  "error",       "message",          "type", "code", "param", "body", "content",
         "headers", "retry_after", "retry_after_form", NULL};
@@ -399,14 +465,21 @@ static bool read_answer(struct script_step *step, const struct json_reader *read
 static bool read_when(struct script_step *step, const struct json_reader *reader,
                       const cJSON *object, const char *pointer)
 {
-    return json_known_members(
-               reader, object, pointer,
-               (const char *const[]){"model", "path", "key", "share", "request", NULL}) &&
-           read_copy(reader, object, pointer, "model", &step->model) &&
-           read_copy(reader, object, pointer, "path", &step->path) &&
-           read_copy(reader, object, pointer, "key", &step->key_tail) &&
-           json_read_number(reader, object, pointer, "share", 0, 1, &step->share) &&
-           json_read_whole(reader, object, pointer, "request", 1, 1000000000, &step->request);
+    static const char *const known[] = {"model", "path",  "key",   "share", "request",
+                                        "every", "after", "until", NULL};
+    if (!json_known_members(reader, object, pointer, known) ||
+        !read_copy(reader, object, pointer, "model", &step->model) ||
+        !read_copy(reader, object, pointer, "path", &step->path) ||
+        !read_copy(reader, object, pointer, "key", &step->key_tail) ||
+        !json_read_number(reader, object, pointer, "share", 0, 1, &step->share) ||
+        !json_read_whole(reader, object, pointer, "request", 1, 1000000000, &step->request) ||
+        !json_read_whole(reader, object, pointer, "every", 1, 1000000000, &step->every) ||
+        !json_read_duration(reader, object, pointer, "after", &step->after_ns) ||
+        !json_read_duration(reader, object, pointer, "until", &step->until_ns))
+        return false;
+    if (cJSON_HasObjectItem(object, "until") && step->until_ns <= step->after_ns)
+        return json_wrong(reader, pointer, object, "\"until\" later than \"after\"");
+    return true;
 }
 
 static bool read_times(struct script_step *step, const struct json_reader *reader,
@@ -516,9 +589,19 @@ static bool read_changes(struct config *config, const struct json_reader *reader
 bool config_read(struct config *config, const struct json_reader *reader, const cJSON *object,
                  const char *pointer)
 {
-    static const char *const known[] = {"quotas",  "models",          "only_listed_models",
-                                        "latency", "refusal_latency", "api_keys",
-                                        "script",  "changes",         NULL};
+    static const char *const known[] = {"quotas",
+                                        "rules",
+                                        "tier",
+                                        "models",
+                                        "only_listed_models",
+                                        "latency",
+                                        "refusal_latency",
+                                        "first_token",
+                                        "tokens_per_second",
+                                        "api_keys",
+                                        "script",
+                                        "changes",
+                                        NULL};
     const cJSON *quotas = NULL;
     const cJSON *models = NULL;
     const cJSON *api_keys = NULL;
@@ -533,7 +616,10 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
         !json_read_bool(reader, object, pointer, "only_listed_models",
                         &config->only_listed_models) ||
         !read_latency(reader, object, pointer, "latency", &config->latency) ||
-        !read_latency(reader, object, pointer, "refusal_latency", &config->refusal_latency))
+        !read_latency(reader, object, pointer, "refusal_latency", &config->refusal_latency) ||
+        !read_pace(&config->pace, reader, object, pointer))
+        return false;
+    if (!limit_rules_read(&config->rules, reader, object, pointer))
         return false;
     char place[JSON_POINTER_SIZE];
     if (quotas != NULL &&
@@ -568,7 +654,9 @@ bool config_can_throttle(const struct config *config)
 {
     for (size_t i = 0; i < config->script.step_count; i++) {
         const struct script_step *step = &config->script.steps[i];
-        if (step->serves)
+        if (step->fault.kind != NULL && step->fault.kind->status == 429)
+            return true;
+        if (step->serves || step->fault.kind != NULL)
             continue;
         const struct openai_error_kind *kind =
             openai_error_find(step->error_kind != NULL ? step->error_kind : "rate_limit_exceeded");
@@ -579,5 +667,5 @@ bool config_can_throttle(const struct config *config)
         if (has_limit(&config->changes[i].quotas))
             return true;
     }
-    return has_limit(&config->quotas);
+    return config->rules.tier != NULL || has_limit(&config->quotas);
 }

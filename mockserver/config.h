@@ -15,11 +15,14 @@
 
 #include "base/distribution.h"
 #include "base/json.h"
+#include "mockserver/event_stream.h"
+#include "mockserver/limit_rules.h"
 #include "mockserver/quota.h"
 #include "mockserver/script.h"
 
 enum {
     CONFIG_MODELS_MAX = 1000,
+    CONFIG_SHARED_BY_MAX = 100,
     CONFIG_CHANGES_MAX = 100,
     CONFIG_KEYS_MAX = 100,
     CONFIG_MODEL_NAME_MAX = 95, /* POOLS_MODEL_SIZE without its NUL */
@@ -27,9 +30,13 @@ enum {
 
 #define CONFIG_LATENCY_NS_MAX (24 * INT64_C(3600000000000))
 
+/* Limits of a model, of all with a prefix ("*", "ft:*"), or of several models that share them. */
 struct config_quota {
-    char *model; /* or "*" */
-    struct quota_limits limits;
+    char *model; /* or the name under which they are shared */
+    struct quota_limits
+        limits;       /* enforcement QUOTA_ENFORCEMENT_COUNT: that of the server's rules */
+    char **shared_by; /* the models, or NULL */
+    size_t shared_by_count;
 };
 
 struct config_quotas {
@@ -41,7 +48,8 @@ struct config_model {
     char *id;
     bool has_latency; /* else that of the server */
     struct distribution latency;
-    char *content; /* NULL: as for all */
+    char *content;    /* NULL: as for all */
+    struct pace pace; /* -1: that of the server */
 };
 
 /* New quotas while the server runs, after so many requests or at a time. */
@@ -52,13 +60,15 @@ struct config_change {
 };
 
 struct config {
+    struct limit_rules rules;
     struct config_quotas quotas;
     struct config_model *models;
     size_t model_count;
     bool only_listed_models;
     struct distribution latency;         /* of answers of the model; ns */
     struct distribution refusal_latency; /* of refusals by a limit; ns */
-    char **api_keys;                     /* NULL: any key is good */
+    struct pace pace;
+    char **api_keys; /* NULL: any key is good */
     size_t api_key_count;
     struct script script;
     struct config_change *changes;
@@ -75,7 +85,7 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
 
 /* Reads an object of quotas ({"MODEL": {"requests_per_minute": 60, ...}}). Dimensions that are
  * not named keep what *base says for the model (for PATCH), or are unlimited when base is NULL.
- * A limit of null takes the limit away. */
+ * A limit of null takes the limit away. An enforcement that is not named is the server's. */
 bool config_quotas_read(struct config_quotas *quotas, const struct json_reader *reader,
                         const cJSON *object, const char *pointer,
                         struct quota_limits (*base)(void *owner, const char *model), void *owner);

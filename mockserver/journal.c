@@ -21,7 +21,8 @@ struct journal {
     bool stream_failed;
 };
 
-static const char *const decision_names[] = {"served", "throttled", "scripted", "rejected"};
+static const char *const decision_names[] = {"served", "throttled", "scripted", "fault",
+                                             "rejected"};
 
 const char *journal_decision_name(enum journal_decision decision)
 {
@@ -209,6 +210,8 @@ bool journal_write_entry(const struct journal_entry *entry, FILE *stream)
     if (entry->call_marker[0] != '\0')
         write_text(stream, "call_marker", entry->call_marker);
     write_maybe(stream, "script_step", entry->script_step);
+    if (entry->fault != NULL)
+        write_text(stream, "fault", entry->fault);
     fprintf(stream, ",\"abandoned\":%s}\n", entry->abandoned ? "true" : "false");
     return ferror(stream) == 0;
 }

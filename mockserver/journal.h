@@ -17,6 +17,7 @@ enum journal_decision {
     JOURNAL_SERVED,    /* admitted and answered by the model */
     JOURNAL_THROTTLED, /* refused by a limit, with 429 */
     JOURNAL_SCRIPTED,  /* answered by a step of the script */
+    JOURNAL_FAULT,     /* a step of the script let the model answer, and played a fault on it */
     JOURNAL_REJECTED,  /* a bad request: 400, 401, 404, 405, 413; or never complete: status 0 */
 };
 
@@ -45,6 +46,8 @@ struct journal_entry {
     char idempotency_key[64]; /* or "" */
     char call_marker[64];     /* what the scenario asked the client to send, or "" */
     int script_step;          /* from 0; -1 none */
+    const char *fault;        /* its name, or NULL */
+    bool broken;              /* the fault left no answer that a client may take as good */
     bool abandoned;           /* the client went away before it had the whole answer */
 };
 

@@ -46,15 +46,30 @@ static const char *remedy_for(int problem)
     }
 }
 
+enum { BACKLOG = 4096 };
+
+/* A socket of this address that does not listen yet; -1 with errno set. */
+static int bind_to(const struct sockaddr_storage *address)
+{
+    int on = 1;
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+                    bind(fd, (const struct sockaddr *)address, sizeof *address) != 0)) {
+        int problem = errno;
+        close(fd);
+        errno = problem;
+        return -1;
+    }
+    return fd;
+}
+
 static int listen_on(const char *host, uint16_t port, struct error *error)
 {
     struct sockaddr_storage address;
     if (!parse_address(host, port, &address, error))
         return -1;
-    int on = 1;
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-        bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 4096) == 0)
+    int fd = bind_to(&address);
+    if (fd >= 0 && listen(fd, BACKLOG) == 0)
         return fd;
     int problem = errno;
     char place[128];
@@ -86,6 +101,8 @@ static void pause_accepting(struct listener *listener)
 static void accept_again(void *owner)
 {
     struct listener *listener = owner;
+    if (listener->is_refusing)
+        return;
     if (!loop_watch(listener->loop, &listener->watch, EPOLLIN, NULL))
         machine_timer_start(&listener->pause, LISTENER_PAUSE_MS * NS_PER_MS);
 }
@@ -115,6 +132,8 @@ bool listener_open(struct listener *listener, struct loop *loop, const char *hos
     int fd = listen_on(host, port, error);
     if (fd < 0)
         return false;
+    socklen_t length = sizeof listener->address;
+    getsockname(fd, (struct sockaddr *)&listener->address, &length);
     listener->loop = loop;
     listener->port = port_of(fd);
     listener->watch =
@@ -132,12 +151,38 @@ bool listener_open(struct listener *listener, struct loop *loop, const char *hos
     return true;
 }
 
+/* The kernel refuses what comes to a socket that is bound and does not listen. */
+void listener_refuse(struct listener *listener)
+{
+    if (!listener->is_open || listener->is_refusing)
+        return;
+    listener->is_refusing = true;
+    loop_unwatch(listener->loop, &listener->watch);
+    close(listener->watch.fd);
+    listener->watch.fd = bind_to(&listener->address);
+}
+
+void listener_accept(struct listener *listener)
+{
+    if (!listener->is_open || !listener->is_refusing)
+        return;
+    if (listener->watch.fd < 0)
+        listener->watch.fd = bind_to(&listener->address);
+    listener->is_refusing = false;
+    if (listener->watch.fd < 0 || listen(listener->watch.fd, BACKLOG) != 0)
+        return; /* somebody took the port in the meantime: it stays refused */
+    accept_again(listener);
+}
+
 void listener_close(struct listener *listener)
 {
     if (!listener->is_open)
         return;
     machine_timer_free(&listener->pause);
-    loop_unwatch(listener->loop, &listener->watch);
-    close(listener->watch.fd);
+    if (!listener->is_refusing)
+        loop_unwatch(listener->loop, &listener->watch);
+    if (listener->watch.fd >= 0)
+        close(listener->watch.fd);
     listener->is_open = false;
+    listener->is_refusing = false;
 }

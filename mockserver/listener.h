@@ -27,13 +27,20 @@ struct listener {
     bool (*has_room)(void *owner);
     void (*take)(void *owner, int fd, const struct sockaddr *address, socklen_t length);
     void *owner;
+    struct sockaddr_storage address; /* with the port that it has got */
     bool is_open;
+    bool is_refusing;
 };
 
 /* Listens on `host` (an IPv4 or IPv6 address) and `port` (0: a free one). has_room, take and owner
  * must be filled. False with the reason; listener_close is then not needed. */
 bool listener_open(struct listener *listener, struct loop *loop, const char *host, uint16_t port,
                    struct error *error);
+
+/* Refuses connections, those that wait for being accepted, too; the port stays taken. */
+void listener_refuse(struct listener *listener);
+/* Accepts them again. */
+void listener_accept(struct listener *listener);
 
 /* One that is zeroed or closed is allowed. */
 void listener_close(struct listener *listener);

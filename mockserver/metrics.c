@@ -171,7 +171,7 @@ static void write_pool(void *owner, const struct pool *pool)
 {
     const struct gauge *gauge = owner;
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
-        if (pool->quota.limits.limit[i] == QUOTA_UNLIMITED)
+        if (pool->quota.limits->limit[i] == QUOTA_UNLIMITED)
             continue;
         enum quota_dimension dimension = (enum quota_dimension)i;
         fprintf(gauge->stream, "%s{", gauge->name);
@@ -186,7 +186,7 @@ static int64_t limit_of(const struct quota_pool *pool, enum quota_dimension dime
                         int64_t now_ns)
 {
     (void)now_ns;
-    return pool->limits.limit[dimension];
+    return pool->limits->limit[dimension];
 }
 
 static int64_t peak_of(const struct quota_pool *pool, enum quota_dimension dimension,

@@ -10,53 +10,154 @@
 #include <string.h>
 
 #define VISIT_LIMITS "Visit https://platform.openai.com/account/rate-limits to learn more."
+#define VISIT_GUIDE                                                                                \
+    "Please visit https://platform.openai.com/docs/guides/rate-limits to learn how to increase "   \
+    "your rate limit."
+#define CONTACT_2023 "Contact support@openai.com if you continue to have issues."
 
 static const struct openai_error_kind kinds[] = {
     /* OpenBMB/ChatDev#26, openai/codex#797: the template since 2023-11. */
     {"rate_limit_exceeded", 429, "requests", "rate_limit_exceeded", NULL,
      "Rate limit reached for {model} in organization {organization} on requests per min (RPM): "
      "Limit 3, Used 3, Requested 1. Please try again in {wait}. " VISIT_LIMITS,
-     20 * NS_PER_S},
+     20 * NS_PER_S, NULL, NULL},
     /* semanser/codel#72 */
     {"tokens_exceeded", 429, "tokens", "rate_limit_exceeded", NULL,
      "Rate limit reached for {model} in organization {organization} on tokens per min (TPM): "
      "Limit 30000, Used 29000, Requested 2000. Please try again in {wait}. " VISIT_LIMITS,
-     2 * NS_PER_S},
+     2 * NS_PER_S, NULL, NULL},
+    /* openai/codex#797 */
+    {"requests_per_day_exceeded", 429, "requests", "rate_limit_exceeded", NULL,
+     "Rate limit reached for {model} in organization {organization} on requests per day (RPD): "
+     "Limit 200, Used 200, Requested 1. Please try again in {wait}. " VISIT_LIMITS,
+     432 * NS_PER_S, NULL, NULL},
+    /* No body of OpenAI is known for tokens per day: the template, with the numbers of a service
+     * that speaks the same. */
+    {"tokens_per_day_exceeded", 429, "tokens", "rate_limit_exceeded", NULL,
+     "Rate limit reached for {model} in organization {organization} on tokens per day (TPD): "
+     "Limit 200000, Used 197494, Requested 4035. Please try again in {wait}. " VISIT_LIMITS,
+     660528 * NS_PER_MS, NULL, NULL},
+    /* chatboxai/chatbox#1361; its type was not shown. */
+    {"images_exceeded", 429, "images", "rate_limit_exceeded", NULL,
+     "Rate limit exceeded for images per minute in organization {organization}. Limit: 0/1min. "
+     "Current: 1/1min. " VISIT_GUIDE,
+     -1, NULL, NULL},
+    /* community.openai.com t/1371786 */
+    {"project_tokens_exceeded", 429, "tokens", "rate_limit_exceeded", NULL,
+     "Rate limit reached for project {project} organization {organization} on tokens per min "
+     "(TPM): Limit 25000, Used 23255, Requested 5872. Please try again in {wait}. " VISIT_LIMITS,
+     9904800 * NS_PER_US, NULL, NULL},
+    /* Aider-AI/aider#1880 */
+    {"request_too_large", 429, "tokens", "rate_limit_exceeded", NULL,
+     "Request too large for {model} in organization {organization} on tokens per min (TPM): Limit "
+     "30000, Requested 36278. The input or output tokens must be reduced in order to run "
+     "successfully. " VISIT_LIMITS,
+     -1, NULL, NULL},
+    /* No genuine body is known: the template of the others. */
+    {"concurrency_exceeded", 429, "requests", "rate_limit_exceeded", NULL,
+     "Rate limit reached for {model} in organization {organization} on concurrent requests: Limit "
+     "2, Used 2, Requested 1. " VISIT_LIMITS,
+     -1, NULL, NULL},
     /* vercel/ai fixture openai-error.1.json */
     {"insufficient_quota", 429, "insufficient_quota", "insufficient_quota", NULL,
      "You exceeded your current quota, please check your plan and billing details. For more "
      "information on this error, read the docs: "
      "https://platform.openai.com/docs/guides/error-codes/api-errors.",
-     -1},
+     -1, NULL, NULL},
     /* promptfoo/promptfoo#10855 */
     {"credit_balance_exhausted", 429, "insufficient_quota", "credit_balance_exhausted", NULL,
      "You have no credits remaining. Add credits to continue using the API at "
      "https://platform.openai.com/settings/organization/billing/.",
-     -1},
+     -1, NULL, NULL},
+    /* The codes are those of OpenAI's help page 5955604; no message is known but the one above, and
+     * the words here are ours. */
+    {"organization_spend_limit_exceeded", 429, "insufficient_quota",
+     "organization_spend_limit_exceeded", NULL,
+     "Your organization has reached its spend limit. Raise the limit to continue using the"
+     " API at https://platform.openai.com/settings/organization/limits.",
+     -1, NULL, NULL},
+    {"project_spend_limit_exceeded", 429, "insufficient_quota", "project_spend_limit_exceeded",
+     NULL, "Your project has reached its spend limit. Raise the limit to continue using the API.",
+     -1, NULL, NULL},
+    {"organization_usage_limit_exceeded", 429, "insufficient_quota",
+     "organization_usage_limit_exceeded", NULL,
+     "Your organization has reached its usage limit. Request a higher limit at "
+     "https://platform.openai.com/settings/organization/limits.",
+     -1, NULL, NULL},
+    /* Older ones. */
+    {"billing_hard_limit_reached", 429, "insufficient_quota", "billing_hard_limit_reached", NULL,
+     "Billing hard limit has been reached", -1, NULL, NULL},
+    {"billing_not_active", 429, "insufficient_quota", "billing_not_active", NULL,
+     "Your account is not active, please check your billing details on our website.", -1, NULL,
+     NULL},
     /* Documented in 2026 as 429, type rate_limit_error; no verbatim body is known. */
     {"slow_down", 429, "rate_limit_error", "slow_down", NULL,
      "Slow down. Please reduce your request rate to its original level, maintain a consistent "
      "rate for at least 15 minutes, and then gradually increase it.",
-     -1},
+     -1, NULL, NULL},
+    /* "503 - Slow Down" of OpenAI's error guide. */
+    {"slow_down_503", 503, "service_unavailable_error", "slow_down", NULL,
+     "Slow down. Please reduce your request rate to its original level, maintain a consistent "
+     "rate for at least 15 minutes, and then gradually increase it.",
+     -1, NULL, NULL},
+    /* waylaidwanderer/node-chatgpt-api#506, 2023-11: an error that is a string. */
+    {"slow_down_2023", 429, NULL, NULL, NULL, "slow down", -1, "{\"error\": \"slow down\"}", NULL},
     /* "500 - The server had an error while processing your request": OpenAI's error guide. */
     {"server_error", 500, "server_error", NULL, NULL,
-     "The server had an error while processing your request. Sorry about that!", -1},
+     "The server had an error while processing your request. Sorry about that!", -1, NULL, NULL},
     {"server_is_overloaded", 503, "service_unavailable_error", "server_is_overloaded", NULL,
-     "Our servers are currently overloaded. Please try again later.", -1},
+     "Our servers are currently overloaded. Please try again later.", -1, NULL, NULL},
     /* openai-dotnet's recorded session ChatTests/AuthFailure */
     {"invalid_api_key", 401, "invalid_request_error", "invalid_api_key", NULL,
      "Incorrect API key provided. You can find your API key at "
      "https://platform.openai.com/account/api-keys.",
-     -1},
+     -1, NULL, NULL},
     {"model_not_found", 404, "invalid_request_error", "model_not_found", NULL,
-     "The model `{model}` does not exist or you do not have access to it.", -1},
+     "The model `{model}` does not exist or you do not have access to it.", -1, NULL, NULL},
     {"invalid_request_error", 400, "invalid_request_error", NULL, NULL,
      "We could not parse the JSON body of your request. (HINT: This likely means you aren't using "
      "your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was "
      "not valid JSON. If you have trouble figuring out how to fix this, please contact us through "
      "our help center at help.openai.com.)",
-     -1},
-    {NULL, 0, NULL, NULL, NULL, NULL, -1},
+     -1, NULL, NULL},
+    /* ikechan8370/chatgpt-plugin#125, 2023 */
+    {"overloaded_2023", 503, "server_error", NULL, NULL,
+     "That model is currently overloaded with other requests. You can retry your request, or "
+     "contact us through our help center at help.openai.com if the error persists. (Please include "
+     "the request ID 00000000000000000000000000000000 in your message.)",
+     -1, NULL, NULL},
+    /* smol-ai/developer#10, 2023 */
+    {"overloaded_429_2023", 429, "server_error", NULL, NULL,
+     "The server is currently overloaded with other requests. Sorry about that! You can retry your "
+     "request, or contact us through our help center at help.openai.com if the error persists.",
+     -1, NULL, NULL},
+    /* lobehub/lobehub#2795: from the edge, not from OpenAI's servers. */
+    {"cloudflare_1015", 429, NULL, NULL, NULL, "error code: 1015", -1, "error code: 1015",
+     "text/plain; charset=UTF-8"},
+    /* ChatGPTNextWeb/NextChat#793, 2023-04: no code. */
+    {"requests_2023_04", 429, "requests", NULL, NULL,
+     "Rate limit reached for {model} in organization {organization} on requests per min. Limit: 3 "
+     "/ "
+     "min. Please try again in {wait}. " CONTACT_2023,
+     20 * NS_PER_S, NULL, NULL},
+    /* The same a little later, binary-husky/gpt_academic#1105. */
+    {"requests_2023", 429, "requests", "rate_limit_exceeded", NULL,
+     "Rate limit reached for {model} in organization {organization} on requests per min. Limit: 3 "
+     "/ "
+     "min. Please try again in {wait}. " CONTACT_2023,
+     20 * NS_PER_S, NULL, NULL},
+    /* mmz-001/knowledge_gpt#3, 2023 */
+    {"requests_decimal_2023", 429, "requests", NULL, NULL,
+     "Rate limit reached for {model} in organization {organization} on requests per min. Limit: "
+     "60.000000 / min. Current: 80.000000 / min. " CONTACT_2023,
+     -1, NULL, NULL},
+    /* OpenBMB/ChatDev#171, 2023 */
+    {"tokens_2023", 429, "tokens", NULL, NULL,
+     "Rate limit reached for {model} in organization {organization} on tokens per min. Limit: "
+     "40000 "
+     "/ min. Please try again in {wait}. " CONTACT_2023,
+     NS_PER_MS, NULL, NULL},
+    {NULL, 0, NULL, NULL, NULL, NULL, -1, NULL, NULL},
 };
 
 const struct openai_error_kind *openai_error_kinds(void)
@@ -115,7 +216,10 @@ char *openai_error_message(const struct openai_error_kind *kind, const char *mod
     const struct {
         const char *mark;
         const char *value;
-    } places[] = {{"{model}", model}, {"{organization}", OPENAI_ORGANIZATION}, {"{wait}", wait}};
+    } places[] = {{"{model}", model},
+                  {"{organization}", OPENAI_ORGANIZATION},
+                  {"{project}", OPENAI_PROJECT},
+                  {"{wait}", wait}};
 
     char *message = NULL;
     size_t length = 0;
@@ -141,9 +245,22 @@ char *openai_error_message(const struct openai_error_kind *kind, const char *mod
     return NULL;
 }
 
+void openai_error_answer_body(struct answer *answer, const struct openai_error_kind *kind,
+                              int status)
+{
+    answer_init(answer, status);
+    if (kind->content_type != NULL)
+        answer_header(answer, "content-type", "%s", kind->content_type);
+    answer_body(answer, strdup(kind->body));
+}
+
 void openai_error_answer_kind(struct answer *answer, const struct openai_error_kind *kind,
                               const char *model, int64_t wait_ns)
 {
+    if (kind->body != NULL) {
+        openai_error_answer_body(answer, kind, kind->status);
+        return;
+    }
     char *message = openai_error_message(kind, model, wait_ns);
     struct openai_error error = {
         .status = kind->status,
@@ -158,26 +275,38 @@ void openai_error_answer_kind(struct answer *answer, const struct openai_error_k
 
 static const char *refusal_type(const struct quota_answer *refusal)
 {
+    if (refusal->stopped_by == QUOTA_IMAGES_PER_MINUTE)
+        return "images"; /* not seen, but what else */
     return quota_dimension_counts_tokens(refusal->stopped_by) ? "tokens" : "requests";
 }
 
 void openai_error_answer_refusal(struct answer *answer, const struct quota_answer *refusal,
-                                 const char *model)
+                                 const char *model, bool is_of_project)
 {
     if (refusal->stopped_by == QUOTA_REQUESTS_TOTAL) {
         openai_error_answer_kind(answer, openai_error_find("insufficient_quota"), model, -1);
         return;
     }
     const char *label = quota_dimension_label(refusal->stopped_by);
-    char message[512];
-    if (refusal->too_large) {
+    char whose[256];
+    if (is_of_project)
+        snprintf(whose, sizeof whose, "project " OPENAI_PROJECT " organization");
+    else
+        snprintf(whose, sizeof whose, "%s in organization", model);
+    char message[1024];
+    if (refusal->stopped_by == QUOTA_IMAGES_PER_MINUTE) {
+        /* chatboxai/chatbox#1361: with what was asked for in it. */
+        snprintf(message, sizeof message,
+                 "Rate limit exceeded for images per minute in organization " OPENAI_ORGANIZATION
+                 ". Limit: %" PRId64 "/1min. Current: %" PRId64 "/1min. " VISIT_GUIDE,
+                 refusal->limit, refusal->used + refusal->requested);
+    } else if (refusal->too_large) {
         /* Aider-AI/aider#1880: neither "Used" nor "try again". */
         snprintf(message, sizeof message,
-                 "Request too large for %s in organization " OPENAI_ORGANIZATION
-                 " on %s: Limit %" PRId64 ", Requested %" PRId64
-                 ". The input or output tokens must be reduced in order to run "
-                 "successfully. " VISIT_LIMITS,
-                 model, label, refusal->limit, refusal->requested);
+                 "Request too large for %s " OPENAI_ORGANIZATION " on %s: Limit %" PRId64
+                 ", Requested %" PRId64 ". The input or output tokens must be reduced in order to "
+                 "run successfully. " VISIT_LIMITS,
+                 whose, label, refusal->limit, refusal->requested);
     } else {
         char again[DURATION_TEXT_SIZE + 32] = "";
         if (refusal->wait_ns >= 0) {
@@ -186,10 +315,9 @@ void openai_error_answer_refusal(struct answer *answer, const struct quota_answe
                      duration_go(refusal->wait_ns, wait));
         }
         snprintf(message, sizeof message,
-                 "Rate limit reached for %s in organization " OPENAI_ORGANIZATION
-                 " on %s: Limit %" PRId64 ", Used %" PRId64 ", Requested %" PRId64
-                 ".%s " VISIT_LIMITS,
-                 model, label, refusal->limit, refusal->used, refusal->requested, again);
+                 "Rate limit reached for %s " OPENAI_ORGANIZATION " on %s: Limit %" PRId64
+                 ", Used %" PRId64 ", Requested %" PRId64 ".%s " VISIT_LIMITS,
+                 whose, label, refusal->limit, refusal->used, refusal->requested, again);
     }
     struct openai_error error = {
         .status = 429,
@@ -198,6 +326,4 @@ void openai_error_answer_refusal(struct answer *answer, const struct quota_answe
         .code = "rate_limit_exceeded",
     };
     openai_error_answer(answer, &error);
-    if (refusal->wait_ns >= 0)
-        answer_retry_after(answer, refusal->wait_ns, true);
 }

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #define OPENAI_ORGANIZATION "org-toomany"
+#define OPENAI_PROJECT "proj_toomany"
 
 struct openai_error_kind {
     const char *name; /* as scripts say it */
@@ -21,8 +22,10 @@ struct openai_error_kind {
     const char *type;
     const char *code;    /* NULL: null in the body */
     const char *param;   /* likewise */
-    const char *message; /* "{model}", "{organization}", "{wait}" are filled in */
+    const char *message; /* "{model}", "{organization}", "{project}", "{wait}" are filled in */
     int64_t wait_ns;     /* "{wait}" when nobody says how long: as its numbers give; -1 none */
+    const char *body;    /* sent as it stands instead of OpenAI's envelope; NULL: the envelope */
+    const char *content_type; /* of that body; NULL: JSON */
 };
 
 /* NULL when there is none of that name. */
@@ -51,8 +54,13 @@ void openai_error_answer_kind(struct answer *answer, const struct openai_error_k
 char *openai_error_message(const struct openai_error_kind *kind, const char *model,
                            int64_t wait_ns);
 
-/* 429 for a request that a limit refused, with the numbers filled in. */
+/* The body of a kind that has one of its own, as the whole answer with `status`. */
+void openai_error_answer_body(struct answer *answer, const struct openai_error_kind *kind,
+                              int status);
+
+/* 429 for a request that a limit refused, with the numbers filled in; a project's limit is said to
+ * be the project's. */
 void openai_error_answer_refusal(struct answer *answer, const struct quota_answer *refusal,
-                                 const char *model);
+                                 const char *model, bool is_of_project);
 
 #endif

@@ -1,154 +1,502 @@
 #include "mockserver/pools.h"
 
-#include "base/digest.h"
 #include "base/json_text.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
+#include <sys/mman.h>
 
-struct pool_id {
-    uint64_t key_digest;
-    char model[POOLS_MODEL_SIZE]; /* zero-filled to its end: it is hashed whole */
+/* Limits under a name, or a model that shares those of another name. Some hundreds at most, looked
+ * up once for each model. */
+struct entry {
+    char name[POOLS_MODEL_SIZE];
+    struct quota_limits *limits; /* NULL: shares those of `target` */
+    char target[POOLS_MODEL_SIZE];
 };
 
-struct pool_entry {
-    struct pool_id id;
-    struct pool pool;
-    UT_hash_handle hh;
+struct model {
+    char name[POOLS_MODEL_SIZE];
+    uint64_t hash;
+    const struct model *owner;         /* whose pools it draws from: itself, or a shared name */
+    const struct quota_limits *limits; /* of the owner's pools */
 };
 
-struct limits_entry {
-    char model[POOLS_MODEL_SIZE];
-    struct quota_limits limits;
-    UT_hash_handle hh;
+enum {
+    HUGE_PAGE = 2 * 1024 * 1024,
+    CHUNK_POOLS = 8192, /* of 256 bytes: a huge page, so that most look-ups miss no TLB */
+    SLOTS_START = 64,
 };
 
+_Static_assert(sizeof(struct pool) == 256, "a chunk of pools is a huge page");
+
+/* Two tables with open addressing. A slot of pools holds the upper half of the pool's id and, in
+ * the lower half, its number from 1; 0 is free. With 8 bytes a slot a look-up is one cache miss
+ * before the pool's own. */
 struct pools {
-    struct pool_entry *pools;
-    struct limits_entry *limits;
+    struct entry *entries;
+    size_t entry_count;
+    size_t entry_capacity;
+
+    struct model **models;
+    size_t model_count;
+    size_t model_slots; /* a power of two */
+
+    uint64_t *slots;
+    size_t slot_count; /* a power of two */
+    struct pool **chunks;
+    size_t pool_count;
+    size_t pool_count_max;
+
+    struct quota_limits unlimited;
+    bool are_joined;
 };
+
+/* --- hashing ---------------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    quota_level product = (quota_level)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Sixteen bytes a step: keys are up to 170 bytes long. */
+static uint64_t hash_text(const char *text, size_t length)
+{
+    static const uint64_t odd[] = {UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db)};
+    uint64_t hash = odd[0] ^ length;
+    while (length > 0) {
+        uint64_t words[2] = {0, 0};
+        size_t step = length < sizeof words ? length : sizeof words;
+        memcpy(words, text, step);
+        hash = mix(words[0] ^ odd[1], words[1] ^ hash);
+        text += step;
+        length -= step;
+    }
+    return mix(hash, odd[1]);
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+/* Zeroed; in huge pages where it is that large and the kernel has some. */
+static void *allocate(size_t size)
+{
+    if (size < HUGE_PAGE)
+        return calloc(1, size);
+    void *memory = aligned_alloc(HUGE_PAGE, (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+    if (memory == NULL)
+        return NULL;
+    madvise(memory, size, MADV_HUGEPAGE);
+    memset(memory, 0, size);
+    return memory;
+}
 
 struct pools *pools_new(void)
 {
-    return calloc(1, sizeof(struct pools));
+    struct pools *pools = calloc(1, sizeof *pools);
+    if (pools == NULL)
+        return NULL;
+    pools->pool_count_max = POOLS_MAX;
+    pools->slot_count = SLOTS_START;
+    pools->model_slots = SLOTS_START;
+    pools->slots = calloc(SLOTS_START, sizeof *pools->slots);
+    pools->models = calloc(SLOTS_START, sizeof *pools->models);
+    quota_limits_init(&pools->unlimited);
+    if (pools->slots == NULL || pools->models == NULL) {
+        pools_free(pools);
+        return NULL;
+    }
+    return pools;
 }
 
-static void free_limits(struct pools *pools)
+static struct pool *pool_at(const struct pools *pools, size_t index)
 {
-    struct limits_entry *limits;
-    struct limits_entry *next;
-    HASH_ITER (hh, pools->limits, limits, next) {
-        HASH_DEL(pools->limits, limits);
-        free(limits);
-    }
+    return &pools->chunks[index / CHUNK_POOLS][index % CHUNK_POOLS];
+}
+
+static void free_entries(struct entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(entries[i].limits);
+    free(entries);
 }
 
 void pools_free(struct pools *pools)
 {
     if (pools == NULL)
         return;
-    struct pool_entry *pool;
-    struct pool_entry *pool_next;
-    HASH_ITER (hh, pools->pools, pool, pool_next) {
-        HASH_DEL(pools->pools, pool);
-        free(pool);
-    }
-    free_limits(pools);
+    for (size_t i = 0; i < pools->pool_count; i++)
+        quota_free(&pool_at(pools, i)->quota);
+    for (size_t i = 0; i < (pools->pool_count + CHUNK_POOLS - 1) / CHUNK_POOLS; i++)
+        free(pools->chunks[i]);
+    for (size_t i = 0; i < pools->model_slots && pools->models != NULL; i++)
+        free(pools->models[i]);
+    free_entries(pools->entries, pools->entry_count);
+    free(pools->chunks);
+    free(pools->models);
+    free(pools->slots);
     free(pools);
+}
+
+void pools_allow(struct pools *pools, size_t count_max)
+{
+    pools->pool_count_max = count_max < UINT32_MAX - 1 ? count_max : UINT32_MAX - 1;
+}
+
+void pools_join_keys(struct pools *pools, bool are_joined)
+{
+    pools->are_joined = are_joined;
+}
+
+void pools_set_initial(struct pools *pools, const struct quota_limits *limits)
+{
+    pools->unlimited.enforcement = limits->enforcement;
+    pools->unlimited.refused_count = limits->refused_count;
+}
+
+/* --- whose limits ----------------------------------------------------------------------------- */
+
+static struct entry *find_entry(const struct pools *pools, const char *name, size_t length)
+{
+    for (size_t i = 0; i < pools->entry_count; i++) {
+        struct entry *entry = &pools->entries[i];
+        if (strncmp(entry->name, name, length) == 0 && entry->name[length] == '\0')
+            return entry;
+    }
+    return NULL;
+}
+
+static bool is_digits(const char *text, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!isdigit((unsigned char)text[i]))
+            return false;
+    }
+    return true;
+}
+
+/* The length without a date at the end: "-2024-08-06", or "-0125" of older models. */
+static size_t undated_length(const char *name, size_t length)
+{
+    const char *end = name + length;
+    if (length > 11 && end[-11] == '-' && is_digits(end - 10, 4) && end[-6] == '-' &&
+        is_digits(end - 5, 2) && end[-3] == '-' && is_digits(end - 2, 2))
+        return length - 11;
+    if (length > 5 && end[-5] == '-' && is_digits(end - 4, 4))
+        return length - 5;
+    return length;
+}
+
+/* The entry of a name with or without its date. */
+static struct entry *find_dated(const struct pools *pools, const char *name, size_t length)
+{
+    struct entry *entry = find_entry(pools, name, length);
+    return entry != NULL ? entry : find_entry(pools, name, undated_length(name, length));
+}
+
+static struct entry *find_prefix(const struct pools *pools, const char *model)
+{
+    struct entry *longest = NULL;
+    size_t longest_length = 0;
+    for (size_t i = 0; i < pools->entry_count; i++) {
+        struct entry *entry = &pools->entries[i];
+        size_t length = strlen(entry->name);
+        if (entry->name[length - 1] == '*' && strncmp(entry->name, model, length - 1) == 0 &&
+            length > longest_length) {
+            longest = entry;
+            longest_length = length;
+        }
+    }
+    return longest;
+}
+
+/* *is_own: each model has a pool of its own under these limits. NULL: there are none. */
+static const struct entry *find_limits(const struct pools *pools, const char *model, bool *is_own)
+{
+    *is_own = false;
+    struct entry *entry = find_dated(pools, model, strlen(model));
+    if (entry == NULL && strncmp(model, "ft:", 3) == 0) {
+        const char *base = model + 3;
+        entry = find_dated(pools, base, strcspn(base, ":"));
+    }
+    if (entry == NULL) {
+        *is_own = true;
+        entry = find_prefix(pools, model);
+    }
+    if (entry != NULL && entry->limits == NULL) {
+        entry = find_entry(pools, entry->target, strlen(entry->target));
+        *is_own = false;
+    }
+    return entry;
 }
 
 struct quota_limits pools_limits(const struct pools *pools, const char *model)
 {
-    struct limits_entry *entry = NULL;
-    HASH_FIND_STR(pools->limits, model, entry);
-    if (entry == NULL)
-        HASH_FIND_STR(pools->limits, "*", entry);
-    struct quota_limits unlimited;
-    quota_limits_init(&unlimited);
-    return entry != NULL ? entry->limits : unlimited;
+    bool is_own;
+    const struct entry *entry = find_limits(pools, model, &is_own);
+    return entry != NULL ? *entry->limits : pools->unlimited;
 }
 
+/* --- models ----------------------------------------------------------------------------------- */
+
+static struct model **model_slot(struct model **models, size_t slots, uint64_t hash,
+                                 const char *name)
+{
+    size_t slot = hash & (slots - 1);
+    while (models[slot] != NULL &&
+           (models[slot]->hash != hash || strcmp(models[slot]->name, name) != 0))
+        slot = (slot + 1) & (slots - 1);
+    return &models[slot];
+}
+
+static bool grow_models(struct pools *pools)
+{
+    size_t slots = 2 * pools->model_slots;
+    struct model **models = calloc(slots, sizeof *models);
+    if (models == NULL)
+        return false;
+    for (size_t i = 0; i < pools->model_slots; i++) {
+        struct model *model = pools->models[i];
+        if (model != NULL)
+            *model_slot(models, slots, model->hash, model->name) = model;
+    }
+    free(pools->models);
+    pools->models = models;
+    pools->model_slots = slots;
+    return true;
+}
+
+static struct model *model_of(struct pools *pools, const char *name);
+
+static void resolve(struct pools *pools, struct model *model)
+{
+    bool is_own;
+    const struct entry *entry = find_limits(pools, model->name, &is_own);
+    model->owner = model;
+    model->limits = entry != NULL ? entry->limits : &pools->unlimited;
+    if (entry == NULL || is_own || strcmp(entry->name, model->name) == 0)
+        return;
+    const struct model *owner = model_of(pools, entry->name);
+    if (owner != NULL)
+        model->owner = owner;
+}
+
+static struct model *model_of(struct pools *pools, const char *name)
+{
+    size_t length = strnlen(name, POOLS_MODEL_SIZE - 1);
+    uint64_t hash = hash_text(name, length);
+    struct model **slot = model_slot(pools->models, pools->model_slots, hash, name);
+    if (*slot != NULL)
+        return *slot;
+    if (pools->model_count >= pools->pool_count_max)
+        return NULL;
+    if (2 * (pools->model_count + 1) > pools->model_slots) {
+        if (!grow_models(pools))
+            return NULL;
+        slot = model_slot(pools->models, pools->model_slots, hash, name);
+    }
+    struct model *model = calloc(1, sizeof *model);
+    if (model == NULL)
+        return NULL;
+    memcpy(model->name, name, length);
+    model->hash = hash;
+    *slot = model;
+    pools->model_count++;
+    resolve(pools, model);
+    return model;
+}
+
+/* After a change of the entries: every model finds its limits anew, and every pool gets them. The
+ * table does not grow meanwhile: names that have limits are in it. */
 static void apply_limits(struct pools *pools, int64_t now_ns)
 {
-    for (struct pool_entry *entry = pools->pools; entry != NULL; entry = entry->hh.next) {
-        struct quota_limits current = pools_limits(pools, entry->pool.model);
-        quota_change(&entry->pool.quota, &current, now_ns);
+    for (size_t i = 0; i < pools->model_slots; i++) {
+        if (pools->models[i] != NULL)
+            resolve(pools, pools->models[i]);
+    }
+    for (size_t i = 0; i < pools->pool_count; i++) {
+        struct pool *pool = pool_at(pools, i);
+        quota_change(&pool->quota, model_of(pools, pool->model)->limits, now_ns);
     }
 }
 
-bool pools_set_limits(struct pools *pools, const char *model, const struct quota_limits *limits,
+static struct entry *add_entry(struct pools *pools, const char *name)
+{
+    if (pools->entry_count == pools->entry_capacity) {
+        size_t capacity = pools->entry_capacity > 0 ? 2 * pools->entry_capacity : 16;
+        struct entry *entries = realloc(pools->entries, capacity * sizeof *entries);
+        if (entries == NULL)
+            return NULL;
+        pools->entries = entries;
+        pools->entry_capacity = capacity;
+    }
+    struct entry *entry = &pools->entries[pools->entry_count++];
+    *entry = (struct entry){.limits = NULL};
+    snprintf(entry->name, sizeof entry->name, "%s", name);
+    return entry;
+}
+
+bool pools_set_limits(struct pools *pools, const char *name, const struct quota_limits *limits,
                       int64_t now_ns)
 {
-    struct limits_entry *entry = NULL;
-    HASH_FIND_STR(pools->limits, model, entry);
-    if (entry == NULL) {
-        entry = calloc(1, sizeof *entry);
-        if (entry == NULL)
-            return false;
-        snprintf(entry->model, sizeof entry->model, "%s", model);
-        HASH_ADD_STR(pools->limits, model, entry);
+    struct quota_limits *copy = malloc(sizeof *copy);
+    struct entry *entry = find_entry(pools, name, strlen(name));
+    if (model_of(pools, name) == NULL) {
+        free(copy);
+        return false;
     }
-    entry->limits = *limits;
+    if (entry == NULL && copy != NULL)
+        entry = add_entry(pools, name);
+    if (entry == NULL || copy == NULL) {
+        free(copy);
+        return false;
+    }
+    struct quota_limits *old = entry->limits;
+    *copy = *limits;
+    if (copy->enforcement == QUOTA_ENFORCEMENT_COUNT)
+        copy->enforcement = pools->unlimited.enforcement;
+    copy->refused_count = pools->unlimited.refused_count;
+    entry->limits = copy;
     apply_limits(pools, now_ns);
+    free(old);
+    return true;
+}
+
+bool pools_share(struct pools *pools, const char *name, const char *model, int64_t now_ns)
+{
+    struct entry *entry = find_entry(pools, model, strlen(model));
+    if (entry == NULL)
+        entry = add_entry(pools, model);
+    if (entry == NULL)
+        return false;
+    struct quota_limits *old = entry->limits;
+    entry->limits = NULL;
+    snprintf(entry->target, sizeof entry->target, "%s", name);
+    apply_limits(pools, now_ns);
+    free(old);
     return true;
 }
 
 void pools_forget_limits(struct pools *pools, int64_t now_ns)
 {
-    free_limits(pools);
+    struct entry *old = pools->entries;
+    size_t count = pools->entry_count;
+    pools->entries = NULL;
+    pools->entry_count = 0;
+    pools->entry_capacity = 0;
     apply_limits(pools, now_ns);
+    free_entries(old, count);
 }
 
-struct pool *pools_get(struct pools *pools, const char *key, const char *model, int64_t now_ns)
+/* --- pools ------------------------------------------------------------------------------------ */
+
+static void put_slot(uint64_t *slots, size_t slot_count, uint64_t id, size_t number)
 {
-    struct pool_id id = {.key_digest = digest_bytes(key, strlen(key))};
-    snprintf(id.model, sizeof id.model, "%s", model);
-    struct pool_entry *entry = NULL;
-    HASH_FIND(hh, pools->pools, &id, sizeof id, entry);
-    if (entry != NULL)
-        return &entry->pool;
-    if (HASH_COUNT(pools->pools) >= POOLS_MAX)
+    size_t slot = id & (slot_count - 1);
+    while (slots[slot] != 0)
+        slot = (slot + 1) & (slot_count - 1);
+    slots[slot] = (id >> 32) << 32 | number;
+}
+
+static bool grow_slots(struct pools *pools)
+{
+    size_t slot_count = 2 * pools->slot_count;
+    uint64_t *slots = allocate(slot_count * sizeof *slots);
+    if (slots == NULL)
+        return false;
+    for (size_t i = 0; i < pools->pool_count; i++)
+        put_slot(slots, slot_count, pool_at(pools, i)->id, i + 1);
+    free(pools->slots);
+    pools->slots = slots;
+    pools->slot_count = slot_count;
+    return true;
+}
+
+static bool add_chunk(struct pools *pools)
+{
+    size_t count = pools->pool_count / CHUNK_POOLS;
+    struct pool **chunks = realloc(pools->chunks, (count + 1) * sizeof *chunks);
+    if (chunks == NULL)
+        return false;
+    pools->chunks = chunks;
+    /* Of the first only those pages are touched that are used: most servers have few pools. */
+    size_t size = CHUNK_POOLS * sizeof(struct pool);
+    chunks[count] = count == 0 ? aligned_alloc(64, size) : allocate(size);
+    return chunks[count] != NULL;
+}
+
+static struct pool *add_pool(struct pools *pools, uint64_t id, const struct model *model,
+                             const char *key, size_t key_length, int64_t now_ns)
+{
+    if (pools->pool_count >= pools->pool_count_max)
         return NULL;
-    entry = calloc(1, sizeof *entry);
-    if (entry == NULL)
+    /* At most half full. */
+    if (2 * (pools->pool_count + 1) > pools->slot_count && !grow_slots(pools))
         return NULL;
-    entry->id = id;
-    struct quota_limits limits = pools_limits(pools, model);
-    quota_init(&entry->pool.quota, &limits, now_ns);
-    snprintf(entry->pool.model, sizeof entry->pool.model, "%s", id.model);
-    size_t length = strlen(key);
-    snprintf(entry->pool.key_tail, sizeof entry->pool.key_tail, "%s",
-             length > 8 ? key + length - 4 : "");
-    json_make_utf8(entry->pool.key_tail);
-    HASH_ADD(hh, pools->pools, id, sizeof entry->id, entry);
-    return &entry->pool;
+    if (pools->pool_count % CHUNK_POOLS == 0 && !add_chunk(pools))
+        return NULL;
+    struct pool *pool = pool_at(pools, pools->pool_count++);
+    *pool = (struct pool){.id = id, .model = model->name};
+    quota_init(&pool->quota, model->limits, now_ns);
+    snprintf(pool->key_tail, sizeof pool->key_tail, "%s",
+             key_length > 8 && !pools->are_joined ? key + key_length - 4 : "");
+    json_make_utf8(pool->key_tail);
+    put_slot(pools->slots, pools->slot_count, id, pools->pool_count);
+    return pool;
+}
+
+/* All lines of a pool at once, not one miss after the other. */
+static void fetch(const struct pool *pool)
+{
+    for (size_t offset = 0; offset < sizeof *pool; offset += 64)
+        __builtin_prefetch((const char *)pool + offset, 1);
+}
+
+struct pool *pools_get(struct pools *pools, const char *key, const char *model_name, int64_t now_ns)
+{
+    const struct model *model = model_of(pools, model_name);
+    if (model == NULL)
+        return NULL;
+    model = model->owner;
+    size_t key_length = strlen(key);
+    uint64_t key_hash = pools->are_joined ? 0 : hash_text(key, key_length);
+    uint64_t id = mix(key_hash ^ UINT64_C(0x8ebc6af09c88c6e3), model->hash | 1);
+    for (size_t slot = id & (pools->slot_count - 1); pools->slots[slot] != 0;
+         slot = (slot + 1) & (pools->slot_count - 1)) {
+        if (pools->slots[slot] >> 32 != id >> 32)
+            continue;
+        struct pool *pool = pool_at(pools, (pools->slots[slot] & UINT32_MAX) - 1);
+        fetch(pool);
+        if (pool->id == id && pool->model == model->name)
+            return pool;
+    }
+    return add_pool(pools, id, model, key, key_length, now_ns);
 }
 
 void pools_each(const struct pools *pools, void (*visit)(void *owner, const struct pool *pool),
                 void *owner)
 {
-    for (const struct pool_entry *entry = pools->pools; entry != NULL; entry = entry->hh.next)
-        visit(owner, &entry->pool);
+    for (size_t i = 0; i < pools->pool_count; i++)
+        visit(owner, pool_at(pools, i));
 }
 
 void pools_each_limits(const struct pools *pools,
-                       void (*visit)(void *owner, const char *model,
+                       void (*visit)(void *owner, const char *name,
                                      const struct quota_limits *limits),
                        void *owner)
 {
-    for (const struct limits_entry *entry = pools->limits; entry != NULL; entry = entry->hh.next)
-        visit(owner, entry->model, &entry->limits);
+    for (size_t i = 0; i < pools->entry_count; i++) {
+        if (pools->entries[i].limits != NULL)
+            visit(owner, pools->entries[i].name, pools->entries[i].limits);
+    }
 }
 
 void pools_reset(struct pools *pools, int64_t now_ns)
 {
-    for (struct pool_entry *entry = pools->pools; entry != NULL; entry = entry->hh.next) {
-        quota_level in_flight = entry->pool.quota.level[QUOTA_CONCURRENT_REQUESTS];
-        struct quota_limits limits = pools_limits(pools, entry->pool.model);
-        quota_init(&entry->pool.quota, &limits, now_ns);
-        entry->pool.quota.level[QUOTA_CONCURRENT_REQUESTS] = in_flight;
-        memset(entry->pool.throttled, 0, sizeof entry->pool.throttled);
+    for (size_t i = 0; i < pools->pool_count; i++) {
+        struct pool *pool = pool_at(pools, i);
+        quota_refill(&pool->quota, now_ns);
+        memset(pool->throttled, 0, sizeof pool->throttled);
     }
 }

@@ -1,8 +1,15 @@
 /* pools: which quota pool a request draws from, one for each (key, model).
  *
- * Limits are set by model; "*" is the default for models that are not named. A pool is made at
- * the first request of its (key, model). Keys are told apart by a hash; only their last four
- * characters are kept for people to read.
+ * Limits are set by name. Whose they are, in this order:
+ *
+ *     the model of that name, or one that shares them (pools_share): one pool for all these models
+ *     the model without its date: "gpt-4o" also covers "gpt-4o-2024-08-06", in the same pool
+ *     the base of a fine-tuned model: "gpt-4o" also covers "ft:gpt-4o:acme::7p4lURel", likewise
+ *     the longest prefix with a "*": "ft:*", and "*" for all; each model then has its own pool
+ *
+ * A pool is made at the first request of its (key, model), or of its model alone where all keys are
+ * one organization's. Keys are told apart by a hash; only their last four characters are kept for
+ * people to read.
  */
 #ifndef TOOMANY_MOCKSERVER_POOLS_H
 #define TOOMANY_MOCKSERVER_POOLS_H
@@ -10,6 +17,7 @@
 #include "mockserver/quota.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct pools; /* opaque */
@@ -21,23 +29,39 @@ enum {
 
 struct pool {
     struct quota_pool quota;
-    char model[POOLS_MODEL_SIZE];
+    uint64_t id;                               /* hash of key and model */
+    const char *model;                         /* or the name that its limits are shared under */
+    uint32_t throttled[QUOTA_DIMENSION_COUNT]; /* requests that each limit refused */
     char key_tail[8];
-    int64_t throttled[QUOTA_DIMENSION_COUNT]; /* requests that each limit refused */
 };
 
 struct pools *pools_new(void);
 void pools_free(struct pools *pools);
 
-/* Sets the limits of `model` ("*": of all that are not named), for the pools there are and for
- * those to come. False when memory is out. */
-bool pools_set_limits(struct pools *pools, const char *model, const struct quota_limits *limits,
+/* At most so many pools instead of POOLS_MAX; below 2^32 - 1. */
+void pools_allow(struct pools *pools, size_t count_max);
+
+/* One pool for all keys (an organization's), or one for each. For pools that are made from now on.
+ */
+void pools_join_keys(struct pools *pools, bool are_joined);
+
+/* Sets the limits under `name`, for the pools there are and for those to come. Whether refused
+ * requests count is that of pools_set_initial, and so is an enforcement of QUOTA_ENFORCEMENT_COUNT.
+ * False when memory is out. */
+bool pools_set_limits(struct pools *pools, const char *name, const struct quota_limits *limits,
                       int64_t now_ns);
+
+/* Lets `model` share the pools of `name`. False when memory is out. */
+bool pools_share(struct pools *pools, const char *name, const char *model, int64_t now_ns);
+
+/* The enforcement where limits do not say theirs, and whether refused requests count; to be set
+ * before the limits. */
+void pools_set_initial(struct pools *pools, const struct quota_limits *limits);
 
 /* The limits in force for `model`. */
 struct quota_limits pools_limits(const struct pools *pools, const char *model);
 
-/* The pool of (key, model), made when there is none; NULL when there are POOLS_MAX or memory is
+/* The pool of (key, model), made when there is none; NULL when there are too many or memory is
  * out. The pointer stays good until pools_free. */
 struct pool *pools_get(struct pools *pools, const char *key, const char *model, int64_t now_ns);
 
@@ -45,13 +69,13 @@ struct pool *pools_get(struct pools *pools, const char *key, const char *model, 
 void pools_each(const struct pools *pools, void (*visit)(void *owner, const struct pool *pool),
                 void *owner);
 
-/* Every model that has limits of its own, in the order in which they were set. */
+/* Every name that has limits, in the order in which they were set. */
 void pools_each_limits(const struct pools *pools,
-                       void (*visit)(void *owner, const char *model,
+                       void (*visit)(void *owner, const char *name,
                                      const struct quota_limits *limits),
                        void *owner);
 
-/* Forgets the limits of all models: then nothing is limited until limits are set again. */
+/* Forgets all limits and shares: then nothing is limited until limits are set again. */
 void pools_forget_limits(struct pools *pools, int64_t now_ns);
 
 /* Fills every pool again, as at the start; requests in flight stay counted. */

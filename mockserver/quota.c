@@ -3,6 +3,7 @@
 #include "base/duration.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 static const struct dimension {
     const char *name;
@@ -15,9 +16,13 @@ static const struct dimension {
     [QUOTA_REQUESTS_PER_DAY] = {"requests_per_day", "requests per day (RPD)", NS_PER_DAY, false},
     [QUOTA_TOKENS_PER_MINUTE] = {"tokens_per_minute", "tokens per min (TPM)", NS_PER_MINUTE, true},
     [QUOTA_TOKENS_PER_DAY] = {"tokens_per_day", "tokens per day (TPD)", NS_PER_DAY, true},
+    [QUOTA_IMAGES_PER_MINUTE] = {"images_per_minute", "images per minute", NS_PER_MINUTE, false},
     [QUOTA_CONCURRENT_REQUESTS] = {"concurrent_requests", "concurrent requests", 0, false},
     [QUOTA_REQUESTS_TOTAL] = {"requests_total", "requests in total", 0, false},
 };
+
+const char *const quota_enforcement_names[QUOTA_ENFORCEMENT_COUNT + 1] = {
+    "continuous", "fixed_window", "sliding_window", "per_second", NULL};
 
 const char *quota_dimension_name(enum quota_dimension dimension)
 {
@@ -39,6 +44,43 @@ bool quota_dimension_counts_tokens(enum quota_dimension dimension)
     return dimensions[dimension].counts_tokens;
 }
 
+/* Most levels fit in 64 bits, whose division the processor does several times faster. */
+static int64_t divide_up(quota_level dividend, int64_t divisor)
+{
+    if (dividend <= UINT64_MAX) {
+        uint64_t by = (uint64_t)divisor;
+        uint64_t quotient = (uint64_t)dividend / by;
+        return (int64_t)(quotient + (quotient * by != (uint64_t)dividend));
+    }
+    quota_level by = (quota_level)divisor;
+    quota_level quotient = dividend / by;
+    return (int64_t)quotient + (quotient * by != dividend);
+}
+
+void quota_limits_init(struct quota_limits *limits)
+{
+    *limits = (struct quota_limits){.enforcement = QUOTA_CONTINUOUS};
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
+        limits->limit[i] = QUOTA_UNLIMITED;
+}
+
+static bool is_timed(int dimension)
+{
+    return dimensions[dimension].window_ns > 0;
+}
+
+/* What has no window is a plain count, whatever the enforcement. */
+static enum quota_enforcement enforcement_of(const struct quota_limits *limits, int dimension)
+{
+    if (!is_timed(dimension))
+        return QUOTA_CONTINUOUS;
+    if (limits->enforcement == QUOTA_PER_SECOND && dimensions[dimension].window_ns != NS_PER_MINUTE)
+        return QUOTA_CONTINUOUS;
+    return limits->enforcement;
+}
+
+/* --- continuous ------------------------------------------------------------------------------- */
+
 /* What one unit weighs in a level: the window, so that a refill of `limit` per window is the
  * whole number `limit` a nanosecond. */
 static int64_t unit_weight(int dimension)
@@ -47,88 +89,320 @@ static int64_t unit_weight(int dimension)
     return window_ns > 0 ? window_ns : 1;
 }
 
-static int64_t divide_up(quota_level dividend, int64_t divisor)
-{
-    /* Most levels fit in 64 bits, and a division of these is many times faster. */
-    if (dividend <= UINT64_MAX) {
-        uint64_t low = (uint64_t)dividend;
-        uint64_t low_by = (uint64_t)divisor;
-        return (int64_t)(low / low_by + (low % low_by != 0));
-    }
-    quota_level by = (quota_level)divisor;
-    quota_level quotient = dividend / by;
-    return (int64_t)quotient + (dividend % by != 0);
-}
-
-static int64_t divide_down(quota_level dividend, int64_t divisor)
-{
-    if (dividend <= UINT64_MAX)
-        return (int64_t)((uint64_t)dividend / (uint64_t)divisor);
-    quota_level by = (quota_level)divisor;
-    return (int64_t)(dividend / by);
-}
-
-void quota_limits_init(struct quota_limits *limits)
-{
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
-        limits->limit[i] = QUOTA_UNLIMITED;
-}
-
-void quota_init(struct quota_pool *pool, const struct quota_limits *limits, int64_t now_ns)
-{
-    *pool = (struct quota_pool){.limits = *limits, .updated_ns = now_ns};
-}
-
 static quota_level level_at(const struct quota_pool *pool, int dimension, int64_t now_ns)
 {
-    int64_t limit = pool->limits.limit[dimension];
-    quota_level level = pool->level[dimension];
-    if (dimensions[dimension].window_ns == 0 || limit == QUOTA_UNLIMITED)
+    int64_t limit = pool->limits->limit[dimension];
+    quota_level level = pool->use[dimension].level;
+    if (!is_timed(dimension))
         return level;
     quota_level refill = (quota_level)limit * (quota_level)(now_ns - pool->updated_ns);
     return refill < level ? level - refill : 0;
 }
 
+/* --- sliding window --------------------------------------------------------------------------- */
+
+enum { LOG_CAPACITY_START = 8, LOG_STEPS = 60000 };
+
+/* A ring of what was taken when; totals run from the pool's start, so that what is used between
+ * two entries is a difference. */
+struct quota_log {
+    int64_t expired; /* total of what has come back */
+    size_t first;
+    size_t count;
+    size_t capacity; /* a power of two */
+    struct quota_taken {
+        int64_t at_ns;
+        int64_t total; /* up to and with this entry */
+    } entries[];
+};
+
+static struct quota_taken *log_entry(struct quota_log *log, size_t index)
+{
+    return &log->entries[(log->first + index) & (log->capacity - 1)];
+}
+
+static const struct quota_taken *log_entry_const(const struct quota_log *log, size_t index)
+{
+    return &log->entries[(log->first + index) & (log->capacity - 1)];
+}
+
+/* The index of the first entry that has not come back at now_ns. */
+static size_t log_first_alive(const struct quota_log *log, int64_t window_ns, int64_t now_ns)
+{
+    size_t low = 0;
+    size_t high = log->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (log_entry_const(log, middle)->at_ns <= now_ns - window_ns)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static int64_t log_total(const struct quota_log *log)
+{
+    return log->count > 0 ? log_entry_const(log, log->count - 1)->total : log->expired;
+}
+
+static int64_t log_used(const struct quota_log *log, int64_t window_ns, int64_t now_ns)
+{
+    if (log == NULL)
+        return 0;
+    size_t alive = log_first_alive(log, window_ns, now_ns);
+    int64_t expired = alive > 0 ? log_entry_const(log, alive - 1)->total : log->expired;
+    return log_total(log) - expired;
+}
+
+static void log_expire(struct quota_log *log, int64_t window_ns, int64_t now_ns)
+{
+    while (log != NULL && log->count > 0 && log_entry(log, 0)->at_ns <= now_ns - window_ns) {
+        log->expired = log_entry(log, 0)->total;
+        log->first = (log->first + 1) & (log->capacity - 1);
+        log->count--;
+    }
+}
+
+static struct quota_log *log_grow(struct quota_log *log)
+{
+    size_t capacity = log != NULL ? 2 * log->capacity : LOG_CAPACITY_START;
+    struct quota_log *grown = malloc(sizeof *grown + capacity * sizeof grown->entries[0]);
+    if (grown == NULL)
+        return NULL;
+    *grown = (struct quota_log){.capacity = capacity};
+    if (log != NULL) {
+        grown->expired = log->expired;
+        grown->count = log->count;
+        for (size_t i = 0; i < log->count; i++)
+            grown->entries[i] = *log_entry(log, i);
+        free(log);
+    }
+    return grown;
+}
+
+static void log_take(struct quota_log **log, int64_t window_ns, int64_t now_ns, int64_t cost)
+{
+    int64_t step_ns = window_ns / LOG_STEPS;
+    int64_t at_ns = (now_ns + step_ns - 1) / step_ns * step_ns;
+    bool is_full = *log == NULL || (*log)->count == (*log)->capacity;
+    struct quota_taken *last =
+        *log != NULL && (*log)->count > 0 ? log_entry(*log, (*log)->count - 1) : NULL;
+    if (last != NULL && last->at_ns == at_ns) {
+        last->total += cost;
+        return;
+    }
+    struct quota_log *grown = is_full ? log_grow(*log) : *log;
+    if (grown == NULL) {
+        /* Out of memory: better late than too much. */
+        if (last != NULL) {
+            last->at_ns = at_ns;
+            last->total += cost;
+        }
+        return;
+    }
+    *log = grown;
+    int64_t total = log_total(grown) + cost;
+    grown->count++;
+    *log_entry(grown, grown->count - 1) = (struct quota_taken){at_ns, total};
+}
+
+static void log_give_back(struct quota_log *log, int64_t amount)
+{
+    while (log != NULL && log->count > 0 && amount > 0) {
+        struct quota_taken *last = log_entry(log, log->count - 1);
+        int64_t before = log->count > 1 ? log_entry(log, log->count - 2)->total : log->expired;
+        if (last->total - before > amount) {
+            last->total -= amount;
+            return;
+        }
+        amount -= last->total - before;
+        log->count--;
+    }
+}
+
+/* Until `needed` of what is used has come back; there is as much. */
+static int64_t log_wait(const struct quota_log *log, int64_t window_ns, int64_t now_ns,
+                        int64_t needed)
+{
+    size_t low = 0;
+    size_t high = log->count - 1;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (log_entry_const(log, middle)->total - log->expired >= needed)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return log_entry_const(log, low)->at_ns + window_ns - now_ns;
+}
+
+/* --- fixed window, and per second, which is one of a period ------------------------------------
+ */
+
+enum { PERIODS_MAX = 120 }; /* that one request can take: the limit over a sixtieth of it, cut */
+
+struct period {
+    int64_t length_ns;
+    int64_t share; /* units in it */
+};
+
+static struct period period_of(const struct quota_limits *limits, int dimension)
+{
+    int64_t limit = limits->limit[dimension];
+    int64_t window_ns = dimensions[dimension].window_ns;
+    if (limits->enforcement != QUOTA_PER_SECOND || limit == 0)
+        return (struct period){window_ns, limit};
+    if (limit < NS_PER_MINUTE / NS_PER_S)
+        return (struct period){(window_ns + limit - 1) / limit, 1};
+    return (struct period){NS_PER_S, limit / (NS_PER_MINUTE / NS_PER_S)};
+}
+
+/* When what is used comes back. */
+static int64_t window_end(const struct quota_pool *pool, int dimension)
+{
+    const union quota_use *use = &pool->use[dimension];
+    struct period period = period_of(pool->limits, dimension);
+    int64_t count = 1;
+    if (pool->limits->enforcement == QUOTA_PER_SECOND && use->window.used > period.share)
+        count = period.share > 0 ? (use->window.used + period.share - 1) / period.share : 1;
+    return use->window.start_ns + (count < PERIODS_MAX ? count : PERIODS_MAX) * period.length_ns;
+}
+
+static int64_t window_used(const struct quota_pool *pool, int dimension, int64_t now_ns)
+{
+    int64_t used = pool->use[dimension].window.used;
+    return used > 0 && now_ns < window_end(pool, dimension) ? used : 0;
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
+
+static void empty(struct quota_pool *pool, int dimension)
+{
+    if (enforcement_of(pool->limits, dimension) == QUOTA_SLIDING_WINDOW)
+        free(pool->use[dimension].log);
+    pool->use[dimension] = (union quota_use){.level = 0};
+}
+
+void quota_init(struct quota_pool *pool, const struct quota_limits *limits, int64_t now_ns)
+{
+    *pool = (struct quota_pool){.limits = limits, .updated_ns = now_ns};
+}
+
+void quota_free(struct quota_pool *pool)
+{
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
+        empty(pool, i);
+}
+
+/* Gives back what has come back by now. */
 static void bring_to(struct quota_pool *pool, int64_t now_ns)
 {
     assert(now_ns >= pool->updated_ns);
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
-        pool->level[i] = level_at(pool, i, now_ns);
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+        if (pool->limits->limit[i] == QUOTA_UNLIMITED)
+            continue;
+        switch (enforcement_of(pool->limits, i)) {
+        case QUOTA_FIXED_WINDOW:
+        case QUOTA_PER_SECOND:
+            pool->use[i].window.used = window_used(pool, i, now_ns);
+            break;
+        case QUOTA_SLIDING_WINDOW:
+            log_expire(pool->use[i].log, dimensions[i].window_ns, now_ns);
+            break;
+        default:
+            pool->use[i].level = level_at(pool, i, now_ns);
+        }
+    }
     pool->updated_ns = now_ns;
 }
 
-static int64_t cost_in(int dimension, int64_t tokens)
+static int64_t cost_in(int dimension, const struct quota_cost *cost)
 {
-    return dimensions[dimension].counts_tokens ? tokens : 1;
+    if (dimensions[dimension].counts_tokens)
+        return cost->tokens;
+    return dimension == QUOTA_IMAGES_PER_MINUTE ? cost->images : cost->requests;
+}
+
+/* Whole units at the time that the pool was brought to. */
+static int64_t used_now(const struct quota_pool *pool, int dimension)
+{
+    const union quota_use *use = &pool->use[dimension];
+    switch (enforcement_of(pool->limits, dimension)) {
+    case QUOTA_FIXED_WINDOW:
+    case QUOTA_PER_SECOND:
+        return use->window.used;
+    case QUOTA_SLIDING_WINDOW:
+        return use->log != NULL ? log_total(use->log) - use->log->expired : 0;
+    default:
+        return divide_up(use->level, unit_weight(dimension));
+    }
 }
 
 static bool has_room(const struct quota_pool *pool, int dimension, int64_t cost)
 {
-    int64_t limit = pool->limits.limit[dimension];
-    if (limit == QUOTA_UNLIMITED)
+    int64_t limit = pool->limits->limit[dimension];
+    if (limit == QUOTA_UNLIMITED || (cost == 0 && dimension == QUOTA_IMAGES_PER_MINUTE))
         return true;
+    const union quota_use *use = &pool->use[dimension];
+    switch (enforcement_of(pool->limits, dimension)) {
+    case QUOTA_FIXED_WINDOW:
+    case QUOTA_PER_SECOND:
+        if (use->window.used == 0)
+            return cost <= limit;
+        return use->window.used + cost <= period_of(pool->limits, dimension).share;
+    case QUOTA_SLIDING_WINDOW:
+        return used_now(pool, dimension) + cost <= limit;
+    default: {
+        quota_level weight = (quota_level)unit_weight(dimension);
+        return use->level + (quota_level)cost * weight <= (quota_level)limit * weight;
+    }
+    }
+}
+
+static int64_t wait_for_room(const struct quota_pool *pool, int dimension, int64_t cost)
+{
+    int64_t limit = pool->limits->limit[dimension];
+    const union quota_use *use = &pool->use[dimension];
+    if (!is_timed(dimension) || limit == 0 || cost > limit)
+        return -1;
+    switch (enforcement_of(pool->limits, dimension)) {
+    case QUOTA_FIXED_WINDOW:
+    case QUOTA_PER_SECOND:
+        return window_end(pool, dimension) - pool->updated_ns;
+    case QUOTA_SLIDING_WINDOW:
+        return log_wait(use->log, dimensions[dimension].window_ns, pool->updated_ns,
+                        used_now(pool, dimension) + cost - limit);
+    default: {
+        quota_level weight = (quota_level)unit_weight(dimension);
+        return divide_up(use->level + (quota_level)cost * weight - (quota_level)limit * weight,
+                         limit);
+    }
+    }
+}
+
+static int64_t used_nearest(const struct quota_pool *pool, int dimension)
+{
+    if (enforcement_of(pool->limits, dimension) != QUOTA_CONTINUOUS)
+        return used_now(pool, dimension);
     quota_level weight = (quota_level)unit_weight(dimension);
-    return pool->level[dimension] + (quota_level)cost * weight <= (quota_level)limit * weight;
+    quota_level level = pool->use[dimension].level + weight / 2;
+    if (level <= UINT64_MAX)
+        return (int64_t)((uint64_t)level / (uint64_t)weight);
+    return (int64_t)(level / weight);
 }
 
 static struct quota_answer refuse(const struct quota_pool *pool, int dimension, int64_t cost)
 {
-    int64_t limit = pool->limits.limit[dimension];
-    quota_level weight = (quota_level)unit_weight(dimension);
-    struct quota_answer answer = {
+    int64_t limit = pool->limits->limit[dimension];
+    return (struct quota_answer){
         .stopped_by = (enum quota_dimension)dimension,
         .too_large = dimensions[dimension].counts_tokens && cost > limit,
         .limit = limit,
-        .used = divide_down(pool->level[dimension] + weight / 2, unit_weight(dimension)),
+        .used = used_nearest(pool, dimension),
         .requested = cost,
-        .wait_ns = -1,
+        .wait_ns = wait_for_room(pool, dimension, cost),
     };
-    bool refills = dimensions[dimension].window_ns > 0 && limit > 0 && cost <= limit;
-    if (refills)
-        answer.wait_ns = divide_up(pool->level[dimension] + (quota_level)cost * weight -
-                                       (quota_level)limit * weight,
-                                   limit);
-    return answer;
 }
 
 /* Which of two refusals to tell: what no waiting cures comes first, then the longest wait, so
@@ -150,70 +424,220 @@ static bool is_graver(const struct quota_answer *a, const struct quota_answer *b
     return a->wait_ns > b->wait_ns;
 }
 
-static void take(struct quota_pool *pool, int dimension, int64_t cost)
+static void note_peak(struct quota_pool *pool, int dimension)
 {
-    int64_t weight = unit_weight(dimension);
-    pool->level[dimension] += (quota_level)cost * (quota_level)weight;
-    quota_level peak = (quota_level)pool->peak[dimension] * (quota_level)weight;
-    if (pool->level[dimension] > peak)
-        pool->peak[dimension] = divide_up(pool->level[dimension], weight);
+    /* A division only where there is a new peak. */
+    if (enforcement_of(pool->limits, dimension) == QUOTA_CONTINUOUS &&
+        pool->use[dimension].level <=
+            (quota_level)pool->peak[dimension] * (quota_level)unit_weight(dimension))
+        return;
+    int64_t used = used_now(pool, dimension);
+    if (used > pool->peak[dimension])
+        pool->peak[dimension] = used;
 }
 
-struct quota_answer quota_admit(struct quota_pool *pool, int64_t now_ns, int64_t tokens)
+static void take(struct quota_pool *pool, int dimension, int64_t cost)
 {
-    assert(tokens >= 0);
-    bring_to(pool, now_ns);
+    union quota_use *use = &pool->use[dimension];
+    switch (enforcement_of(pool->limits, dimension)) {
+    case QUOTA_FIXED_WINDOW:
+    case QUOTA_PER_SECOND:
+        if (use->window.used == 0)
+            use->window.start_ns = pool->updated_ns;
+        use->window.used += cost;
+        break;
+    case QUOTA_SLIDING_WINDOW:
+        log_take(&use->log, dimensions[dimension].window_ns, pool->updated_ns, cost);
+        break;
+    default:
+        use->level += (quota_level)cost * (quota_level)unit_weight(dimension);
+    }
+}
+
+/* What is in flight and what the plan has paid for is counted even where it is not limited: a
+ * limit may be set later. */
+static bool counts(const struct quota_pool *pool, int dimension)
+{
+    return pool->limits->limit[dimension] != QUOTA_UNLIMITED || !is_timed(dimension);
+}
+
+/* A refused request uses up a request, or what is left of one. */
+static void count_refused(struct quota_pool *pool, int64_t requests)
+{
+    static const int counted[] = {QUOTA_REQUESTS_PER_MINUTE, QUOTA_REQUESTS_PER_DAY};
+    for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++) {
+        int dimension = counted[i];
+        int64_t limit = pool->limits->limit[dimension];
+        union quota_use *use = &pool->use[dimension];
+        if (limit == QUOTA_UNLIMITED)
+            continue;
+        if (has_room(pool, dimension, requests)) {
+            take(pool, dimension, requests);
+        } else if (enforcement_of(pool->limits, dimension) == QUOTA_CONTINUOUS) {
+            quota_level full = (quota_level)limit * (quota_level)unit_weight(dimension);
+            if (use->level < full)
+                use->level = full;
+        }
+        note_peak(pool, dimension);
+    }
+}
+
+static struct quota_answer gravest_refusal(const struct quota_pool *pool,
+                                           const struct quota_cost *cost)
+{
     struct quota_answer gravest = {.admitted = true};
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
-        int64_t cost = cost_in(i, tokens);
-        if (has_room(pool, i, cost))
+        int64_t cost_here = cost_in(i, cost);
+        if (has_room(pool, i, cost_here))
             continue;
-        struct quota_answer refusal = refuse(pool, i, cost);
+        struct quota_answer refusal = refuse(pool, i, cost_here);
         if (gravest.admitted || is_graver(&refusal, &gravest))
             gravest = refusal;
-    }
-    if (gravest.admitted) {
-        for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
-            take(pool, i, cost_in(i, tokens));
     }
     return gravest;
 }
 
+struct quota_answer quota_admit_cost(struct quota_pool *pool, int64_t now_ns,
+                                     const struct quota_cost *cost)
+{
+    assert(cost->tokens >= 0 && cost->images >= 0 && cost->requests >= 0);
+    bring_to(pool, now_ns);
+    struct quota_answer gravest = gravest_refusal(pool, cost);
+    if (!gravest.admitted) {
+        if (!pool->limits->refused_count)
+            return gravest;
+        /* Now another limit may be the one that makes it wait longest. */
+        count_refused(pool, cost->requests);
+        return gravest_refusal(pool, cost);
+    }
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+        int64_t cost_here = cost_in(i, cost);
+        if (cost_here == 0 || !counts(pool, i))
+            continue;
+        take(pool, i, cost_here);
+        note_peak(pool, i);
+    }
+    return gravest;
+}
+
+struct quota_answer quota_admit(struct quota_pool *pool, int64_t now_ns, int64_t tokens)
+{
+    return quota_admit_cost(pool, now_ns, &(struct quota_cost){.requests = 1, .tokens = tokens});
+}
+
+/* A window that has come back since then owes nothing. */
+static void give_back(struct quota_pool *pool, int dimension, int64_t taken_ns, int64_t amount)
+{
+    union quota_use *use = &pool->use[dimension];
+    switch (enforcement_of(pool->limits, dimension)) {
+    case QUOTA_FIXED_WINDOW:
+    case QUOTA_PER_SECOND:
+        if (use->window.start_ns <= taken_ns)
+            use->window.used -= amount < use->window.used ? amount : use->window.used;
+        break;
+    case QUOTA_SLIDING_WINDOW:
+        if (taken_ns > pool->updated_ns - dimensions[dimension].window_ns)
+            log_give_back(use->log, amount);
+        break;
+    default: {
+        quota_level less = (quota_level)amount * (quota_level)unit_weight(dimension);
+        use->level -= less < use->level ? less : use->level;
+    }
+    }
+}
+
+void quota_settle(struct quota_pool *pool, int64_t now_ns, int64_t taken_ns, int64_t charged_tokens,
+                  int64_t actual_tokens)
+{
+    bring_to(pool, now_ns);
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+        if (!dimensions[i].counts_tokens || pool->limits->limit[i] == QUOTA_UNLIMITED)
+            continue;
+        if (actual_tokens > charged_tokens)
+            take(pool, i, actual_tokens - charged_tokens);
+        else if (actual_tokens < charged_tokens)
+            give_back(pool, i, taken_ns, charged_tokens - actual_tokens);
+        note_peak(pool, i);
+    }
+}
+
 void quota_finish(struct quota_pool *pool)
 {
-    assert(pool->level[QUOTA_CONCURRENT_REQUESTS] > 0);
-    pool->level[QUOTA_CONCURRENT_REQUESTS]--;
+    assert(pool->use[QUOTA_CONCURRENT_REQUESTS].level > 0);
+    pool->use[QUOTA_CONCURRENT_REQUESTS].level--;
+}
+
+int64_t quota_in_flight(const struct quota_pool *pool)
+{
+    return (int64_t)pool->use[QUOTA_CONCURRENT_REQUESTS].level;
 }
 
 void quota_change(struct quota_pool *pool, const struct quota_limits *limits, int64_t now_ns)
 {
     bring_to(pool, now_ns);
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
-        /* Without a limit nothing refills, so what was used then says nothing of the new window. */
-        bool starts = pool->limits.limit[i] == QUOTA_UNLIMITED &&
-                      limits->limit[i] != QUOTA_UNLIMITED && dimensions[i].window_ns > 0;
+        /* Without a limit nothing refills, so what was used then says nothing of the new window;
+         * another enforcement counts in another way. */
+        bool starts = is_timed(i) && (pool->limits->limit[i] == QUOTA_UNLIMITED ||
+                                      limits->limit[i] == QUOTA_UNLIMITED ||
+                                      enforcement_of(limits, i) != enforcement_of(pool->limits, i));
         if (starts)
-            pool->level[i] = 0;
+            empty(pool, i);
     }
-    pool->limits = *limits;
+    pool->limits = limits;
+}
+
+void quota_refill(struct quota_pool *pool, int64_t now_ns)
+{
+    union quota_use in_flight = pool->use[QUOTA_CONCURRENT_REQUESTS];
+    quota_free(pool);
+    quota_init(pool, pool->limits, now_ns);
+    pool->use[QUOTA_CONCURRENT_REQUESTS] = in_flight;
 }
 
 int64_t quota_used(const struct quota_pool *pool, enum quota_dimension dimension, int64_t now_ns)
 {
-    return divide_up(level_at(pool, (int)dimension, now_ns), unit_weight((int)dimension));
+    int i = (int)dimension;
+    if (!counts(pool, i))
+        return 0;
+    switch (enforcement_of(pool->limits, i)) {
+    case QUOTA_FIXED_WINDOW:
+    case QUOTA_PER_SECOND:
+        return window_used(pool, i, now_ns);
+    case QUOTA_SLIDING_WINDOW:
+        return log_used(pool->use[i].log, dimensions[i].window_ns, now_ns);
+    default:
+        return divide_up(level_at(pool, i, now_ns), unit_weight(i));
+    }
 }
 
 int64_t quota_remaining(const struct quota_pool *pool, enum quota_dimension dimension,
                         int64_t now_ns)
 {
-    int64_t remaining = pool->limits.limit[dimension] - quota_used(pool, dimension, now_ns);
+    int i = (int)dimension;
+    int64_t limit = pool->limits->limit[i];
+    if (enforcement_of(pool->limits, i) == QUOTA_PER_SECOND)
+        limit = period_of(pool->limits, i).share;
+    int64_t remaining = limit - quota_used(pool, dimension, now_ns);
     return remaining > 0 ? remaining : 0;
 }
 
 int64_t quota_reset(const struct quota_pool *pool, enum quota_dimension dimension, int64_t now_ns)
 {
-    int64_t limit = pool->limits.limit[dimension];
-    if (dimensions[dimension].window_ns == 0 || limit <= 0)
+    int i = (int)dimension;
+    int64_t limit = pool->limits->limit[i];
+    if (!is_timed(i) || limit <= 0)
         return 0;
-    return divide_up(level_at(pool, (int)dimension, now_ns), limit);
+    const struct quota_log *log = pool->use[i].log;
+    switch (enforcement_of(pool->limits, i)) {
+    case QUOTA_FIXED_WINDOW:
+    case QUOTA_PER_SECOND:
+        return window_used(pool, i, now_ns) > 0 ? window_end(pool, i) - now_ns : 0;
+    case QUOTA_SLIDING_WINDOW:
+        if (log_used(log, dimensions[i].window_ns, now_ns) == 0)
+            return 0;
+        return log_entry_const(log, log->count - 1)->at_ns + dimensions[i].window_ns - now_ns;
+    default:
+        return divide_up(level_at(pool, i, now_ns), limit);
+    }
 }

@@ -19,9 +19,14 @@ static bool is_used_up(const struct script_step *step, const struct script_state
            now_ns - state->first_played_ns >= step->lasts_ns;
 }
 
-static bool is_match(const struct script_step *step, const struct script_request *request,
-                     struct random *random)
+static bool is_match(const struct script_step *step, struct script_state *state,
+                     const struct script_request *request, struct random *random)
 {
+    if (step->fault.kind != NULL && step->fault.kind->needs_stream && !request->is_streamed)
+        return false;
+    if (request->age_ns < step->after_ns ||
+        (step->until_ns > 0 && request->age_ns >= step->until_ns))
+        return false;
     if (step->model != NULL && strcmp(step->model, request->model) != 0)
         return false;
     if (step->path != NULL && strcmp(step->path, request->path) != 0)
@@ -29,6 +34,8 @@ static bool is_match(const struct script_step *step, const struct script_request
     if (step->key_tail != NULL && strcmp(step->key_tail, request->key_tail) != 0)
         return false;
     if (step->request != 0 && step->request != request->number)
+        return false;
+    if (step->every > 1 && ++state->matched % step->every != 0)
         return false;
     return step->share >= 1 || random_unit(random) < step->share;
 }
@@ -38,7 +45,7 @@ int script_next(const struct script *script, struct script_state *states,
 {
     for (size_t i = 0; i < script->step_count; i++) {
         const struct script_step *step = &script->steps[i];
-        if (is_used_up(step, &states[i], now_ns) || !is_match(step, request, random))
+        if (is_used_up(step, &states[i], now_ns) || !is_match(step, &states[i], request, random))
             continue;
         states[i].played++;
         if (states[i].first_played_ns < 0)
@@ -58,6 +65,11 @@ static void answer_error(const struct script_step *step, const char *model, stru
 {
     const struct openai_error_kind *kind =
         openai_error_find(step->error_kind != NULL ? step->error_kind : "rate_limit_exceeded");
+    bool is_changed = step->message != NULL || step->has_type || step->has_code || step->has_param;
+    if (kind->body != NULL && !is_changed) {
+        openai_error_answer_body(answer, kind, step->status != 0 ? step->status : kind->status);
+        return;
+    }
     char *message = openai_error_message(kind, model, step->retry_after_ns);
     struct openai_error error = {
         .status = step->status != 0 ? step->status : kind->status,

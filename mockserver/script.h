@@ -15,6 +15,7 @@
 
 #include "base/random.h"
 #include "mockserver/answer.h"
+#include "mockserver/fault.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,12 +34,17 @@ struct script_step {
     char *model;
     char *path;
     char *key_tail;
-    double share;    /* of the requests that reach it; 1 all */
-    int64_t request; /* only the request with this number, from 1; 0 any */
+    double share;     /* of the requests that reach it; 1 all */
+    int64_t request;  /* only the request with this number, from 1; 0 any */
+    int64_t every;    /* of those that match, each that has a multiple of this number; 1 all */
+    int64_t after_ns; /* not before this long after the server's start */
+    int64_t until_ns; /* and not from then on; 0 no end */
 
     int64_t times;      /* SCRIPT_FOREVER or 1 and more */
     int64_t lasts_ns;   /* since its first play; 0 no end */
     int64_t latency_ns; /* before the answer; -1 that of the model */
+
+    struct fault fault; /* what becomes of the model's answer; its kind is NULL where it is none */
 
     bool serves;   /* "ok": not answered here but by quota and model */
     char *content; /* with serves: what the model says; NULL as ever */
@@ -58,6 +64,7 @@ struct script_step {
 };
 
 struct script_state {
+    int64_t matched; /* requests, with those that `every` left out */
     int64_t played;
     int64_t first_played_ns; /* -1 not yet */
 };
@@ -72,6 +79,8 @@ struct script_request {
     const char *path;
     const char *key_tail;
     int64_t number; /* of the server, from 1 */
+    int64_t age_ns; /* since the server's start */
+    bool is_streamed;
 };
 
 /* The index of the step to play, or -1. Updates `states` (one a step). */

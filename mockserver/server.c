@@ -30,13 +30,14 @@ struct server {
     struct metrics *metrics;
     struct listener listener;
     struct MHD_Daemon *daemon;
-    struct watch watch;          /* libmicrohttpd's epoll descriptor */
-    struct deadline run_again;   /* it has work that its descriptor does not show */
-    struct deadline next_change; /* of the quotas, by time */
-    struct exchange *exchanges;  /* all that are under way */
-    struct link *links;          /* all that are open */
-    struct link *ending;         /* whose end is being passed on, or NULL */
-    int64_t run_started_ns;      /* the pass of libmicrohttpd that is under way */
+    struct watch watch;           /* libmicrohttpd's epoll descriptor */
+    struct deadline run_again;    /* it has work that its descriptor does not show */
+    struct deadline next_change;  /* of the quotas, by time */
+    struct deadline accept_again; /* connections are refused until then */
+    struct exchange *exchanges;   /* all that are under way */
+    struct link *links;           /* all that are open */
+    struct link *ending;          /* whose end is being passed on, or NULL */
+    int64_t run_started_ns;       /* the pass of libmicrohttpd that is under way */
     char *marker_header;
     char *marker_body;
     char base_url[96];
@@ -79,9 +80,14 @@ struct exchange {
     bool is_too_large;
     struct api_outcome outcome;
     bool is_decided;
+    int64_t began_ns;   /* the answer is on its way since then */
+    size_t pieces_due;  /* of an answer that comes in pieces */
+    size_t raw_sent;    /* bytes of a raw one */
+    int64_t raw_end_ns; /* it has ended: the client cannot have read the last of it before */
+    bool is_raw_over;
     bool is_timed_out;
     bool is_abandoned;
-    bool is_parked;
+    bool is_parked; /* and its connection suspended */
     bool peer_watched;
     struct watch peer; /* while parked: sees a client that goes away */
     struct deadline due;
@@ -274,11 +280,11 @@ static void peer_left(void *owner, uint32_t events)
     resume(exchange, loop_now(loop));
 }
 
-static void park(struct exchange *exchange)
+static void park_until(struct exchange *exchange, int64_t due_ns)
 {
     struct loop *loop = exchange->server->loop;
     exchange->due = (struct deadline){.fire = resume, .owner = exchange};
-    loop_after(loop, &exchange->due, exchange->outcome.latency_ns);
+    loop_at(loop, &exchange->due, due_ns);
     exchange->due.is_at_once = false;
     loop_park(loop);
     exchange->is_parked = true;
@@ -288,20 +294,68 @@ static void park(struct exchange *exchange)
     MHD_suspend_connection(exchange->connection);
 }
 
-static enum MHD_Result queue_answer(struct exchange *exchange)
+/* How much of the body may be on its way by now. */
+static size_t length_due(struct exchange *exchange)
 {
+    const struct answer *answer = &exchange->outcome.answer;
+    int64_t passed_ns = loop_now(exchange->server->loop) - exchange->began_ns;
+    while (exchange->pieces_due < answer->piece_count &&
+           answer->pieces[exchange->pieces_due].due_ns <= passed_ns)
+        exchange->pieces_due++;
+    return exchange->pieces_due > 0 ? answer->pieces[exchange->pieces_due - 1].end : 0;
+}
+
+/* libmicrohttpd asks for more of an answer that comes in pieces. */
+static ssize_t read_pieces(void *owner, uint64_t position, char *buffer, size_t size)
+{
+    struct exchange *exchange = owner;
+    const struct answer *answer = &exchange->outcome.answer;
+    if (exchange->is_abandoned)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (position >= answer->body_length)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    size_t end = length_due(exchange);
+    if (end > position) {
+        size_t length = end - (size_t)position;
+        length = length < size ? length : size;
+        memcpy(buffer, answer->body + position, length);
+        return (ssize_t)length;
+    }
+    if (exchange->server->stopping)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    park_until(exchange, exchange->began_ns + answer->pieces[exchange->pieces_due].due_ns);
+    return 0;
+}
+
+static struct MHD_Response *make_response(struct exchange *exchange)
+{
+    enum { BLOCK_SIZE = 4096 };
     struct answer *answer = &exchange->outcome.answer;
     static char nothing[1];
+    if (answer->pieces != NULL) {
+        bool is_stream = answer->stream != ANSWER_NOT_STREAMED;
+        return MHD_create_response_from_callback(is_stream ? MHD_SIZE_UNKNOWN : answer->body_length,
+                                                 BLOCK_SIZE, read_pieces, exchange, NULL);
+    }
     struct MHD_Response *response = MHD_create_response_from_buffer(
         answer->body_length, answer->body != NULL ? answer->body : nothing,
         answer->body != NULL ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (response != NULL)
+        answer->body = NULL; /* the response frees it */
+    return response;
+}
+
+static enum MHD_Result queue_answer(struct exchange *exchange)
+{
+    const struct answer *answer = &exchange->outcome.answer;
+    struct MHD_Response *response = make_response(exchange);
     if (response == NULL)
         return MHD_NO;
-    answer->body = NULL; /* the response frees it */
+    exchange->began_ns = loop_now(exchange->server->loop);
     for (size_t i = 0; i < answer->header_count; i++)
         MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
     if (exchange->entry != NULL)
-        exchange->entry->first_byte_ns = loop_now(exchange->server->loop);
+        exchange->entry->first_byte_ns = exchange->began_ns;
     enum MHD_Result result =
         MHD_queue_response(exchange->connection, (unsigned int)answer->status, response);
     MHD_destroy_response(response);
@@ -443,8 +497,10 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
     if (entry != NULL) {
         server->in_flight--;
         server->posts_in_flight -= is_post(exchange);
-        entry->answered_ns = end_of_answer(exchange);
-        entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out;
+        entry->answered_ns = exchange->is_raw_over ? exchange->raw_end_ns : end_of_answer(exchange);
+        entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out &&
+                           !exchange->is_raw_over;
+        api_settle(&server->api, &exchange->outcome, entry->answered_ns);
         api_finish(&exchange->outcome);
         metrics_count(server->metrics, entry);
         journal_finish(server->journal, entry);
@@ -542,6 +598,116 @@ static void decide_api(struct exchange *exchange)
     api_decide(&server->api, &request, now_ns, wall_ns, exchange->entry, &exchange->outcome);
 }
 
+/* ---- raw answers: past libmicrohttpd, on the socket of a connection that it has suspended ---- */
+
+static void send_raw(struct exchange *exchange);
+
+static void send_more_raw(void *owner, int64_t now_ns)
+{
+    (void)now_ns;
+    send_raw(owner);
+}
+
+static void raw_peer_ready(void *owner, uint32_t events)
+{
+    struct exchange *exchange = owner;
+    if ((events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0)
+        peer_left(exchange, events);
+    else
+        send_raw(exchange);
+}
+
+/* A reset in place of libmicrohttpd's FIN: to dissolve the association sends one at once. */
+static void reset_connection(const struct link *link)
+{
+    const struct linger linger = {.l_onoff = 1};
+    const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+    setsockopt(link->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    if (connect(link->fd, &nowhere, sizeof nowhere) != 0)
+        shutdown(link->fd, SHUT_RDWR);
+}
+
+static void end_raw(struct exchange *exchange)
+{
+    struct loop *loop = exchange->server->loop;
+    enum answer_end end = exchange->outcome.answer.end;
+    if (end == ANSWER_HANGS) {
+        if (exchange->peer_watched)
+            loop_watch(loop, &exchange->peer, EPOLLRDHUP, NULL);
+        return;
+    }
+    exchange->is_raw_over = true;
+    if (end == ANSWER_RESETS)
+        reset_connection(exchange->link);
+    else
+        shutdown(exchange->link->fd, SHUT_WR);
+    resume(exchange, exchange->raw_end_ns);
+}
+
+/* Sends what is due; then waits for more to be due, or for room in the socket. */
+static void send_raw(struct exchange *exchange)
+{
+    struct loop *loop = exchange->server->loop;
+    const struct answer *answer = &exchange->outcome.answer;
+    size_t end = length_due(exchange);
+    exchange->raw_end_ns = loop_now(loop); /* before the client can read it */
+    while (exchange->raw_sent < end) {
+        ssize_t sent = send(exchange->link->fd, answer->body + exchange->raw_sent,
+                            end - exchange->raw_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            exchange->peer_watched = loop_watch(loop, &exchange->peer, EPOLLRDHUP | EPOLLOUT, NULL);
+            return;
+        }
+        if (sent < 0) {
+            exchange->is_abandoned = true;
+            resume(exchange, loop_now(loop));
+            return;
+        }
+        if (exchange->entry != NULL && exchange->entry->first_byte_ns < 0)
+            exchange->entry->first_byte_ns = exchange->raw_end_ns;
+        exchange->raw_sent += (size_t)sent;
+    }
+    if (exchange->raw_sent == answer->body_length) {
+        end_raw(exchange);
+        return;
+    }
+    loop_at(loop, &exchange->due, exchange->began_ns + answer->pieces[exchange->pieces_due].due_ns);
+    exchange->due.is_at_once = false;
+    if (exchange->peer_watched)
+        loop_watch(loop, &exchange->peer, EPOLLRDHUP, NULL);
+}
+
+/* Nothing of it goes out before the caller has come back to the loop. */
+static void start_raw(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+    int64_t due_ns = loop_now(server->loop) + exchange->outcome.latency_ns;
+    park_until(exchange, due_ns);
+    exchange->began_ns = due_ns;
+    exchange->due.fire = send_more_raw;
+    exchange->peer.ready = raw_peer_ready;
+}
+
+static void accept_again(void *owner, int64_t now_ns)
+{
+    struct server *server = owner;
+    (void)now_ns;
+    listener_accept(&server->listener);
+}
+
+/* The server is as one that is down: what waits for its answer gets it, what idles is closed. */
+static void refuse_connections(struct server *server, int64_t for_ns)
+{
+    listener_refuse(&server->listener);
+    for (struct link *link = server->links; link != NULL; link = link->next) {
+        if (link->exchange == NULL && !link->is_receiving)
+            shutdown(link->fd, SHUT_RDWR);
+    }
+    loop_after(server->loop, &server->accept_again, for_ns);
+}
+
 static enum MHD_Result finish_request(struct exchange *exchange)
 {
     exchange->is_decided = true;
@@ -550,12 +716,18 @@ static enum MHD_Result finish_request(struct exchange *exchange)
         decide_admin(exchange);
     else
         decide_api(exchange);
+    if (exchange->outcome.refuse_ns > 0)
+        refuse_connections(exchange->server, exchange->outcome.refuse_ns);
+    if (exchange->outcome.answer.is_raw && !exchange->server->stopping) {
+        start_raw(exchange);
+        return MHD_YES;
+    }
     /* Guests that sent requests in the same moment find each other's under way: no answer goes out
      * before all that has arrived is read, and then one at a time, each when all wait again. */
     bool takes_turns = exchange->server->loop->guests != NULL && exchange->entry != NULL;
     if ((exchange->outcome.latency_ns == 0 && !takes_turns) || exchange->server->stopping)
         return queue_answer(exchange);
-    park(exchange);
+    park_until(exchange, loop_now(exchange->server->loop) + exchange->outcome.latency_ns);
     return MHD_YES;
 }
 
@@ -595,7 +767,7 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
     if (*context == NULL)
         return begin(server, connection, method, url, context);
     struct exchange *exchange = *context;
-    if (exchange->is_abandoned)
+    if (exchange->is_abandoned || (exchange->is_decided && exchange->outcome.answer.is_raw))
         return MHD_NO;
     if (*data_size > 0)
         return take_body(exchange, data, data_size);
@@ -710,6 +882,7 @@ struct server *server_new(struct loop *loop, const struct server_options *option
     loop->host = &server->host;
     server->run_again = (struct deadline){.fire = run_again, .owner = server};
     server->next_change = (struct deadline){.fire = make_changes, .owner = server};
+    server->accept_again = (struct deadline){.fire = accept_again, .owner = server};
     server->metrics = metrics_new();
     server->journal = journal_new(options->journal_capacity != 0 ? options->journal_capacity
                                                                  : JOURNAL_ENTRIES_MAX,
@@ -754,7 +927,7 @@ void server_free(struct server *server)
     /* libmicrohttpd demands that no connection is suspended when it stops. */
     for (struct exchange *exchange = server->exchanges; exchange != NULL;
          exchange = exchange->next) {
-        if (exchange->due.position == 0)
+        if (!exchange->is_parked)
             continue;
         loop_cancel(server->loop, &exchange->due);
         unpark(exchange);
@@ -767,6 +940,7 @@ void server_free(struct server *server)
         MHD_stop_daemon(server->daemon);
     loop_cancel(server->loop, &server->run_again);
     loop_cancel(server->loop, &server->next_change);
+    loop_cancel(server->loop, &server->accept_again);
     api_free(&server->api);
     journal_free(server->journal);
     metrics_free(server->metrics);

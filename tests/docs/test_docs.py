@@ -343,6 +343,24 @@ def served():
     process.stdout.close()
 
 
+def test_faults_are_listed_where_they_are_told_of():
+    row = re.compile(r"^ +ROW\((\w+)\)", re.MULTILINE)
+    names = set(row.findall((ROOT / "mockserver" / "fault.c").read_text(encoding="utf-8")))
+    assert set(pages.table_of(ROOT / "docs" / "faults.md", "fault")) == names
+    schema = json.loads((ROOT / "scenarios" / "scenario.schema.json").read_text(encoding="utf-8"))
+    assert set(schema["$defs"]["fault"]["properties"]["fault"]["enum"]) == names
+
+
+def test_endpoints_are_listed():
+    row = re.compile(r'^    \{"(\w+)", "(/[^"]+)"', re.MULTILINE)
+    page = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
+    for method, path in row.findall((ROOT / "mockserver" / "endpoint.c").read_text(encoding="utf-8")):
+        # What hangs under a path is shown without it: `.../{id}/events`.
+        parent, _, rest = path.partition("/{id}")
+        assert f"`{method} {path}`" in page or (
+            f"`{method} {parent}`" in page and f"`.../{{id}}{rest}`" in page), path
+
+
 def test_server_page_lists_every_journal_field_and_metric(served):
     page = ROOT / "docs" / "server.md"
     served()
@@ -350,8 +368,8 @@ def test_server_page_lists_every_journal_field_and_metric(served):
     _, journal = ask("GET", "/_toomany/journal")
     _, metrics = ask("GET", "/_toomany/metrics")
     fields = set().union(*(json.loads(line) for line in journal.splitlines()))
-    # A scenario's call_marker is the only one that `serve --config` never writes.
-    assert set(pages.table_of(page, "field of the journal")) == fields | {"call_marker"}
+    # A scenario's call_marker is one that `serve --config` never writes; a fault is not played here.
+    assert set(pages.table_of(page, "field of the journal")) == fields | {"call_marker", "fault"}
     assert set(pages.table_of(page, "metric")) == set(re.findall(r"^# TYPE (\w+)", metrics,
                                                                  re.MULTILINE))
     text = page.read_text(encoding="utf-8").lower()

@@ -171,7 +171,7 @@ BAD = {
 SAID_IN_PART = {
     "key with a slash": "/server/a~1b~0c: unknown key",
     "unknown error": '/server/script/0/answer/error: found "too_fast", wanted one of '
-                     "rate_limit_exceeded, tokens_exceeded, insufficient_quota",
+                     "rate_limit_exceeded, tokens_exceeded, requests_per_day_exceeded",
     "header with a line end": "/server/script/0/answer/headers/a: found \"b",
 }
 

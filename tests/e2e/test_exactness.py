@@ -72,7 +72,8 @@ def admitted_by_the_rule(entries, limits):
 ], ids=lambda limits: ", ".join(f"{limit} {dimension}" for dimension, limit in limits.items()))
 def test_as_many_are_served_as_the_rule_allows_and_not_one_more(tmp_path, limits):
     journal = tmp_path / "journal"
-    with serving(tmp_path, {"quotas": {MODEL: limits}}, "--journal", journal) as server:
+    config = {"rules": {"refused_requests_count": False}, "quotas": {MODEL: limits}}
+    with serving(tmp_path, config, "--journal", journal) as server:
         statuses = ask(server, 40, "Hello" * 4)
         server.stop()
     entries = [json.loads(line) for line in journal.read_text().splitlines()]

@@ -289,7 +289,7 @@ def test_reset_forgets_what_was_and_goes_back_to_the_config(tmp_path):
 def test_admin_paths_and_methods(tmp_path):
     with serving(tmp_path) as server:
         status, answer = server.admin("GET", "secrets")
-        assert status == 404 and "health, journal, quotas, reset and metrics" in answer["error"]
+        assert status == 404 and "health, journal, quotas, tier, reset and metrics" in answer["error"]
         for method, name, allowed in [("DELETE", "quotas", "GET, PATCH"), ("GET", "reset", "POST"),
                                       ("POST", "health", "GET"), ("ET", "health", "GET")]:
             status, headers, _ = server.request(method, f"/_toomany/{name}")

@@ -165,7 +165,7 @@ static void only_the_endpoints_and_methods_there_are_answer(void **state)
     static const char *const unknown[] = {"", "helth", "quotas/", "quotas/m", "../v1"};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         ask(set_up, "GET", unknown[i], "");
-        assert_failure(set_up, 404, "there are health, journal, quotas, reset and metrics");
+        assert_failure(set_up, 404, "there are health, journal, quotas, tier, reset and metrics");
     }
 }
 
@@ -256,6 +256,26 @@ static void a_patch_raises_a_quota_while_it_runs(void **state)
     limits = pools_limits(set_up->api.pools, "new");
     assert_int_equal(limits.limit[QUOTA_TOKENS_PER_MINUTE], 50);
     assert_int_equal(limits.limit[QUOTA_REQUESTS_TOTAL], 1);
+}
+
+static void raising_the_tier_is_one_request(void **state)
+{
+    struct set_up *set_up = *state;
+    assert_int_equal(ask(set_up, "GET", "tier", ""), 200);
+    assert_non_null(strstr(set_up->answer.body, "null"));
+    assert_int_equal(ask(set_up, "PUT", "tier", "{\"tier\": \"free\"}"), 200);
+    assert_non_null(strstr(set_up->answer.body, "\"free\""));
+    assert_int_equal(chat(set_up, "gpt-4o"), 429); /* the script's step */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(chat(set_up, "gpt-4o"), 200);
+    assert_int_equal(chat(set_up, "gpt-4o"), 429);
+    assert_int_equal(ask(set_up, "POST", "tier", "{\"tier\": \"1\"}"), 200);
+    assert_int_equal(chat(set_up, "gpt-4o"), 200);
+    assert_int_equal(ask(set_up, "PUT", "tier", "{\"tier\": \"6\"}"), 400);
+    assert_non_null(strstr(set_up->answer.body, "wanted one of"));
+    assert_int_equal(ask(set_up, "PUT", "tier", "{\"teir\": \"1\"}"), 400);
+    assert_int_equal(ask(set_up, "GET", "tier", ""), 200);
+    assert_non_null(strstr(set_up->answer.body, "\"1\""));
 }
 
 static void a_bad_patch_changes_nothing(void **state)
@@ -354,6 +374,7 @@ int main(void)
         ADMIN_TEST(the_journal_is_lines_of_json_after_a_sequence_number),
         ADMIN_TEST(quotas_show_limits_and_what_is_used),
         ADMIN_TEST(a_patch_raises_a_quota_while_it_runs),
+        ADMIN_TEST(raising_the_tier_is_one_request),
         ADMIN_TEST(a_bad_patch_changes_nothing),
         ADMIN_TEST(a_reset_forgets_journal_metrics_script_and_quotas),
         ADMIN_TEST(no_endpoint_shows_a_key),

@@ -340,8 +340,27 @@ static void a_refusal_tells_wait_and_limits(void **state)
     assert_string_equal(set_up.entry.code, "rate_limit_exceeded");
     struct pool *pool = pools_get(set_up.api.pools, KEY, "m", 0);
     assert_int_equal(pool->throttled[QUOTA_REQUESTS_PER_MINUTE], 1);
-    assert_int_equal(chat_and_finish(&set_up, 20 * NS_PER_S - 1), 429);
     assert_int_equal(chat_and_finish(&set_up, 20 * NS_PER_S), 200);
+    finish(&set_up);
+}
+
+/* OpenAI: "unsuccessful requests contribute to your per-minute limit". */
+static void who_comes_too_early_waits_anew_unless_the_rules_say_otherwise(void **state)
+{
+    (void)state;
+    struct set_up set_up;
+    start(&set_up, "{\"quotas\": {\"m\": {\"requests_per_minute\": 1}}}");
+    assert_int_equal(chat_and_finish(&set_up, 0), 200);
+    assert_int_equal(chat_and_finish(&set_up, 60 * NS_PER_S - 1), 429);
+    assert_int_equal(set_up.entry.retry_after_ns, 60 * NS_PER_S);
+    assert_int_equal(chat_and_finish(&set_up, 120 * NS_PER_S - 1), 200);
+    finish(&set_up);
+    start(&set_up, "{\"rules\": {\"refused_requests_count\": false},"
+                   " \"quotas\": {\"m\": {\"requests_per_minute\": 1}}}");
+    assert_int_equal(chat_and_finish(&set_up, 0), 200);
+    assert_int_equal(chat_and_finish(&set_up, 60 * NS_PER_S - 1), 429);
+    assert_int_equal(set_up.entry.retry_after_ns, 1);
+    assert_int_equal(chat_and_finish(&set_up, 60 * NS_PER_S), 200);
     finish(&set_up);
 }
 
@@ -597,9 +616,11 @@ static void thousands_of_requests_are_served_exactly_as_the_rule_allows(void **s
     (void)state;
     static const int64_t limits[] = {7, 60, 600, 3500};
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-        char config[100];
+        char config[200];
         struct set_up set_up;
-        snprintf(config, sizeof config, "{\"quotas\": {\"m\": {\"requests_per_minute\": %d}}}",
+        snprintf(config, sizeof config,
+                 "{\"rules\": {\"refused_requests_count\": false},"
+                 " \"quotas\": {\"m\": {\"requests_per_minute\": %d}}}",
                  (int)limits[i]);
         start(&set_up, config);
         enum { CLIENTS = 64, REQUESTS = 10000 };
@@ -693,6 +714,7 @@ int main(void)
         cmocka_unit_test(a_wrong_method_is_told_the_right_one),
         cmocka_unit_test(lists_models),
         cmocka_unit_test(a_refusal_tells_wait_and_limits),
+        cmocka_unit_test(who_comes_too_early_waits_anew_unless_the_rules_say_otherwise),
         cmocka_unit_test(a_place_is_given_back_once_when_the_answer_has_ended),
         cmocka_unit_test(steps_may_say_what_the_model_says_and_how_long_it_takes),
         cmocka_unit_test(scripted_headers_go_out_verbatim),

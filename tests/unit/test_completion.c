@@ -1,6 +1,7 @@
 #include "mockserver/completion.h"
 
-#include <cjson/cJSON.h>
+#include "tests/unit/api_world.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,131 +10,183 @@
 
 #include <cmocka.h>
 
-static const cJSON *at(const cJSON *item, const char *name)
+static struct reply says(const char *content)
 {
-    const cJSON *member = cJSON_GetObjectItemCaseSensitive(item, name);
-    if (member == NULL)
-        fail_msg("\"%s\" is missing", name);
-    return member;
+    return (struct reply){.content = strdup(content)};
 }
 
-static void assert_text(const cJSON *item, const char *name, const char *value)
+static struct reply calls_tool(void)
 {
-    assert_true(cJSON_IsString(at(item, name)));
-    assert_string_equal(at(item, name)->valuestring, value);
-}
-
-static void assert_number(const cJSON *item, const char *name, double value)
-{
-    assert_true(cJSON_IsNumber(at(item, name)));
-    assert_true(at(item, name)->valuedouble == value);
+    return (struct reply){.tool = strdup("look_up"), .arguments = strdup("{\"word\":\"\"}")};
 }
 
 /* Every member that recorded sessions show, with its type. */
 static void a_chat_completion_has_the_recorded_shape(void **state)
 {
     (void)state;
-    char *text = completion_chat("gpt-4o-mini", "Say \"\xc3\xa9\"\n", 31,
-                                 UINT64_C(0x123456789abcdef0), INT64_C(1767225600));
+    struct reply reply = says("Say \"\xc3\xa9\"\n");
+    struct completion completion = {
+        .model = "gpt-4o-mini",
+        .reply = &reply,
+        .choice_count = 1,
+        .prompt_tokens = 31,
+        .id_bits = UINT64_C(0x123456789abcdef0),
+        .created_s = INT64_C(1767225600),
+    };
+    char *text = completion_chat(&completion);
     cJSON *root = cJSON_ParseWithOpts(text, NULL, 1);
     assert_non_null(root);
-    assert_text(root, "id", "chatcmpl-123456789abcdef0");
-    assert_text(root, "object", "chat.completion");
-    assert_number(root, "created", 1767225600);
-    assert_text(root, "model", "gpt-4o-mini");
-    assert_text(root, "service_tier", "default");
-    assert_text(root, "system_fingerprint", "fp_toomany");
-    assert_int_equal(cJSON_GetArraySize(at(root, "choices")), 1);
-    const cJSON *choice = cJSON_GetArrayItem(at(root, "choices"), 0);
-    assert_number(choice, "index", 0);
-    assert_text(choice, "finish_reason", "stop");
-    assert_true(cJSON_IsNull(at(choice, "logprobs")));
-    const cJSON *message = at(choice, "message");
-    assert_text(message, "role", "assistant");
-    assert_text(message, "content", "Say \"\xc3\xa9\"\n");
-    assert_true(cJSON_IsNull(at(message, "refusal")));
-    assert_true(cJSON_IsArray(at(message, "annotations")));
-    const cJSON *usage = at(root, "usage");
-    assert_number(usage, "prompt_tokens", 31);
-    assert_number(usage, "completion_tokens", 3);
-    assert_number(usage, "total_tokens", 34);
-    assert_number(at(usage, "prompt_tokens_details"), "cached_tokens", 0);
-    assert_number(at(usage, "prompt_tokens_details"), "audio_tokens", 0);
-    assert_number(at(usage, "completion_tokens_details"), "reasoning_tokens", 0);
-    assert_number(at(usage, "completion_tokens_details"), "audio_tokens", 0);
-    assert_number(at(usage, "completion_tokens_details"), "accepted_prediction_tokens", 0);
-    assert_number(at(usage, "completion_tokens_details"), "rejected_prediction_tokens", 0);
+    assert_text_at(root, "id", "chatcmpl-123456789abcdef0");
+    assert_text_at(root, "object", "chat.completion");
+    assert_number_at(root, "created", 1767225600);
+    assert_text_at(root, "model", "gpt-4o-mini");
+    assert_text_at(root, "service_tier", "default");
+    assert_text_at(root, "system_fingerprint", "fp_toomany");
+    assert_int_equal(cJSON_GetArraySize(json_at(root, "choices")), 1);
+    const cJSON *choice = cJSON_GetArrayItem(json_at(root, "choices"), 0);
+    assert_number_at(choice, "index", 0);
+    assert_text_at(choice, "finish_reason", "stop");
+    assert_true(cJSON_IsNull(json_at(choice, "logprobs")));
+    const cJSON *message = json_at(choice, "message");
+    assert_text_at(message, "role", "assistant");
+    assert_text_at(message, "content", "Say \"\xc3\xa9\"\n");
+    assert_true(cJSON_IsNull(json_at(message, "refusal")));
+    assert_true(cJSON_IsArray(json_at(message, "annotations")));
+    const cJSON *usage = json_at(root, "usage");
+    assert_number_at(usage, "prompt_tokens", 31);
+    assert_number_at(usage, "completion_tokens", 3);
+    assert_number_at(usage, "total_tokens", 34);
+    assert_number_at(json_at(usage, "prompt_tokens_details"), "cached_tokens", 0);
+    assert_number_at(json_at(usage, "prompt_tokens_details"), "audio_tokens", 0);
+    assert_number_at(json_at(usage, "completion_tokens_details"), "reasoning_tokens", 0);
+    assert_number_at(json_at(usage, "completion_tokens_details"), "audio_tokens", 0);
+    assert_number_at(json_at(usage, "completion_tokens_details"), "accepted_prediction_tokens", 0);
+    assert_number_at(json_at(usage, "completion_tokens_details"), "rejected_prediction_tokens", 0);
     cJSON_Delete(root);
     free(text);
+    reply_free(&reply);
 }
 
-static void the_same_arguments_give_the_same_bytes(void **state)
+static void a_call_of_a_tool_has_no_content(void **state)
 {
     (void)state;
-    char *a = completion_chat("m", COMPLETION_CONTENT, 3, 7, 1);
-    char *b = completion_chat("m", COMPLETION_CONTENT, 3, 7, 1);
-    char *c = completion_chat("m", COMPLETION_CONTENT, 3, 8, 1);
-    assert_string_equal(a, b);
-    assert_string_not_equal(a, c);
-    free(a);
-    free(b);
-    free(c);
-}
-
-static void a_model_has_its_owner(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *id;
-        const char *owner;
-    } cases[] = {
-        {"gpt-4o-mini", "system"},
-        {"ft:gpt-4o-mini:acme::7p4lURel", "acme"},
-        {"ft:gpt-3.5-turbo-0125:microsoft-openai-sdk-team::C4ZiCljE", "microsoft-openai-sdk-team"},
-        {"ft:gpt-4o", "system"},
-        {"ft:gpt-4o::x", "system"},
-        {"ft:gpt-4o:acme", "acme"},
-        {"ft:", "system"},
-        {"ft:a:ooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooo:",
-         "system"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char *text = completion_model(cases[i].id);
-        cJSON *root = cJSON_ParseWithOpts(text, NULL, 1);
-        assert_non_null(root);
-        assert_int_equal(cJSON_GetArraySize(root), 4);
-        assert_text(root, "id", cases[i].id);
-        assert_text(root, "object", "model");
-        assert_true(cJSON_IsNumber(at(root, "created")));
-        assert_text(root, "owned_by", cases[i].owner);
-        cJSON_Delete(root);
-        free(text);
+    struct reply reply = calls_tool();
+    struct completion completion = {.model = "m", .reply = &reply, .choice_count = 2, .id_bits = 7};
+    char *text = completion_chat(&completion);
+    cJSON *root = cJSON_ParseWithOpts(text, NULL, 1);
+    for (int i = 0; i < 2; i++) {
+        const cJSON *choice = cJSON_GetArrayItem(json_at(root, "choices"), i);
+        assert_number_at(choice, "index", i);
+        assert_text_at(choice, "finish_reason", "tool_calls");
+        assert_true(cJSON_IsNull(json_at(choice, "message.content")));
+        assert_text_at(choice, "message.tool_calls.0.type", "function");
+        assert_text_at(choice, "message.tool_calls.0.function.name", "look_up");
+        assert_text_at(choice, "message.tool_calls.0.function.arguments", "{\"word\":\"\"}");
     }
+    assert_string_not_equal(json_at(root, "choices.0.message.tool_calls.0.id")->valuestring,
+                            json_at(root, "choices.1.message.tool_calls.0.id")->valuestring);
+    assert_number_at(root, "usage.completion_tokens", 6);
+    cJSON_Delete(root);
+    free(text);
+    reply_free(&reply);
 }
 
-static void models_are_listed_in_order(void **state)
+static void stream(struct answer *answer, const struct completion *completion,
+                   const struct pace *pace)
+{
+    answer_init(answer, 200);
+    completion_chat_stream(completion, pace, answer);
+    assert_int_equal(answer->stream, ANSWER_STREAM_DATA);
+    assert_string_equal(answer_find_header(answer, "content-type"),
+                        "text/event-stream; charset=utf-8");
+    assert_int_equal(answer->pieces[answer->piece_count - 1].end, answer->body_length);
+}
+
+/* As in the recorded chunks: the role, the words, the reason, [DONE]. */
+static void a_stream_has_the_recorded_sequence(void **state)
 {
     (void)state;
-    const char *const ids[] = {"b", "a"};
-    for (int count = 0; count <= 2; count++) {
-        char *text = completion_models(ids, count);
-        cJSON *root = cJSON_ParseWithOpts(text, NULL, 1);
-        assert_text(root, "object", "list");
-        assert_int_equal(cJSON_GetArraySize(at(root, "data")), count);
-        for (int i = 0; i < count; i++)
-            assert_text(cJSON_GetArrayItem(at(root, "data"), i), "id", ids[i]);
-        cJSON_Delete(root);
-        free(text);
+    struct answer answer;
+    struct reply reply = says("Hello you!");
+    struct completion completion = {.model = "m", .reply = &reply, .choice_count = 1, .id_bits = 7};
+    struct pace pace = {.first_token_ns = NS_PER_S, .tokens_per_second = 2};
+    stream(&answer, &completion, &pace);
+    static const char *const words[] = {"", "Hell", "o yo", "u!"};
+    static const int64_t due_ns[] = {0, NS_PER_S, 3 * NS_PER_S / 2, 2 * NS_PER_S};
+    assert_int_equal(answer.piece_count, 6);
+    for (size_t i = 0; i < 4; i++) {
+        cJSON *event = event_at(&answer, i);
+        assert_text_at(event, "object", "chat.completion.chunk");
+        assert_text_at(event, "id", "chatcmpl-0000000000000007");
+        assert_text_at(event, "choices.0.delta.content", words[i]);
+        assert_true(cJSON_IsNull(json_at(event, "choices.0.finish_reason")));
+        assert_int_equal(cJSON_HasObjectItem(json_at(event, "choices.0.delta"), "role"), i == 0);
+        assert_false(cJSON_HasObjectItem(event, "usage"));
+        assert_int_equal(answer.pieces[i].due_ns, due_ns[i]);
+        cJSON_Delete(event);
     }
+    cJSON *event = event_at(&answer, 4);
+    assert_null(json_at(event, "choices.0.delta")->child);
+    assert_text_at(event, "choices.0.finish_reason", "stop");
+    cJSON_Delete(event);
+    assert_string_equal(answer.body + answer.pieces[4].end, "data: [DONE]\n\n");
+    answer_free(&answer);
+    reply_free(&reply);
+}
+
+static void usage_comes_in_a_chunk_of_its_own(void **state)
+{
+    (void)state;
+    struct answer answer;
+    struct reply reply = says("Hello you!");
+    struct completion completion = {.model = "m",
+                                    .reply = &reply,
+                                    .choice_count = 1,
+                                    .prompt_tokens = 5,
+                                    .include_usage = true};
+    stream(&answer, &completion, &(struct pace){0});
+    for (size_t i = 0; i < answer.piece_count - 2; i++) {
+        cJSON *event = event_at(&answer, i);
+        assert_true(cJSON_IsNull(json_at(event, "usage")));
+        cJSON_Delete(event);
+    }
+    cJSON *event = event_at(&answer, answer.piece_count - 2);
+    assert_null(json_at(event, "choices")->child);
+    assert_number_at(event, "usage.total_tokens", 8);
+    cJSON_Delete(event);
+    answer_free(&answer);
+    reply_free(&reply);
+}
+
+static void arguments_of_a_tool_are_streamed(void **state)
+{
+    (void)state;
+    struct answer answer;
+    struct reply reply = calls_tool();
+    struct completion completion = {.model = "m", .reply = &reply, .choice_count = 1};
+    char arguments[64] = "";
+    stream(&answer, &completion, &(struct pace){0});
+    for (size_t i = 0; i < answer.piece_count - 2; i++) {
+        cJSON *event = event_at(&answer, i);
+        const cJSON *call = json_at(event, "choices.0.delta.tool_calls.0");
+        assert_number_at(call, "index", 0);
+        assert_int_equal(cJSON_HasObjectItem(call, "id"), i == 0);
+        strcat(arguments, json_at(call, "function.arguments")->valuestring);
+        cJSON_Delete(event);
+    }
+    assert_string_equal(arguments, reply.arguments);
+    answer_free(&answer);
+    reply_free(&reply);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_chat_completion_has_the_recorded_shape),
-        cmocka_unit_test(the_same_arguments_give_the_same_bytes),
-        cmocka_unit_test(a_model_has_its_owner),
-        cmocka_unit_test(models_are_listed_in_order),
+        cmocka_unit_test(a_call_of_a_tool_has_no_content),
+        cmocka_unit_test(a_stream_has_the_recorded_sequence),
+        cmocka_unit_test(usage_comes_in_a_chunk_of_its_own),
+        cmocka_unit_test(arguments_of_a_tool_are_streamed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,12 +54,13 @@ static void reads_quotas(void **state)
     struct config config = config_of(
         "{\"$schema\": \"x\", \"quotas\": {\"ft:gpt-4o-mini:acme::7p4lURel\": {"
         "\"requests_per_minute\": 60, \"requests_per_day\": 1000, \"tokens_per_minute\": 30000,"
-        " \"tokens_per_day\": 1000000000000, \"concurrent_requests\": 2, \"requests_total\": 0},"
+        " \"tokens_per_day\": 1000000000000, \"images_per_minute\": 5, \"concurrent_requests\": 2, "
+        "\"requests_total\": 0},"
         " \"*\": {\"requests_per_minute\": 3, \"tokens_per_minute\": null}}}");
     assert_int_equal(config.quotas.count, 2);
     assert_string_equal(config.quotas.items[0].model, "ft:gpt-4o-mini:acme::7p4lURel");
-    static const int64_t first[QUOTA_DIMENSION_COUNT] = {60, 1000, 30000, QUOTA_LIMIT_MAX, 2, 0};
-    static const int64_t second[QUOTA_DIMENSION_COUNT] = {3, -1, -1, -1, -1, -1};
+    static const int64_t first[QUOTA_DIMENSION_COUNT] = {60, 1000, 30000, QUOTA_LIMIT_MAX, 5, 2, 0};
+    static const int64_t second[QUOTA_DIMENSION_COUNT] = {3, -1, -1, -1, -1, -1, -1};
     assert_memory_equal(config.quotas.items[0].limits.limit, first, sizeof first);
     assert_memory_equal(config.quotas.items[1].limits.limit, second, sizeof second);
     assert_true(config_can_throttle(&config));
@@ -221,6 +222,39 @@ static void reads_changes(void **state)
 #define LONG_40 "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
 #define LONG_96 LONG_40 LONG_40 "mmmmmmmmmmmmmmmm"
 
+static void reads_rules_tier_and_shared_limits(void **state)
+{
+    (void)state;
+    struct config config =
+        config_of("{\"tier\": \"2\", \"rules\": {\"enforcement\": \"sliding_window\", "
+                  "\"refused_requests_count\": false, \"max_tokens\": \"sum\", \"settle\": true, "
+                  "\"per\": \"project\", \"dialect\": \"azure\"}, \"quotas\": {"
+                  "\"family\": {\"shared_by\": [\"a\", \"b\"], \"enforcement\": \"per_second\"}, "
+                  "\"ft:*\": {\"images_per_minute\": 2}}}");
+    assert_string_equal(config.rules.tier->name, "2");
+    assert_int_equal(config.rules.enforcement, QUOTA_SLIDING_WINDOW);
+    assert_false(config.rules.refused_count);
+    assert_int_equal(config.rules.max_tokens, TOKENS_SUM);
+    assert_true(config.rules.settles);
+    assert_int_equal(config.rules.scope, LIMIT_PER_PROJECT);
+    assert_int_equal(config.rules.dialect, DIALECT_AZURE);
+    assert_int_equal(config.rules.headers, LIMIT_HEADERS_AZURE); /* the dialect's own */
+    assert_int_equal(config.quotas.items[0].shared_by_count, 2);
+    assert_string_equal(config.quotas.items[0].shared_by[1], "b");
+    assert_int_equal(config.quotas.items[0].limits.enforcement, QUOTA_PER_SECOND);
+    assert_int_equal(config.quotas.items[1].limits.enforcement, QUOTA_ENFORCEMENT_COUNT);
+    assert_int_equal(config.quotas.items[1].limits.limit[QUOTA_IMAGES_PER_MINUTE], 2);
+    assert_true(config_can_throttle(&config));
+    config_free(&config);
+    config = config_of("{\"rules\": {\"dialect\": \"empty\"}}");
+    assert_int_equal(config.rules.headers, LIMIT_HEADERS_NONE);
+    assert_true(config.rules.refused_count);
+    config_free(&config);
+    config = config_of("{\"rules\": {\"dialect\": \"azure\", \"headers\": \"full\"}}");
+    assert_int_equal(config.rules.headers, LIMIT_HEADERS_FULL);
+    config_free(&config);
+}
+
 static void every_bad_value_is_told_with_its_place(void **state)
 {
     (void)state;
@@ -324,8 +358,7 @@ static void every_bad_value_is_told_with_its_place(void **state)
          "wanted \"error\", \"body\" or \"content\""},
         {STEP("{\"eror\": \"slow_down\"}"), ANSWER "/eror", "did you mean \"error\"?"},
         {STEP("{\"error\": \"rate_limit\"}"), ANSWER "/error",
-         "found \"rate_limit\", wanted one of rate_limit_exceeded, tokens_exceeded, "
-         "insufficient_quota, "},
+         "found \"rate_limit\", wanted one of rate_limit_exceeded, tokens_exceeded, "},
         {STEP("{\"error\": 429}"), ANSWER "/error", "found 429, wanted a string"},
         {STEP("{\"status\": 429}"), ANSWER,
          "wanted \"error\", \"message\" or \"body\" beside \"status\""},
@@ -453,7 +486,7 @@ static void everything_is_bounded(void **state)
 static struct quota_limits base_limits(void *owner, const char *model)
 {
     assert_ptr_equal(owner, base_limits);
-    struct quota_limits limits = {{1, 2, 3, 4, 5, strcmp(model, "m") == 0 ? 6 : 7}};
+    struct quota_limits limits = {.limit = {1, 2, 3, 4, 0, 5, strcmp(model, "m") == 0 ? 6 : 7}};
     return limits;
 }
 
@@ -467,7 +500,7 @@ static void quotas_read_over_a_base_keep_what_is_not_named(void **state)
     cJSON *root = json_parse(text, sizeof text - 1, "f", &error);
     void *owner = (void *)(intptr_t)base_limits;
     assert_true(config_quotas_read(&quotas, &reader, root, "", base_limits, owner));
-    static const int64_t expected[QUOTA_DIMENSION_COUNT] = {1, 20, -1, 4, 5, 6};
+    static const int64_t expected[QUOTA_DIMENSION_COUNT] = {1, 20, -1, 4, 0, 5, 6};
     assert_memory_equal(quotas.items[0].limits.limit, expected, sizeof expected);
     config_quotas_free(&quotas);
     assert_int_equal(quotas.count, 0);
@@ -517,6 +550,7 @@ int main(void)
         cmocka_unit_test(what_a_step_does_not_say_has_its_default),
         cmocka_unit_test(a_body_is_kept_as_it_stands_and_its_code_found),
         cmocka_unit_test(reads_changes),
+        cmocka_unit_test(reads_rules_tier_and_shared_limits),
         cmocka_unit_test(every_bad_value_is_told_with_its_place),
         cmocka_unit_test(everything_is_bounded),
         cmocka_unit_test(quotas_read_over_a_base_keep_what_is_not_named),

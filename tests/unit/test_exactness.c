@@ -32,6 +32,12 @@ struct rule {
     struct bucket tokens;
     int64_t concurrent; /* 0: no limit */
     int64_t in_flight;
+    bool refused_do_not_count;
+    /* Another enforcement than the continuous one, of so many requests a minute. */
+    enum quota_enforcement enforcement;
+    int64_t limit;
+    int64_t *admitted_ns; /* every admission, in order */
+    size_t admitted;
 };
 
 static wide full_after(const struct bucket *bucket, int64_t now_ns, int64_t cost)
@@ -47,11 +53,58 @@ static bool has_room(const struct bucket *bucket, int64_t now_ns, int64_t cost)
            full_after(bucket, now_ns, cost) - (wide)now_ns * bucket->limit <= window;
 }
 
+/* The admissions that still count at now_ns, by looking at all of them. */
+static int64_t still_counted(const struct rule *rule, int64_t now_ns)
+{
+    int64_t counted = 0;
+    if (rule->enforcement == QUOTA_SLIDING_WINDOW) {
+        for (size_t i = 0; i < rule->admitted; i++) {
+            int64_t ms_up = (rule->admitted_ns[i] + NS_PER_MS - 1) / NS_PER_MS;
+            counted += ms_up * NS_PER_MS + NS_PER_MINUTE > now_ns;
+        }
+        return counted;
+    }
+    int64_t length_ns = rule->enforcement == QUOTA_PER_SECOND ? NS_PER_S : NS_PER_MINUTE;
+    int64_t end_ns = -1; /* of the window in which the admission fell */
+    for (size_t i = 0; i < rule->admitted; i++) {
+        if (rule->admitted_ns[i] >= end_ns) {
+            end_ns = rule->admitted_ns[i] + length_ns;
+            counted = 0;
+        }
+        counted++;
+    }
+    return now_ns < end_ns ? counted : 0;
+}
+
+static bool must_admit_in_window(struct rule *rule, int64_t now_ns)
+{
+    int64_t limit = rule->enforcement == QUOTA_PER_SECOND ? rule->limit / 60 : rule->limit;
+    if (still_counted(rule, now_ns) >= limit)
+        return false;
+    rule->admitted_ns[rule->admitted++] = now_ns;
+    rule->in_flight++;
+    return true;
+}
+
+/* A refused request uses up one, or what there is left of one. */
+static void count_refused(struct bucket *requests, int64_t now_ns)
+{
+    wide full = (wide)now_ns * requests->limit + (wide)NS_PER_MINUTE * requests->limit;
+    wide after = full_after(requests, now_ns, 1);
+    if (requests->limit > 0 && requests->full_at < full)
+        requests->full_at = after < full ? after : full;
+}
+
 static bool must_admit(struct rule *rule, int64_t now_ns, int64_t tokens)
 {
+    if (rule->enforcement != QUOTA_CONTINUOUS)
+        return must_admit_in_window(rule, now_ns);
     if (!has_room(&rule->requests, now_ns, 1) || !has_room(&rule->tokens, now_ns, tokens) ||
-        (rule->concurrent > 0 && rule->in_flight >= rule->concurrent))
+        (rule->concurrent > 0 && rule->in_flight >= rule->concurrent)) {
+        if (!rule->refused_do_not_count)
+            count_refused(&rule->requests, now_ns);
         return false;
+    }
     rule->requests.full_at = full_after(&rule->requests, now_ns, 1);
     rule->tokens.full_at = full_after(&rule->tokens, now_ns, tokens);
     rule->in_flight++;
@@ -232,6 +285,40 @@ static void requests_in_flight(void **state)
     assert_true(served > 0 && served < 6000);
 }
 
+static void in_windows(enum quota_enforcement enforcement, int64_t limit, int64_t served_min)
+{
+    enum { REQUESTS = 4000 };
+    char config[200];
+    int64_t *admitted_ns = calloc(REQUESTS, sizeof *admitted_ns);
+    snprintf(config, sizeof config,
+             "{\"rules\": {\"enforcement\": \"%s\"},"
+             " \"quotas\": {\"*\": {\"requests_per_minute\": %d}}}",
+             quota_enforcement_names[enforcement], (int)limit);
+    struct rule rule = {.enforcement = enforcement, .limit = limit, .admitted_ns = admitted_ns};
+    /* The rule reads the list that it writes: it is the same one in each copy. */
+    size_t served = press_and_check(config, rule, REQUESTS);
+    assert_true((int64_t)served >= served_min && served < REQUESTS);
+    free(admitted_ns);
+}
+
+static void fixed_window(void **state)
+{
+    (void)state;
+    in_windows(QUOTA_FIXED_WINDOW, 1000, 1000);
+}
+
+static void sliding_window(void **state)
+{
+    (void)state;
+    in_windows(QUOTA_SLIDING_WINDOW, 1000, 1000);
+}
+
+static void per_second(void **state)
+{
+    (void)state;
+    in_windows(QUOTA_PER_SECOND, 3000, 50);
+}
+
 /* All at once: a request that one limit refuses must not use up the others. */
 static void all_dimensions_together(void **state)
 {
@@ -261,7 +348,8 @@ static void in_virtual_time(void **state)
     size_t succeeded = 0;
     assert_true(loop_init(&loop, CLOCK_VIRTUAL, &error));
     config_from_text(&config,
-                     "{\"latency\": {\"low\": \"1ms\", \"high\": \"300ms\"}, \"quotas\": {\"*\": "
+                     "{\"rules\": {\"refused_requests_count\": false}, "
+                     "\"latency\": {\"low\": \"1ms\", \"high\": \"300ms\"}, \"quotas\": {\"*\": "
                      "{\"requests_per_minute\": 500, \"concurrent_requests\": 50}}}");
     struct server_options options = {.config = &config, .seed = 1};
     struct server *server = server_new(&loop, &options, &error);
@@ -285,9 +373,12 @@ static void in_virtual_time(void **state)
     while (server_in_flight(server) > 0)
         loop_turn(&loop, -1);
     const struct journal *journal = server_journal(server);
-    assert_int_equal(assert_exact(journal, (struct rule){.requests.limit = 500, .concurrent = 50},
-                                  journal_count(journal)),
-                     CALLS);
+    assert_int_equal(
+        assert_exact(
+            journal,
+            (struct rule){.requests.limit = 500, .concurrent = 50, .refused_do_not_count = true},
+            journal_count(journal)),
+        CALLS);
     client_free(client);
     server_free(server);
     config_free(&config);
@@ -299,7 +390,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_per_minute), cmocka_unit_test(tokens_per_minute),
         cmocka_unit_test(requests_in_flight),  cmocka_unit_test(all_dimensions_together),
-        cmocka_unit_test(in_virtual_time),
+        cmocka_unit_test(fixed_window),        cmocka_unit_test(sliding_window),
+        cmocka_unit_test(per_second),          cmocka_unit_test(in_virtual_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

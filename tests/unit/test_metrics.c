@@ -131,7 +131,7 @@ static void label_values_are_escaped(void **state)
 static void pools_show_limit_use_and_peak_but_never_a_key(void **state)
 {
     struct set_up *set_up = *state;
-    struct quota_limits limits = {{60, -1, -1, -1, 2, -1}};
+    struct quota_limits limits = {.limit = {60, -1, -1, -1, -1, 2, -1}};
     pools_set_limits(set_up->pools, "*", &limits, 0);
     struct pool *pool = pools_get(set_up->pools, "sk-very-secret-key-WXYZ", "gpt-4o", 0);
     quota_admit(&pool->quota, 0, 1);
@@ -208,7 +208,7 @@ static void a_reset_forgets_all(void **state)
 static void the_text_keeps_to_the_format(void **state)
 {
     struct set_up *set_up = *state;
-    struct quota_limits limits = {{60, 5, 5, 5, 2, 9}};
+    struct quota_limits limits = {.limit = {60, 5, 5, 5, 5, 2, 9}};
     pools_set_limits(set_up->pools, "*", &limits, 0);
     pools_get(set_up->pools, "sk-very-secret-key-WXYZ", "mo\"del", 0);
     struct journal_entry entry = entry_of("mo\\del\n", JOURNAL_SCRIPTED, 503, NS_PER_S);
@@ -249,7 +249,8 @@ static void the_text_keeps_to_the_format(void **state)
             fail_msg("not of the format: %s", line);
         }
     }
-    assert_int_equal(samples, 1 + 6 + 1 + 12 + 1 + 18 + 1 + 1);
+    assert_int_equal(samples,
+                     1 + QUOTA_DIMENSION_COUNT + 1 + 12 + 1 + 3 * QUOTA_DIMENSION_COUNT + 1 + 1);
     regfree(&help);
     regfree(&type);
     regfree(&sample);

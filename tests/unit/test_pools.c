@@ -195,6 +195,93 @@ static void pointers_stay_good_while_others_are_made(void **state)
     pools_free(NULL);
 }
 
+static void models_share_as_the_header_says(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        const char *drawn_from;
+        int limit;
+    } cases[] = {
+        {"gpt-4o", "gpt-4o", 3},
+        {"gpt-4o-2024-08-06", "gpt-4o", 3},
+        {"gpt-4o-0806", "gpt-4o", 3},
+        {"gpt-4o-2024-8-06", "gpt-4o-2024-8-06", 10},
+        {"gpt-4o-mini", "gpt-4o-mini", 10},
+        {"ft:gpt-4o:acme::7p4lURel", "gpt-4o", 3},
+        {"ft:gpt-4o-2024-08-06:acme::7p4lURel", "gpt-4o", 3},
+        {"ft:gpt-4o-mini:acme::7p4lURel", "ft:gpt-4o-mini:acme::7p4lURel", 5},
+        {"ft:gpt-4o-mini:own::1", "ft:gpt-4o-mini:own::1", 7},
+        {"ft:gpt-4o:named::1", "ft:gpt-4o:named::1", 8},
+        {"a", "family", 4},
+        {"b", "family", 4},
+        {"family", "family", 4},
+    };
+    struct pools *pools = pools_new();
+    set(pools, "*", 10, 0);
+    set(pools, "gpt-4o", 3, 0);
+    set(pools, "ft:*", 5, 0);
+    set(pools, "ft:gpt-4o-mini:own*", 7, 0);
+    set(pools, "ft:gpt-4o:named::1", 8, 0);
+    struct pool *before = pools_get(pools, KEY_A, "a", 0);
+    set(pools, "family", 4, 0);
+    assert_true(pools_share(pools, "family", "a", 0));
+    assert_true(pools_share(pools, "family", "b", 0));
+    assert_ptr_not_equal(pools_get(pools, KEY_A, "a", 0), before);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct pool *pool = pools_get(pools, KEY_A, cases[i].model, 0);
+        assert_string_equal(pool->model, cases[i].drawn_from);
+        assert_int_equal(pool->quota.limits->limit[QUOTA_REQUESTS_PER_MINUTE], cases[i].limit);
+        assert_int_equal(pools_limits(pools, cases[i].model).limit[QUOTA_REQUESTS_PER_MINUTE],
+                         cases[i].limit);
+    }
+    pools_free(pools);
+}
+
+static void an_organizations_keys_draw_from_one_pool(void **state)
+{
+    (void)state;
+    struct pools *pools = pools_new();
+    pools_join_keys(pools, true);
+    set(pools, "*", 1, 0);
+    assert_true(admit(pools, KEY_A, "m", 0));
+    assert_false(admit(pools, KEY_B, "m", 0));
+    assert_string_equal(pools_get(pools, KEY_B, "m", 0)->key_tail, "");
+    pools_free(pools);
+}
+
+static void there_are_no_more_pools_than_are_allowed(void **state)
+{
+    (void)state;
+    struct pools *pools = pools_new();
+    pools_allow(pools, 2);
+    assert_non_null(pools_get(pools, KEY_A, "m", 0));
+    assert_non_null(pools_get(pools, KEY_A, "n", 0));
+    assert_null(pools_get(pools, KEY_A, "o", 0));
+    assert_null(pools_get(pools, KEY_B, "m", 0));
+    assert_non_null(pools_get(pools, KEY_A, "m", 0));
+    pools_free(pools);
+}
+
+/* Limits that pools point to are freed when new ones are set. */
+static void limits_can_be_set_again_and_again_for_many_pools(void **state)
+{
+    (void)state;
+    struct pools *pools = pools_new();
+    for (int round = 1; round < 50; round++) {
+        set(pools, "*", round, round);
+        set(pools, "m7", 2 * round, round);
+        for (int i = 0; i < 200; i++) {
+            char model[16];
+            snprintf(model, sizeof model, "m%d", i);
+            struct pool *pool = pools_get(pools, KEY_A, model, round);
+            assert_int_equal(pool->quota.limits->limit[QUOTA_REQUESTS_PER_MINUTE],
+                             i == 7 ? 2 * round : round);
+        }
+    }
+    pools_free(pools);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +293,10 @@ int main(void)
         cmocka_unit_test(no_more_of_a_key_is_kept_than_its_last_four_characters),
         cmocka_unit_test(are_listed_in_the_order_in_which_they_came),
         cmocka_unit_test(pointers_stay_good_while_others_are_made),
+        cmocka_unit_test(models_share_as_the_header_says),
+        cmocka_unit_test(an_organizations_keys_draw_from_one_pool),
+        cmocka_unit_test(there_are_no_more_pools_than_are_allowed),
+        cmocka_unit_test(limits_can_be_set_again_and_again_for_many_pools),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,9 +23,12 @@ static struct answer answer_for(const struct quota_limits *limits, int64_t token
     struct quota_pool pool;
     struct answer answer;
     quota_init(&pool, limits, 0);
-    assert_true(quota_admit(&pool, 0, tokens).admitted);
+    struct limit_rules rules;
+    limit_rules_init(&rules);
+    struct quota_answer outcome = quota_admit(&pool, 0, tokens);
+    assert_true(outcome.admitted);
     answer_init(&answer, 200);
-    ratelimit_headers_add(&answer, &pool, now_ns);
+    ratelimit_headers_add(&answer, &rules, &pool, &outcome, now_ns);
     return answer;
 }
 
@@ -33,7 +36,7 @@ static struct answer answer_for(const struct quota_limits *limits, int64_t token
 static void shows_what_was_captured(void **state)
 {
     (void)state;
-    struct quota_limits limits = {{500, 10000, 10000, -1, -1, -1}};
+    struct quota_limits limits = {.limit = {500, 10000, 10000, -1, -1, -1, -1}};
     struct answer answer = answer_for(&limits, 519, 0);
     assert_int_equal(answer.header_count, 6);
     assert_string_equal(header(&answer, "x-ratelimit-limit-requests"), "10000");
@@ -48,7 +51,7 @@ static void shows_what_was_captured(void **state)
 static void shows_the_minute_where_there_is_no_day(void **state)
 {
     (void)state;
-    struct quota_limits limits = {{500, -1, 30000, -1, -1, -1}};
+    struct quota_limits limits = {.limit = {500, -1, 30000, -1, -1, -1, -1}};
     struct answer answer = answer_for(&limits, 4, 0);
     assert_string_equal(header(&answer, "x-ratelimit-remaining-requests"), "499");
     assert_string_equal(header(&answer, "x-ratelimit-reset-requests"), "120ms");
@@ -59,7 +62,7 @@ static void shows_the_minute_where_there_is_no_day(void **state)
 static void counts_remaining_down_and_shows_it_at_the_time_asked(void **state)
 {
     (void)state;
-    struct quota_limits limits = {{60, -1, 60, -1, -1, -1}};
+    struct quota_limits limits = {.limit = {60, -1, 60, -1, -1, -1, -1}};
     struct answer answer = answer_for(&limits, 60, 30 * NS_PER_S - 1);
     assert_string_equal(header(&answer, "x-ratelimit-remaining-requests"), "60");
     assert_string_equal(header(&answer, "x-ratelimit-reset-requests"), "0s");
@@ -71,7 +74,7 @@ static void counts_remaining_down_and_shows_it_at_the_time_asked(void **state)
 static void a_day_of_tokens_is_shown_where_there_is_no_minute(void **state)
 {
     (void)state;
-    struct quota_limits limits = {{-1, -1, -1, 86400, -1, -1}};
+    struct quota_limits limits = {.limit = {-1, -1, -1, 86400, -1, -1, -1}};
     struct answer answer = answer_for(&limits, 100, 0);
     assert_int_equal(answer.header_count, 3);
     assert_string_equal(header(&answer, "x-ratelimit-limit-tokens"), "86400");
@@ -81,7 +84,7 @@ static void a_day_of_tokens_is_shown_where_there_is_no_minute(void **state)
 static void without_limits_there_are_no_headers(void **state)
 {
     (void)state;
-    struct quota_limits limits = {{-1, -1, -1, -1, 5, 5}};
+    struct quota_limits limits = {.limit = {-1, -1, -1, -1, -1, 5, 5}};
     struct answer answer = answer_for(&limits, 100, 0);
     assert_int_equal(answer.header_count, 0);
 }

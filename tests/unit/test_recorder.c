@@ -18,7 +18,7 @@ static struct quota_pool pool;
 static int start(void **state)
 {
     (void)state;
-    struct quota_limits limits;
+    static struct quota_limits limits; /* the pool looks at them as long as it is there */
     quota_limits_init(&limits);
     limits.limit[QUOTA_REQUESTS_PER_MINUTE] = 60;
     quota_init(&pool, &limits, 0);

@@ -1,0 +1,174 @@
+#include "mockserver/endpoint.h"
+
+#include "base/json.h"
+#include "mockserver/api.h"
+#include "mockserver/openai_error.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct endpoint table[] = {
+    {"POST", "/v1/chat/completions", endpoint_chat_read, endpoint_chat_make},
+    {"POST", "/v1/responses", endpoint_responses_read, endpoint_responses_make},
+    {"POST", "/v1/completions", endpoint_completions_read, endpoint_completions_make},
+    {"POST", "/v1/embeddings", endpoint_embeddings_read, endpoint_embeddings_make},
+    {"POST", "/v1/images/generations", endpoint_images_read, endpoint_images_make},
+    {"POST", "/v1/moderations", endpoint_moderations_read, endpoint_moderations_make},
+    {"POST", "/v1/audio/speech", endpoint_speech_read, endpoint_speech_make},
+    {"GET", "/v1/fine_tuning/jobs", NULL, endpoint_fine_tuning_list},
+    {"GET", "/v1/fine_tuning/jobs/{id}/events", NULL, endpoint_fine_tuning_events},
+    {"GET", "/v1/fine_tuning/jobs/{id}/checkpoints", NULL, endpoint_fine_tuning_events},
+    {"GET", "/v1/fine_tuning/jobs/{id}", NULL, endpoint_fine_tuning_get},
+    {"GET", "/v1/models", NULL, endpoint_models_list},
+    {"GET", "/v1/models/{id}", NULL, endpoint_models_get},
+    {NULL, NULL, NULL, NULL},
+};
+
+const struct endpoint *endpoint_table(void)
+{
+    return table;
+}
+
+/* A model's id may have slashes in it, so that an {id} at the end takes the rest. */
+static bool is_match(const char *pattern, const char *path, char id[ENDPOINT_ID_SIZE])
+{
+    size_t length = strcspn(pattern, "{");
+    if (pattern[length] == '\0')
+        return strcmp(pattern, path) == 0;
+    if (strncmp(pattern, path, length) != 0)
+        return false;
+    const char *rest = pattern + length + strlen("{id}");
+    const char *value = path + length;
+    size_t value_length = rest[0] == '\0' ? strlen(value) : strcspn(value, "/");
+    if (strcmp(value + value_length, rest) != 0)
+        return false;
+    snprintf(id, ENDPOINT_ID_SIZE, "%.*s",
+             (int)(value_length < ENDPOINT_ID_SIZE ? value_length : ENDPOINT_ID_SIZE), value);
+    return true;
+}
+
+const struct endpoint *endpoint_find(const char *method, const char *path,
+                                     char id[ENDPOINT_ID_SIZE], const char **allowed)
+{
+    id[0] = '\0';
+    *allowed = NULL;
+    for (const struct endpoint *row = table; row->method != NULL; row++) {
+        if (!is_match(row->path, path, id))
+            continue;
+        if (strcmp(row->method, method) == 0)
+            return row;
+        if (*allowed == NULL)
+            *allowed = row->method;
+    }
+    return NULL;
+}
+
+void endpoint_call_free(struct endpoint_call *call)
+{
+    cJSON_Delete(call->root);
+    call->root = NULL;
+}
+
+bool endpoint_refuse(struct answer *answer, int status, const char *message, const char *code,
+                     const char *param)
+{
+    struct openai_error error = {
+        .status = status,
+        .message = message,
+        .type = "invalid_request_error",
+        .code = code,
+        .param = param,
+    };
+    openai_error_answer(answer, &error);
+    return false;
+}
+
+bool endpoint_read_body(struct endpoint_call *call, const char *model_otherwise)
+{
+    call->root = json_parse(call->request->body, call->request->body_length, "body", NULL);
+    if (call->root == NULL || !cJSON_IsObject(call->root)) {
+        openai_error_answer_kind(call->answer, openai_error_find("invalid_request_error"), "", -1);
+        return false;
+    }
+    const cJSON *model = cJSON_GetObjectItemCaseSensitive(call->root, "model");
+    if (cJSON_IsNull(model))
+        model = NULL;
+    if (model == NULL && model_otherwise != NULL) {
+        snprintf(call->model, sizeof call->model, "%s", model_otherwise);
+        return true;
+    }
+    if (model == NULL || !cJSON_IsString(model) || model->valuestring[0] == '\0')
+        return endpoint_refuse(call->answer, 400, "you must provide a model parameter", NULL, NULL);
+    if (strlen(model->valuestring) >= sizeof call->model)
+        return endpoint_refuse(call->answer, 400, "Invalid value for 'model': the id is too long.",
+                               "invalid_value", "model");
+    snprintf(call->model, sizeof call->model, "%s", model->valuestring);
+    return true;
+}
+
+bool endpoint_read_whole(struct endpoint_call *call, const char *name, int64_t low, int64_t high,
+                         int64_t *value)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(call->root, name);
+    if (item == NULL || cJSON_IsNull(item))
+        return true;
+    char message[256];
+    if (!cJSON_IsNumber(item)) {
+        snprintf(message, sizeof message, "Invalid type for '%s': expected an integer.", name);
+        return endpoint_refuse(call->answer, 400, message, "invalid_type", name);
+    }
+    if (item->valuedouble < (double)low) {
+        snprintf(message, sizeof message,
+                 "Invalid '%s': integer below minimum value. Expected a value >= %" PRId64
+                 ", but got %.0f instead.",
+                 name, low, item->valuedouble);
+        return endpoint_refuse(call->answer, 400, message, "integer_below_min_value", name);
+    }
+    if (item->valuedouble > (double)high) {
+        snprintf(message, sizeof message,
+                 "Invalid '%s': integer above maximum value. Expected a value <= %" PRId64
+                 ", but got %.0f instead.",
+                 name, high, item->valuedouble);
+        return endpoint_refuse(call->answer, 400, message, "integer_above_max_value", name);
+    }
+    *value = (int64_t)item->valuedouble;
+    return true;
+}
+
+bool endpoint_refuse_missing(struct endpoint_call *call, const char *name)
+{
+    char message[128];
+    snprintf(message, sizeof message, "Missing required parameter: '%s'.", name);
+    return endpoint_refuse(call->answer, 400, message, "missing_required_parameter", name);
+}
+
+void endpoint_answer_json(struct endpoint_call *call, cJSON *root)
+{
+    answer_body(call->answer, cJSON_Print(root));
+    cJSON_Delete(root);
+}
+
+const char *endpoint_object_id(char id[ENDPOINT_OBJECT_ID_SIZE], const char *prefix, uint64_t bits,
+                               unsigned int index)
+{
+    snprintf(id, ENDPOINT_OBJECT_ID_SIZE, "%.24s%016" PRIx64 "%02x", prefix, bits, index & 0xffU);
+    return id;
+}
+
+cJSON *endpoint_list(cJSON *data)
+{
+    cJSON *root = cJSON_CreateObject();
+    int count = cJSON_GetArraySize(data);
+    cJSON_AddStringToObject(root, "object", "list");
+    cJSON_AddItemToObject(root, "data", data);
+    const cJSON *first = cJSON_GetObjectItemCaseSensitive(data->child, "id");
+    const cJSON *last = cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(data, count - 1), "id");
+    cJSON_AddItemToObject(root, "first_id",
+                          first != NULL ? cJSON_Duplicate(first, true) : cJSON_CreateNull());
+    cJSON_AddItemToObject(root, "last_id",
+                          last != NULL ? cJSON_Duplicate(last, true) : cJSON_CreateNull());
+    cJSON_AddFalseToObject(root, "has_more");
+    return root;
+}

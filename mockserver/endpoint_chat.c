@@ -1,0 +1,85 @@
+/* POST /v1/chat/completions
+ *
+ * The estimate is token_estimate.h's, plus one a message, plus 2. Tools and response_format are not
+ * counted.
+ *
+ *     one message of 114 characters -> 28 + 1 + 2 = 31 tokens
+ */
+#include "mockserver/api.h"
+#include "mockserver/completion.h"
+#include "mockserver/endpoint.h"
+#include "mockserver/token_estimate.h"
+
+enum { TOKENS_PER_CHAT = 2, TOKENS_PER_MESSAGE = 1, CHOICES_MAX = 128 };
+
+static bool read_messages(struct endpoint_call *call)
+{
+    const cJSON *messages = cJSON_GetObjectItemCaseSensitive(call->root, "messages");
+    if (messages == NULL)
+        return endpoint_refuse_missing(call, "messages");
+    if (!cJSON_IsArray(messages))
+        return endpoint_refuse(call->answer, 400,
+                               "Invalid type for 'messages': expected an array of objects.",
+                               "invalid_type", "messages");
+    if (cJSON_GetArraySize(messages) == 0)
+        return endpoint_refuse(
+            call->answer, 400,
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an "
+            "empty array instead.",
+            "empty_array", "messages");
+    call->tokens = TOKENS_PER_CHAT;
+    const cJSON *message;
+    cJSON_ArrayForEach (message, messages) {
+        if (!cJSON_IsObject(message))
+            return endpoint_refuse(call->answer, 400,
+                                   "Invalid type for 'messages[]': expected an object.",
+                                   "invalid_type", "messages");
+        call->tokens +=
+            TOKENS_PER_MESSAGE +
+            token_estimate_content(cJSON_GetObjectItemCaseSensitive(message, "content"));
+    }
+    return true;
+}
+
+static int64_t choice_count(struct endpoint_call *call)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(call->root, "n");
+    return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : 1;
+}
+
+bool endpoint_chat_read(struct endpoint_call *call)
+{
+    int64_t choices = 1;
+    if (!endpoint_read_body(call, NULL) || !read_messages(call) ||
+        !endpoint_read_whole(call, "n", 1, CHOICES_MAX, &choices) ||
+        !endpoint_read_whole(call, "max_tokens", 1, INT64_C(1000000000), &call->tokens_max) ||
+        !endpoint_read_whole(call, "max_completion_tokens", 1, INT64_C(1000000000),
+                             &call->tokens_max))
+        return false;
+    call->is_streamed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(call->root, "stream"));
+    return true;
+}
+
+void endpoint_chat_make(struct endpoint_call *call)
+{
+    struct reply reply;
+    reply_choose(&reply, call->root, call->content);
+    call->spoken_tokens = reply_tokens(&reply);
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(call->root, "stream_options");
+    struct completion completion = {
+        .model = call->model,
+        .reply = &reply,
+        .choice_count = (int)choice_count(call),
+        .prompt_tokens = call->tokens,
+        .id_bits = call->bits,
+        .created_s = call->created_s,
+        .include_usage = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(options, "include_usage")),
+    };
+    if (call->is_streamed) {
+        completion_chat_stream(&completion, &call->pace, call->answer);
+    } else {
+        answer_body(call->answer, completion_chat(&completion));
+        call->work_ns = pace_whole_ns(&call->pace, reply_tokens(&reply));
+    }
+    reply_free(&reply);
+}

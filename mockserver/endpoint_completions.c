@@ -1,0 +1,144 @@
+/* POST /v1/completions: a text for each prompt. */
+#include "mockserver/api.h"
+#include "mockserver/completion.h"
+#include "mockserver/endpoint.h"
+#include "mockserver/token_estimate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHOICES_MAX = 128, PROMPTS_MAX = 128 };
+
+static const cJSON *prompt_of(const struct endpoint_call *call)
+{
+    return cJSON_GetObjectItemCaseSensitive(call->root, "prompt");
+}
+
+/* A string, an array of strings, an array of tokens, or an array of such arrays. */
+static int64_t prompt_count(const cJSON *prompt)
+{
+    if (prompt == NULL || !cJSON_IsArray(prompt) || cJSON_IsNumber(prompt->child))
+        return 1;
+    return cJSON_GetArraySize(prompt);
+}
+
+static int64_t prompt_tokens(const cJSON *prompt)
+{
+    if (prompt == NULL)
+        return 0;
+    if (cJSON_IsString(prompt))
+        return token_estimate_text(prompt->valuestring);
+    int64_t tokens = 0;
+    const cJSON *one;
+    if (cJSON_IsArray(prompt)) {
+        cJSON_ArrayForEach (one, prompt)
+            tokens += cJSON_IsNumber(one) ? 1 : prompt_tokens(one);
+    }
+    return tokens;
+}
+
+bool endpoint_completions_read(struct endpoint_call *call)
+{
+    int64_t choices = 1;
+    if (!endpoint_read_body(call, NULL))
+        return false;
+    const cJSON *prompt = prompt_of(call);
+    if (prompt != NULL && !cJSON_IsString(prompt) && !cJSON_IsArray(prompt) &&
+        !cJSON_IsNull(prompt))
+        return endpoint_refuse(call->answer, 400,
+                               "Invalid type for 'prompt': expected a string, an array of strings, "
+                               "an array of tokens, or an array of token arrays.",
+                               "invalid_type", "prompt");
+    if (prompt_count(prompt) < 1 || prompt_count(prompt) > PROMPTS_MAX)
+        return endpoint_refuse(call->answer, 400, "'$.prompt' is invalid: 1 to 128 prompts.",
+                               "invalid_value", "prompt");
+    if (!endpoint_read_whole(call, "n", 1, CHOICES_MAX, &choices) ||
+        !endpoint_read_whole(call, "max_tokens", 0, INT64_C(1000000000), &call->tokens_max))
+        return false;
+    call->tokens = prompt_tokens(prompt);
+    call->is_streamed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(call->root, "stream"));
+    return true;
+}
+
+static cJSON *head(const struct endpoint_call *call)
+{
+    char id[ENDPOINT_OBJECT_ID_SIZE];
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "id", endpoint_object_id(id, "cmpl-", call->bits, 0));
+    cJSON_AddStringToObject(root, "object", "text_completion");
+    cJSON_AddNumberToObject(root, "created", (double)call->created_s);
+    cJSON_AddStringToObject(root, "model", call->model);
+    cJSON_AddStringToObject(root, "system_fingerprint", "fp_toomany");
+    return root;
+}
+
+static void add_choice(cJSON *choices, int64_t index, const char *text, const char *reason)
+{
+    cJSON *choice = cJSON_CreateObject();
+    cJSON_AddItemToArray(choices, choice);
+    cJSON_AddStringToObject(choice, "text", text);
+    cJSON_AddNumberToObject(choice, "index", (double)index);
+    cJSON_AddNullToObject(choice, "logprobs");
+    cJSON_AddItemToObject(choice, "finish_reason",
+                          reason != NULL ? cJSON_CreateString(reason) : cJSON_CreateNull());
+}
+
+static void add_chunk(struct event_stream *stream, const struct endpoint_call *call, int64_t index,
+                      const char *text, size_t length, const char *reason, int64_t due_ns)
+{
+    char *part = strndup(text, length);
+    cJSON *root = head(call);
+    add_choice(cJSON_AddArrayToObject(root, "choices"), index, part != NULL ? part : "", reason);
+    free(part);
+    event_stream_add(stream, due_ns, NULL, root);
+}
+
+static void make_stream(struct endpoint_call *call, const char *content, int64_t count)
+{
+    struct event_stream stream;
+    const char *text = content;
+    int64_t step = event_stream_step(token_estimate_reply(content) * count);
+    int64_t due_ns = call->pace.first_token_ns;
+    event_stream_begin(&stream, ANSWER_STREAM_DATA);
+    for (int64_t token = 0; *text != '\0'; token += step) {
+        size_t length = token_estimate_bytes(text, step);
+        due_ns = pace_due_ns(&call->pace, token);
+        for (int64_t i = 0; i < count; i++)
+            add_chunk(&stream, call, i, text, length, NULL, due_ns);
+        text += length;
+    }
+    for (int64_t i = 0; i < count; i++)
+        add_chunk(&stream, call, i, "", 0, "stop", due_ns);
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(call->root, "stream_options");
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(options, "include_usage"))) {
+        cJSON *root = head(call);
+        cJSON_AddArrayToObject(root, "choices");
+        cJSON_AddItemToObject(
+            root, "usage", completion_usage(call->tokens, count * token_estimate_reply(content)));
+        event_stream_add(&stream, due_ns, NULL, root);
+    }
+    event_stream_add_text(&stream, due_ns, "[DONE]");
+    event_stream_end(&stream, call->answer);
+}
+
+void endpoint_completions_make(struct endpoint_call *call)
+{
+    const char *content = call->content != NULL ? call->content : COMPLETION_CONTENT;
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(call->root, "n");
+    int64_t count = prompt_count(prompt_of(call));
+    if (cJSON_IsNumber(n))
+        count *= (int64_t)n->valuedouble;
+    call->spoken_tokens = count * token_estimate_reply(content);
+    if (call->is_streamed) {
+        make_stream(call, content, count);
+        return;
+    }
+    cJSON *root = head(call);
+    cJSON *choices = cJSON_AddArrayToObject(root, "choices");
+    for (int64_t i = 0; i < count; i++)
+        add_choice(choices, i, content, "stop");
+    cJSON_AddItemToObject(root, "usage",
+                          completion_usage(call->tokens, count * token_estimate_reply(content)));
+    endpoint_answer_json(call, root);
+    call->work_ns = pace_whole_ns(&call->pace, token_estimate_reply(content));
+}

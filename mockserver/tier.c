@@ -1,0 +1,107 @@
+#include "mockserver/tier.h"
+
+#include <string.h>
+
+#define NONE QUOTA_UNLIMITED
+
+/* Sources: community.openai.com t/1028595 (tiers 1 to 4, 2024-11) and t/1357016 (gpt-4.1), tier 5
+ * of gpt-4o and gpt-4o-mini and of embeddings as recorded sessions of openai-dotnet show it; free:
+ * 3 a minute and 200 a day, as in openai/codex#797. gpt-4.1 has in tier 1 what gpt-4o has. What is
+ * not named has the limits of gpt-4o, fine-tuned models of an unknown base those of gpt-4o-mini:
+ * the dashboard shows such defaults, but not their numbers. Each tier names the same models, so
+ * that another tier takes the place of all of it. */
+static const struct tier tiers[] = {
+    {"free",
+     {{"gpt-4o", 3, 200, NONE},
+      {"gpt-4o-mini", 3, 200, NONE},
+      {"gpt-4.1", 3, 200, NONE},
+      {"gpt-4", 3, 200, NONE},
+      {"gpt-3.5-turbo", 3, 200, NONE},
+      {"text-embedding-3-small", 3, 200, NONE},
+      {"text-embedding-3-large", 3, 200, NONE},
+      {"ft:*", 3, 200, NONE},
+      {"*", 3, 200, NONE},
+      {NULL, 0, 0, 0}}},
+    {"1",
+     {{"gpt-4o", 500, NONE, 30000},
+      {"gpt-4o-mini", 500, 10000, 200000},
+      {"gpt-4.1", 500, NONE, 30000},
+      {"gpt-4", 500, 10000, 10000},
+      {"gpt-3.5-turbo", 3500, 10000, 200000},
+      {"text-embedding-3-small", 3000, NONE, 1000000},
+      {"text-embedding-3-large", 3000, NONE, 1000000},
+      {"ft:*", 500, 10000, 200000},
+      {"*", 500, NONE, 30000},
+      {NULL, 0, 0, 0}}},
+    {"2",
+     {{"gpt-4o", 5000, NONE, 450000},
+      {"gpt-4o-mini", 5000, NONE, 2000000},
+      {"gpt-4.1", 5000, NONE, 450000},
+      {"gpt-4", 500, 10000, 10000},
+      {"gpt-3.5-turbo", 3500, 10000, 200000},
+      {"text-embedding-3-small", 3000, NONE, 1000000},
+      {"text-embedding-3-large", 3000, NONE, 1000000},
+      {"ft:*", 5000, NONE, 2000000},
+      {"*", 5000, NONE, 450000},
+      {NULL, 0, 0, 0}}},
+    {"3",
+     {{"gpt-4o", 5000, NONE, 800000},
+      {"gpt-4o-mini", 5000, NONE, 4000000},
+      {"gpt-4.1", 5000, NONE, 800000},
+      {"gpt-4", 500, 10000, 10000},
+      {"gpt-3.5-turbo", 3500, 10000, 200000},
+      {"text-embedding-3-small", 3000, NONE, 1000000},
+      {"text-embedding-3-large", 3000, NONE, 1000000},
+      {"ft:*", 5000, NONE, 4000000},
+      {"*", 5000, NONE, 800000},
+      {NULL, 0, 0, 0}}},
+    {"4",
+     {{"gpt-4o", 10000, NONE, 2000000},
+      {"gpt-4o-mini", 10000, NONE, 10000000},
+      {"gpt-4.1", 10000, NONE, 2000000},
+      {"gpt-4", 500, 10000, 10000},
+      {"gpt-3.5-turbo", 3500, 10000, 200000},
+      {"text-embedding-3-small", 3000, NONE, 1000000},
+      {"text-embedding-3-large", 3000, NONE, 1000000},
+      {"ft:*", 10000, NONE, 10000000},
+      {"*", 10000, NONE, 2000000},
+      {NULL, 0, 0, 0}}},
+    {"5",
+     {{"gpt-4o", 10000, NONE, 30000000},
+      {"gpt-4o-mini", 30000, NONE, 150000000},
+      {"gpt-4.1", 10000, NONE, 30000000},
+      {"gpt-4", 500, 10000, 10000},
+      {"gpt-3.5-turbo", 3500, 10000, 200000},
+      {"text-embedding-3-small", 10000, NONE, 10000000},
+      {"text-embedding-3-large", 10000, NONE, 10000000},
+      {"ft:*", 30000, NONE, 150000000},
+      {"*", 10000, NONE, 30000000},
+      {NULL, 0, 0, 0}}},
+};
+
+const struct tier *tier_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof tiers / sizeof tiers[0]; i++) {
+        if (strcmp(tiers[i].name, name) == 0)
+            return &tiers[i];
+    }
+    return NULL;
+}
+
+bool tier_apply(const struct tier *tier, struct pools *pools, int64_t now_ns,
+                bool (*is_own)(const void *owner, const char *name), const void *owner)
+{
+    for (const struct tier_limits *row = tier->models; row->model != NULL; row++) {
+        if (is_own(owner, row->model))
+            continue;
+        struct quota_limits limits;
+        quota_limits_init(&limits);
+        limits.enforcement = QUOTA_ENFORCEMENT_COUNT;
+        limits.limit[QUOTA_REQUESTS_PER_MINUTE] = row->requests_per_minute;
+        limits.limit[QUOTA_REQUESTS_PER_DAY] = row->requests_per_day;
+        limits.limit[QUOTA_TOKENS_PER_MINUTE] = row->tokens_per_minute;
+        if (!pools_set_limits(pools, row->model, &limits, now_ns))
+            return false;
+    }
+    return true;
+}

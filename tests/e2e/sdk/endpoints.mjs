@@ -1,0 +1,94 @@
+// What the official Node.js SDK's typed methods make of each endpoint: one JSON object, by name, as
+// endpoints.py. Whatever the process warns of is an error.
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+
+const require = createRequire(pathToFileURL(process.env.EXAMPLES_NODE + "/package.json"));
+const { OpenAI } = require("openai");
+
+process.on("warning", (warning) => {
+  console.error(warning);
+  process.exitCode = 1;
+});
+const model = process.argv[2];
+const client = new OpenAI({ maxRetries: 0 });
+const seen = {};
+const messages = [{ role: "user", content: "Say this is a test." }];
+const parameters = {
+  type: "object", properties: { city: { type: "string" } }, required: ["city"],
+  additionalProperties: false,
+};
+const chatTools = [{ type: "function", function: { name: "weather", parameters } }];
+const tools = [{ type: "function", name: "weather", parameters, strict: true }];
+
+async function all(stream) {
+  const items = [];
+  for await (const item of stream) items.push(item);
+  return items;
+}
+
+const answer = await client.chat.completions.create({ model, messages });
+seen["chat"] = answer.choices[0].message.content;
+const chunks = await all(await client.chat.completions.create({
+  model, messages, stream: true, stream_options: { include_usage: true },
+}));
+seen["chat stream"] = chunks.map((chunk) => chunk.choices[0]?.delta.content ?? "").join("");
+seen["chat stream usage"] = chunks.filter((chunk) => chunk.usage).map((chunk) => chunk.usage.total_tokens);
+seen["chat stream reason"] = chunks.filter((chunk) => chunk.choices[0]).at(-1).choices[0].finish_reason;
+let called = await client.chat.completions.create({ model, messages, tools: chatTools });
+const [call] = called.choices[0].message.tool_calls;
+seen["chat tool"] = [call.function.name, JSON.parse(call.function.arguments)];
+const again = await client.chat.completions.create({
+  model, tools: chatTools,
+  messages: [...messages, called.choices[0].message,
+             { role: "tool", tool_call_id: call.id, content: "mild" }],
+});
+seen["chat after tool"] = again.choices[0].message.content;
+const final = await client.chat.completions.stream({ model, messages, tools: chatTools })
+  .finalChatCompletion();
+seen["chat stream tool"] = final.choices[0].message.tool_calls[0].function.arguments;
+
+const response = await client.responses.create({ model, input: "Say this is a test." });
+seen["responses"] = response.output_text;
+seen["responses stream"] = (await all(await client.responses.create({ model, input: "Hi", stream: true })))
+  .map((event) => event.type);
+const stream = client.responses.stream({ model, input: "Hi" });
+seen["responses stream text"] = (await all(stream))
+  .filter((event) => event.type === "response.output_text.delta").map((event) => event.delta).join("");
+seen["responses stream final"] = (await stream.finalResponse()).output_text;
+called = await client.responses.create({ model, input: "Hi", tools });
+seen["responses tool"] = [called.output[0].name, JSON.parse(called.output[0].arguments)];
+seen["responses stream tool"] =
+  (await all(await client.responses.create({ model, input: "Hi", stream: true, tools })))
+    .map((event) => event.type);
+
+const completion = await client.completions.create({ model, prompt: ["a", "b"] });
+seen["completions"] = completion.choices.map((choice) => choice.text);
+seen["completions stream"] = (await all(await client.completions.create({ model, prompt: "a", stream: true })))
+  .map((chunk) => chunk.choices[0].text).join("");
+
+const embed = (input, more) =>
+  client.embeddings.create({ model: "text-embedding-3-small", input, dimensions: 16, ...more });
+const [first, other, same] = (await embed(["a", "b", "a"])).data.map((item) => item.embedding);
+const floats = (await embed("a", { encoding_format: "float" })).data[0].embedding;
+seen["embeddings"] = [
+  first.length, `${first}` === `${same}`, `${first}` === `${other}`,
+  Math.max(...first.map((value, index) => Math.abs(value - floats[index]))) < 1e-6,
+];
+let images = await client.images.generate({ model: "dall-e-2", prompt: "a", n: 2 });
+seen["images"] = images.data.map((image) => image.url.startsWith("https://"));
+images = await client.images.generate({ model: "gpt-image-1", prompt: "a" });
+seen["image"] = images.data[0].b64_json.slice(0, 8);
+seen["moderations"] = (await client.moderations.create({ input: "a" })).results[0].flagged;
+const spoken = await client.audio.speech.create({
+  model: "tts-1", voice: "alloy", input: "a", response_format: "wav",
+});
+seen["speech"] = Buffer.from(await spoken.arrayBuffer()).subarray(0, 4).toString();
+
+const jobs = await client.fineTuning.jobs.list();
+seen["fine_tuning"] = (await all(jobs)).map((job) => job.fine_tuned_model);
+seen["fine_tuning job"] = (await client.fineTuning.jobs.retrieve(jobs.data[0].id)).status;
+seen["fine_tuning events"] = await all(client.fineTuning.jobs.listEvents(jobs.data[0].id));
+seen["models"] = (await all(client.models.list())).map((one) => one.id);
+
+console.log(JSON.stringify(seen));

@@ -1,0 +1,127 @@
+"""What the official Python SDK's typed methods make of each endpoint: one JSON object, by name.
+
+Every model that the SDK makes is also held against its own declaration (the SDK itself does not), and
+a warning is an error.
+"""
+
+import json
+import sys
+import tempfile
+import warnings
+
+import openai
+import pydantic
+
+warnings.simplefilter("error")
+MODEL = sys.argv[1]
+client = openai.OpenAI(max_retries=0)
+seen = {}
+
+
+def strict(model):
+    """The model, if what came is what its class declares."""
+    data = model.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings="error")
+    type(model).model_validate(data)
+    return model
+
+
+class Weather(pydantic.BaseModel):
+    city: str
+    degrees: int
+    kind: str | None
+    days: list[str]
+
+
+MESSAGES = [{"role": "user", "content": "Say this is a test."}]
+PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
+              "additionalProperties": False}
+CHAT_TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": PARAMETERS}}]
+TOOLS = [{"type": "function", "name": "weather", "parameters": PARAMETERS, "strict": True}]
+
+# ---- chat ----
+answer = strict(client.chat.completions.create(model=MODEL, messages=MESSAGES))
+seen["chat"] = answer.choices[0].message.content
+
+chunks = [strict(chunk) for chunk in client.chat.completions.create(
+    model=MODEL, messages=MESSAGES, stream=True, stream_options={"include_usage": True})]
+seen["chat stream"] = "".join(chunk.choices[0].delta.content or "" for chunk in chunks
+                              if chunk.choices)
+seen["chat stream usage"] = [chunk.usage.total_tokens for chunk in chunks if chunk.usage]
+seen["chat stream reason"] = [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1]
+
+called = strict(client.chat.completions.create(model=MODEL, messages=MESSAGES, tools=CHAT_TOOLS))
+call = called.choices[0].message.tool_calls[0]
+seen["chat tool"] = [call.function.name, json.loads(call.function.arguments)]
+again = client.chat.completions.create(model=MODEL, tools=CHAT_TOOLS, messages=[
+    *MESSAGES, called.choices[0].message,
+    {"role": "tool", "tool_call_id": call.id, "content": "mild"}])
+seen["chat after tool"] = again.choices[0].message.content
+
+parsed = client.chat.completions.parse(model=MODEL, messages=MESSAGES, response_format=Weather)
+seen["chat parsed"] = parsed.choices[0].message.parsed.model_dump()
+with client.chat.completions.stream(model=MODEL, messages=MESSAGES, tools=CHAT_TOOLS) as stream:
+    kinds = [event.type for event in stream]
+    final = stream.get_final_completion()
+seen["chat stream tool"] = final.choices[0].message.tool_calls[0].function.arguments
+seen["chat stream tool done"] = "tool_calls.function.arguments.done" in kinds
+
+# ---- responses ----
+response = strict(client.responses.create(model=MODEL, input="Say this is a test."))
+seen["responses"] = response.output_text
+seen["responses usage"] = response.usage.total_tokens == (response.usage.input_tokens +
+                                                          response.usage.output_tokens)
+seen["responses stream"] = [strict(event).type for event in client.responses.create(
+    model=MODEL, input="Hi", stream=True)]
+with client.responses.stream(model=MODEL, input="Hi") as stream:
+    seen["responses stream text"] = "".join(
+        event.delta for event in stream if event.type == "response.output_text.delta")
+    seen["responses stream final"] = stream.get_final_response().output_text
+called = strict(client.responses.create(model=MODEL, input="Hi", tools=TOOLS))
+seen["responses tool"] = [called.output[0].name, json.loads(called.output[0].arguments)]
+again = client.responses.create(model=MODEL, tools=TOOLS, input=[
+    {"role": "user", "content": "Hi"}, called.output[0],
+    {"type": "function_call_output", "call_id": called.output[0].call_id, "output": "mild"}])
+seen["responses after tool"] = again.output_text
+seen["responses stream tool"] = [strict(event).type for event in client.responses.create(
+    model=MODEL, input="Hi", stream=True, tools=TOOLS)]
+seen["responses parsed"] = client.responses.parse(
+    model=MODEL, input="Hi", text_format=Weather).output_parsed.model_dump()
+
+# ---- the others ----
+completion = strict(client.completions.create(model=MODEL, prompt=["a", "b"]))
+seen["completions"] = [choice.text for choice in completion.choices]
+# OpenAI sends null as the finish_reason of all but the last chunk, which the SDK does not declare.
+seen["completions stream"] = "".join(
+    chunk.choices[0].text
+    for chunk in client.completions.create(model=MODEL, prompt="a", stream=True))
+
+embeddings = client.embeddings.create(model="text-embedding-3-small", input=["a", "b", "a"],
+                                      dimensions=16)
+floats = client.embeddings.create(model="text-embedding-3-small", input="a", dimensions=16,
+                                  encoding_format="float")
+strict(floats)
+first, other, same = (item.embedding for item in embeddings.data)
+seen["embeddings"] = [len(first), first == same, first == other,
+                      max(abs(a - b) for a, b in zip(first, floats.data[0].embedding)) < 1e-6]
+
+images = strict(client.images.generate(model="dall-e-2", prompt="a", n=2))
+seen["images"] = [image.url.startswith("https://") for image in images.data]
+images = strict(client.images.generate(model="gpt-image-1", prompt="a"))
+seen["image"] = images.data[0].b64_json[:8]
+
+moderation = strict(client.moderations.create(input="a"))
+seen["moderations"] = moderation.results[0].flagged
+
+with tempfile.NamedTemporaryFile() as file:
+    with client.audio.speech.with_streaming_response.create(
+            model="tts-1", voice="alloy", input="a", response_format="wav") as spoken:
+        spoken.stream_to_file(file.name)
+    seen["speech"] = file.read(4).decode()
+
+jobs = client.fine_tuning.jobs.list()
+seen["fine_tuning"] = [strict(job).fine_tuned_model for job in jobs]
+seen["fine_tuning job"] = strict(client.fine_tuning.jobs.retrieve(jobs.data[0].id)).status
+seen["fine_tuning events"] = list(client.fine_tuning.jobs.list_events(jobs.data[0].id))
+seen["models"] = [strict(model).id for model in client.models.list()]
+
+print(json.dumps(seen))

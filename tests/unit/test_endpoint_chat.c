@@ -1,0 +1,224 @@
+#include "mockserver/api.h"
+#include "mockserver/endpoint.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char *repeat(char letter, int count)
+{
+    static char text[1000];
+    memset(text, letter, (size_t)count);
+    text[count] = '\0';
+    return text;
+}
+
+/* Reads a body. What it holds is in *call, whose answer is *answer. */
+static bool read_body(struct endpoint_call *call, const char *body, size_t length,
+                      struct answer *answer)
+{
+    struct api_request request = {.body = body, .body_length = length};
+    *call = (struct endpoint_call){.request = &request, .answer = answer, .tokens_max = -1};
+    return endpoint_chat_read(call);
+}
+
+static int64_t tokens_of(const char *messages)
+{
+    char body[4000];
+    struct endpoint_call request;
+    struct answer answer;
+    snprintf(body, sizeof body, "{\"model\": \"m\", \"messages\": %s}", messages);
+    if (!read_body(&request, body, strlen(body), &answer))
+        fail_msg("%s: %s", body, answer.body);
+    int64_t tokens = request.tokens;
+    endpoint_call_free(&request);
+    return tokens;
+}
+
+/* What recorded sessions of openai-dotnet were charged. */
+static void estimates_as_recorded(void **state)
+{
+    (void)state;
+    char messages[3000];
+    snprintf(messages, sizeof messages, "[{\"role\": \"user\", \"content\": \"%s\"}]",
+             repeat('x', 114));
+    assert_int_equal(tokens_of(messages), 31);
+    snprintf(messages, sizeof messages,
+             "[{\"content\": \"%s\"}, {\"content\": \"\"}, {\"content\": \"%.22s\"}]",
+             repeat('x', 114), repeat('x', 114));
+    assert_int_equal(tokens_of(messages), 38);
+    snprintf(messages, sizeof messages, "[{\"content\": \"%s\"}]", repeat('x', 21));
+    assert_int_equal(tokens_of(messages), 8);
+}
+
+static void counts_characters_parts_and_images(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *messages;
+        int64_t tokens;
+    } cases[] = {
+        {"[{}]", 3},
+        {"[{\"content\": null}]", 3},
+        {"[{\"content\": 7}]", 3},
+        {"[{\"content\": \"xxx\"}]", 3}, /* three quarters of a token are cut */
+        {"[{\"content\": \"xxxx\"}]", 4},
+        {"[{\"content\": \"\\u00e9\\u00e9\\u00e9\\u00e9\"}]", 4}, /* characters, not bytes */
+        {"[{\"content\": \"\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\"}]",
+         4},
+        {"[{\"content\": \"xxx\"}, {\"content\": \"xxx\"}]", 4}, /* cut in each, not in the sum */
+        {"[{\"content\": []}]", 3},
+        {"[{\"content\": [{\"type\": \"text\", \"text\": \"xxxxxxxx\"}]}]", 5},
+        {"[{\"content\": [{\"text\": \"xxx\"}, {\"text\": \"xxx\"}]}]", 3},
+        {"[{\"content\": [{\"type\": \"image_url\", \"image_url\": {\"url\": \"data:\"}}]}]", 768},
+        {"[{\"content\": [{\"type\": \"file\", \"file\": {}}, {\"text\": \"xxxx\"}]}]", 769},
+        {"[{\"content\": [1, null, \"x\", {\"type\": \"input_audio\"}]}]", 3},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t tokens = tokens_of(cases[i].messages);
+        if (tokens != cases[i].tokens)
+            fail_msg("%s: %d tokens, not %d", cases[i].messages, (int)tokens, (int)cases[i].tokens);
+    }
+}
+
+static void tools_formats_and_the_largest_answer_are_not_counted(void **state)
+{
+    (void)state;
+    static const char body[] =
+        "{\"model\": \"m\", \"messages\": [{\"content\": \"xxxx\"}], \"max_tokens\": 2048,"
+        " \"max_completion_tokens\": 2048, \"stream\": false, \"temperature\": 0.5,"
+        " \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"xxxxxxxxxxxxxxxx\"}}],"
+        " \"response_format\": {\"type\": \"json_object\"}}";
+    struct endpoint_call request;
+    struct answer answer;
+    assert_true(read_body(&request, body, sizeof body - 1, &answer));
+    assert_int_equal(request.tokens, 4);
+    assert_string_equal(request.model, "m");
+    assert_int_equal(request.tokens_max, 2048);
+    assert_false(request.is_streamed);
+    endpoint_call_free(&request);
+}
+
+static void a_bad_body_gets_the_right_400(void **state)
+{
+    (void)state;
+    static const char not_json[] = "We could not parse the JSON body of your request. (HINT: ";
+    static const struct {
+        const char *body;
+        const char *message;
+        const char *code;
+        const char *param;
+    } cases[] = {
+        {"", not_json, NULL, NULL},
+        {"{", not_json, NULL, NULL},
+        {"{\"model\": \"m\",}", not_json, NULL, NULL},
+        {"model=m", not_json, NULL, NULL},
+        {"[]", not_json, NULL, NULL},
+        {"null", not_json, NULL, NULL},
+        {"\"m\"", not_json, NULL, NULL},
+        {"{\"model\": \"m\"} {}", not_json, NULL, NULL},
+        {"{\"model\": \"\xff\", \"messages\": [{}]}", not_json, NULL, NULL},
+        {"{\"model\": \"m\", \"model\": \"n\", \"messages\": [{}]}", not_json, NULL, NULL},
+        {"{}", "you must provide a model parameter", NULL, NULL},
+        {"{\"model\": 4, \"messages\": [{}]}", "you must provide a model parameter", NULL, NULL},
+        {"{\"model\": null}", "you must provide a model parameter", NULL, NULL},
+        {"{\"model\": \"\", \"messages\": [{}]}", "you must provide a model parameter", NULL, NULL},
+        {"{\"Model\": \"m\", \"messages\": [{}]}", "you must provide a model parameter", NULL,
+         NULL},
+        {"{\"model\": \"m\"}", "Missing required parameter: 'messages'.",
+         "missing_required_parameter", "messages"},
+        {"{\"model\": \"m\", \"messages\": {}}", "Invalid type for 'messages': ", "invalid_type",
+         "messages"},
+        {"{\"model\": \"m\", \"messages\": \"hi\"}",
+         "Invalid type for 'messages': ", "invalid_type", "messages"},
+        {"{\"model\": \"m\", \"messages\": []}", "Invalid 'messages': empty array.", "empty_array",
+         "messages"},
+        {"{\"model\": \"m\", \"messages\": [{}, \"hi\"]}",
+         "Invalid type for 'messages[]': ", "invalid_type", "messages"},
+        {"{\"model\": \"m\", \"messages\": [{}], \"n\": 0}",
+         "Invalid 'n': integer below minimum value. Expected a value >= 1, but got 0 instead.",
+         "integer_below_min_value", "n"},
+        {"{\"model\": \"m\", \"messages\": [{}], \"n\": 129}",
+         "Invalid 'n': integer above maximum value. ", "integer_above_max_value", "n"},
+        {"{\"model\": \"m\", \"messages\": [{}], \"max_tokens\": \"9\"}",
+         "Invalid type for 'max_tokens': ", "invalid_type", "max_tokens"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct endpoint_call request;
+        struct answer answer;
+        if (read_body(&request, cases[i].body, strlen(cases[i].body), &answer))
+            fail_msg("%s was taken", cases[i].body);
+        assert_int_equal(answer.status, 400);
+        cJSON *root = cJSON_ParseWithOpts(answer.body, NULL, 1);
+        const cJSON *error = cJSON_GetObjectItemCaseSensitive(root, "error");
+        const char *message = cJSON_GetObjectItemCaseSensitive(error, "message")->valuestring;
+        if (strncmp(message, cases[i].message, strlen(cases[i].message)) != 0)
+            fail_msg("%s: %s", cases[i].body, message);
+        assert_string_equal(cJSON_GetObjectItemCaseSensitive(error, "type")->valuestring,
+                            "invalid_request_error");
+        const cJSON *code = cJSON_GetObjectItemCaseSensitive(error, "code");
+        const cJSON *param = cJSON_GetObjectItemCaseSensitive(error, "param");
+        if (cases[i].code == NULL) {
+            assert_true(cJSON_IsNull(code) && cJSON_IsNull(param));
+            assert_string_equal(answer.code, "");
+        } else {
+            assert_string_equal(code->valuestring, cases[i].code);
+            assert_string_equal(param->valuestring, cases[i].param);
+            assert_string_equal(answer.code, cases[i].code);
+        }
+        cJSON_Delete(root);
+        endpoint_call_free(&request);
+        answer_free(&answer);
+    }
+}
+
+static void a_model_id_has_a_longest_length(void **state)
+{
+    (void)state;
+    char body[1100];
+    struct endpoint_call request;
+    struct answer answer;
+    snprintf(body, sizeof body, "{\"model\": \"%s\", \"messages\": [{}]}", repeat('m', 95));
+    assert_true(read_body(&request, body, strlen(body), &answer));
+    assert_string_equal(request.model, repeat('m', 95));
+    endpoint_call_free(&request);
+    snprintf(body, sizeof body, "{\"model\": \"%s\", \"messages\": [{}]}", repeat('m', 96));
+    assert_false(read_body(&request, body, strlen(body), &answer));
+    assert_int_equal(answer.status, 400);
+    assert_string_equal(answer.code, "invalid_value");
+    endpoint_call_free(&request);
+    answer_free(&answer);
+}
+
+static void deep_nesting_and_nul_bytes_are_bad_json(void **state)
+{
+    (void)state;
+    static char body[100000];
+    struct endpoint_call request;
+    struct answer answer;
+    memset(body, '[', sizeof body);
+    assert_false(read_body(&request, body, sizeof body, &answer));
+    assert_int_equal(answer.status, 400);
+    answer_free(&answer);
+    assert_false(read_body(&request, "{}\0", 3, &answer));
+    assert_int_equal(answer.status, 400);
+    answer_free(&answer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(estimates_as_recorded),
+        cmocka_unit_test(counts_characters_parts_and_images),
+        cmocka_unit_test(tools_formats_and_the_largest_answer_are_not_counted),
+        cmocka_unit_test(a_bad_body_gets_the_right_400),
+        cmocka_unit_test(a_model_id_has_a_longest_length),
+        cmocka_unit_test(deep_nesting_and_nul_bytes_are_bad_json),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,66 @@
+#include "tests/unit/api_world.h"
+
+#define PATH "/v1/completions"
+
+static void each_prompt_has_its_choices(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        int choices;
+        int64_t tokens;
+    } cases[] = {
+        {"{\"model\": \"m\"}", 1, 0},
+        {"{\"model\": \"m\", \"prompt\": \"xxxxxxxx\"}", 1, 2},
+        {"{\"model\": \"m\", \"prompt\": [\"xxxx\", \"xxxx\"], \"n\": 3}", 6, 2},
+        {"{\"model\": \"m\", \"prompt\": [1, 2, 3]}", 1, 3},
+        {"{\"model\": \"m\", \"prompt\": [[1, 2, 3], [4]]}", 2, 4},
+    };
+    struct api_world world;
+    world_start(&world, "{}");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(world_post(&world, PATH, cases[i].body), 200);
+        assert_text_at(world.root, "object", "text_completion");
+        assert_int_equal(cJSON_GetArraySize(json_at(world.root, "choices")), cases[i].choices);
+        assert_text_at(world.root, "choices.0.text", "This is a test!");
+        assert_number_at(world.root, "usage.prompt_tokens", (double)cases[i].tokens);
+        assert_number_at(world.root, "usage.completion_tokens", 4 * cases[i].choices);
+        assert_int_equal(world.entry.tokens, cases[i].tokens);
+    }
+    assert_int_equal(world_post(&world, PATH, "{\"model\": \"m\", \"prompt\": 7}"), 400);
+    assert_int_equal(world_post(&world, PATH, "{\"model\": \"m\", \"prompt\": []}"), 400);
+    world_end(&world);
+}
+
+static void a_stream_ends_with_done(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(world_post(&world, PATH,
+                                "{\"model\": \"m\", \"prompt\": \"x\", \"stream\": true, "
+                                "\"stream_options\": {\"include_usage\": true}}"),
+                     200);
+    const struct answer *answer = &world.outcome.answer;
+    char text[64] = "";
+    for (size_t i = 0; i + 2 < answer->piece_count; i++) {
+        cJSON *event = event_at(answer, i);
+        strcat(text, json_at(event, "choices.0.text")->valuestring);
+        cJSON_Delete(event);
+    }
+    assert_string_equal(text, "This is a test!");
+    cJSON *usage = event_at(answer, answer->piece_count - 2);
+    assert_number_at(usage, "usage.completion_tokens", 4);
+    cJSON_Delete(usage);
+    assert_string_equal(answer->body + answer->body_length - 14, "data: [DONE]\n\n");
+    world_end(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_prompt_has_its_choices),
+        cmocka_unit_test(a_stream_ends_with_done),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

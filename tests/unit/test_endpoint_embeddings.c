@@ -1,0 +1,94 @@
+#include "tests/unit/api_world.h"
+
+#include <math.h>
+
+#define PATH "/v1/embeddings"
+
+static void vectors_have_length_one_and_their_dimensions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        int count;
+        int dimensions;
+        int64_t tokens;
+    } cases[] = {
+        {"{\"model\": \"text-embedding-3-small\", \"input\": \"xxxxxxxx\"}", 1, 1536, 2},
+        {"{\"model\": \"text-embedding-3-large\", \"input\": [\"xxxx\", [7, 8]]}", 2, 3072, 3},
+        {"{\"model\": \"text-embedding-3-large\", \"input\": [7, 8], \"dimensions\": 3}", 1, 3, 2},
+    };
+    struct api_world world;
+    world_start(&world, "{}");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(world_post(&world, PATH, cases[i].body), 200);
+        const cJSON *data = json_at(world.root, "data");
+        assert_int_equal(cJSON_GetArraySize(data), cases[i].count);
+        const cJSON *vector = json_at(data, "0.embedding");
+        assert_int_equal(cJSON_GetArraySize(vector), cases[i].dimensions);
+        double sum = 0;
+        for (const cJSON *number = vector->child; number != NULL; number = number->next)
+            sum += number->valuedouble * number->valuedouble;
+        assert_true(fabs(sum - 1) < 1e-5);
+        assert_int_equal(world.entry.tokens, cases[i].tokens);
+    }
+    world_end(&world);
+}
+
+static void equal_texts_have_equal_vectors(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(world_post(&world, PATH,
+                                "{\"model\": \"m\", \"input\": [\"a\", \"b\", \"a\"], "
+                                "\"dimensions\": 8}"),
+                     200);
+    const cJSON *data = json_at(world.root, "data");
+    assert_true(cJSON_Compare(json_at(data, "0.embedding"), json_at(data, "2.embedding"), 1));
+    assert_false(cJSON_Compare(json_at(data, "0.embedding"), json_at(data, "1.embedding"), 1));
+    world_end(&world);
+}
+
+/* Four bytes a number are 4/3 characters each, with padding. */
+static void base64_when_asked_for(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(world_post(&world, PATH,
+                                "{\"model\": \"m\", \"input\": \"a\", \"dimensions\": 3, "
+                                "\"encoding_format\": \"base64\"}"),
+                     200);
+    assert_int_equal(strlen(json_at(world.root, "data.0.embedding")->valuestring), 16);
+    world_end(&world);
+}
+
+static void bad_inputs_are_refused(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{\"model\": \"m\", \"input\": \"\"}",
+        "{\"model\": \"m\", \"input\": []}",
+        "{\"model\": \"m\", \"input\": [\"a\", \"\"]}",
+        "{\"model\": \"m\", \"input\": [{}]}",
+        "{\"model\": \"m\", \"input\": 7}",
+        "{\"model\": \"m\", \"input\": \"a\", \"dimensions\": 0}",
+        "{\"model\": \"m\", \"input\": \"a\", \"dimensions\": 1537}",
+    };
+    struct api_world world;
+    world_start(&world, "{}");
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        assert_int_equal(world_post(&world, PATH, bodies[i]), 400);
+    world_end(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vectors_have_length_one_and_their_dimensions),
+        cmocka_unit_test(equal_texts_have_equal_vectors),
+        cmocka_unit_test(base64_when_asked_for),
+        cmocka_unit_test(bad_inputs_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,57 @@
+#include "tests/unit/api_world.h"
+
+static void a_model_has_its_owner(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *id;
+        const char *owner;
+    } cases[] = {
+        {"gpt-4o-mini", "system"},
+        {"ft:gpt-4o-mini:acme::7p4lURel", "acme"},
+        {"ft:gpt-3.5-turbo-0125:microsoft-openai-sdk-team::C4ZiCljE", "microsoft-openai-sdk-team"},
+        {"ft:gpt-4o", "system"},
+        {"ft:gpt-4o::x", "system"},
+        {"ft:gpt-4o:acme", "acme"},
+        {"ft:", "system"},
+        {"ft:a:ooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooo:",
+         "system"},
+    };
+    struct api_world world;
+    world_start(&world, "{}");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[200];
+        snprintf(path, sizeof path, "/v1/models/%s", cases[i].id);
+        assert_int_equal(world_ask(&world, "GET", path, ""), 200);
+        assert_int_equal(cJSON_GetArraySize(world.root), 4);
+        assert_text_at(world.root, "id", cases[i].id);
+        assert_text_at(world.root, "object", "model");
+        assert_true(cJSON_IsNumber(json_at(world.root, "created")));
+        assert_text_at(world.root, "owned_by", cases[i].owner);
+    }
+    world_end(&world);
+}
+
+static void models_are_listed_once_and_in_order(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{\"models\": {\"b\": {}, \"a\": {}}, \"quotas\": {\"*\": {}, \"a\": {}, "
+                        "\"c\": {}}}");
+    assert_int_equal(world_ask(&world, "GET", "/v1/models", ""), 200);
+    assert_text_at(world.root, "object", "list");
+    assert_int_equal(cJSON_GetArraySize(json_at(world.root, "data")), 3);
+    assert_text_at(world.root, "data.0.id", "b");
+    assert_text_at(world.root, "data.1.id", "a");
+    assert_text_at(world.root, "data.2.id", "c");
+    world_end(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_model_has_its_owner),
+        cmocka_unit_test(models_are_listed_once_and_in_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,111 @@
+#include "tests/unit/api_world.h"
+
+#define PATH "/v1/responses"
+
+static void a_response_has_the_recorded_shape(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(world_post(&world, PATH,
+                                "{\"model\": \"m\", \"input\": \"xxxx\", \"instructions\": "
+                                "\"xxxxxxxx\", \"metadata\": {\"a\": \"b\"}}"),
+                     200);
+    assert_text_at(world.root, "object", "response");
+    assert_text_at(world.root, "status", "completed");
+    assert_text_at(world.root, "output.0.type", "message");
+    assert_text_at(world.root, "output.0.content.0.text", "This is a test!");
+    assert_text_at(world.root, "instructions", "xxxxxxxx");
+    assert_text_at(world.root, "metadata.a", "b");
+    assert_number_at(world.root, "usage.input_tokens", 2 + 1 + 1 + 2);
+    assert_number_at(world.root, "usage.output_tokens", 4);
+    assert_number_at(world.root, "usage.total_tokens", 10);
+    assert_int_equal(world.entry.tokens, 6);
+    world_end(&world);
+}
+
+static void items_and_parts_are_counted(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(
+        world_post(
+            &world, PATH,
+            "{\"model\": \"m\", \"input\": [{\"role\": \"user\", \"content\": [{\"type\": "
+            "\"input_text\", \"text\": \"xxxx\"}, {\"type\": \"input_image\", \"image_url\": "
+            "\"data:\"}]}, {\"type\": \"function_call_output\", \"output\": \"xxxx\"}]}"),
+        200);
+    assert_int_equal(world.entry.tokens, 2 + (1 + 1 + 765) + (1 + 1));
+    world_end(&world);
+}
+
+static void assert_events(const struct answer *answer, const char *const names[])
+{
+    for (size_t i = 0; names[i] != NULL; i++) {
+        cJSON *event = event_at(answer, i);
+        assert_text_at(event, "type", names[i]);
+        assert_number_at(event, "sequence_number", (double)i);
+        cJSON_Delete(event);
+        assert_int_equal(names[i + 1] == NULL, i + 1 == answer->piece_count);
+    }
+}
+
+static void a_stream_has_the_recorded_sequence(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{\"models\": {\"m\": {\"content\": \"Hello you\"}}}");
+    assert_int_equal(
+        world_post(&world, PATH, "{\"model\": \"m\", \"input\": \"Hi\", \"stream\": true}"), 200);
+    const struct answer *answer = &world.outcome.answer;
+    assert_int_equal(answer->stream, ANSWER_STREAM_EVENTS);
+    assert_events(answer,
+                  (const char *const[]){"response.created", "response.in_progress",
+                                        "response.output_item.added", "response.content_part.added",
+                                        "response.output_text.delta", "response.output_text.delta",
+                                        "response.output_text.delta", "response.output_text.done",
+                                        "response.content_part.done", "response.output_item.done",
+                                        "response.completed", NULL});
+    cJSON *last = event_at(answer, answer->piece_count - 1);
+    assert_text_at(last, "response.output.0.content.0.text", "Hello you");
+    assert_text_at(last, "response.status", "completed");
+    cJSON_Delete(last);
+    assert_null(strstr(answer->body, "[DONE]"));
+    world_end(&world);
+}
+
+static void a_call_of_a_function_is_streamed(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(world_post(&world, PATH,
+                                "{\"model\": \"m\", \"input\": \"Hi\", \"stream\": true, "
+                                "\"tools\": [{\"type\": \"function\", \"name\": \"f\"}]}"),
+                     200);
+    const struct answer *answer = &world.outcome.answer;
+    assert_events(answer,
+                  (const char *const[]){"response.created", "response.in_progress",
+                                        "response.output_item.added",
+                                        "response.function_call_arguments.delta",
+                                        "response.function_call_arguments.done",
+                                        "response.output_item.done", "response.completed", NULL});
+    cJSON *last = event_at(answer, answer->piece_count - 1);
+    assert_text_at(last, "response.output.0.type", "function_call");
+    assert_text_at(last, "response.output.0.name", "f");
+    assert_text_at(last, "response.output.0.arguments", "{}");
+    cJSON_Delete(last);
+    world_end(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_response_has_the_recorded_shape),
+        cmocka_unit_test(items_and_parts_are_counted),
+        cmocka_unit_test(a_stream_has_the_recorded_sequence),
+        cmocka_unit_test(a_call_of_a_function_is_streamed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

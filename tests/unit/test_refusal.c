@@ -1,0 +1,209 @@
+#include "mockserver/refusal.h"
+
+#include "base/duration.h"
+#include "mockserver/ratelimit_headers.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PATH "/v1/chat/completions"
+
+static const char *header(const struct answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->header_count; i++) {
+        if (strcmp(answer->headers[i].name, name) == 0)
+            return answer->headers[i].value;
+    }
+    return NULL;
+}
+
+/* openai-node#1108 */
+static void azure_says_whole_seconds_in_its_own_words(void **state)
+{
+    (void)state;
+    struct limit_rules rules = {.dialect = DIALECT_AZURE, .headers = LIMIT_HEADERS_AZURE};
+    struct quota_answer refusal = {.stopped_by = QUOTA_TOKENS_PER_MINUTE,
+                                   .limit = 1000,
+                                   .used = 900,
+                                   .requested = 650,
+                                   .wait_ns = 32 * NS_PER_S + 1};
+    struct answer answer;
+    refusal_answer(&answer, &rules, &refusal, "gpt-4o", PATH);
+    assert_int_equal(answer.status, 429);
+    assert_string_equal(
+        answer.body,
+        "{\"error\":{\"code\":\"429\",\"message\": \"Requests to the ChatCompletions_Create "
+        "Operation under Azure OpenAI API version 2024-02-15-preview have exceeded token rate "
+        "limit "
+        "of your current OpenAI S0 pricing tier. Please retry after 33 seconds. Please go here: "
+        "https://aka.ms/oai/quotaincrease if you would like to further increase the default rate "
+        "limit.\"}}");
+    assert_null(header(&answer, "retry-after"));
+    answer_free(&answer);
+    /* vanderschaarlab/climb#1: what no wait cures is a day. */
+    refusal.wait_ns = -1;
+    refusal.stopped_by = QUOTA_REQUESTS_PER_MINUTE;
+    refusal_answer(&answer, &rules, &refusal, "gpt-4o", "/v1/embeddings");
+    assert_non_null(strstr(answer.body, "Embeddings_Create"));
+    assert_non_null(strstr(answer.body, "exceeded call rate limit"));
+    assert_non_null(strstr(answer.body, "retry after 86400 seconds"));
+    answer_free(&answer);
+}
+
+static void minimal_servers_say_nothing_or_one_line(void **state)
+{
+    (void)state;
+    static const struct {
+        enum limit_dialect dialect;
+        const char *body;
+    } cases[] = {{DIALECT_EMPTY, ""}, {DIALECT_PLAIN_TEXT, "Too Many Requests"}};
+    struct quota_answer refusal = {.stopped_by = QUOTA_REQUESTS_PER_MINUTE, .wait_ns = NS_PER_S};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct limit_rules rules = {.dialect = cases[i].dialect, .headers = LIMIT_HEADERS_NONE};
+        struct answer answer;
+        refusal_answer(&answer, &rules, &refusal, "gpt-4o", PATH);
+        assert_int_equal(answer.status, 429);
+        assert_string_equal(answer.body, cases[i].body);
+        assert_null(header(&answer, "retry-after"));
+        answer_free(&answer);
+    }
+}
+
+static void assert_message(const struct limit_rules *rules, const struct quota_answer *refusal,
+                           const char *message)
+{
+    struct answer answer;
+    refusal_answer(&answer, rules, refusal, "gpt-4o", PATH);
+    if (strstr(answer.body, message) == NULL)
+        fail_msg("\"%s\" is not in %s", message, answer.body);
+    answer_free(&answer);
+}
+
+static void projects_and_images_have_their_words(void **state)
+{
+    (void)state;
+    struct limit_rules rules;
+    limit_rules_init(&rules);
+    struct quota_answer images = {.stopped_by = QUOTA_IMAGES_PER_MINUTE,
+                                  .limit = 5,
+                                  .used = 4,
+                                  .requested = 2,
+                                  .wait_ns = 12 * NS_PER_S};
+    assert_message(&rules, &images,
+                   "Rate limit exceeded for images per minute in organization org-toomany. Limit: "
+                   "5/1min. Current: 6/1min. Please visit");
+    rules.scope = LIMIT_PER_PROJECT;
+    struct quota_answer tokens = {.stopped_by = QUOTA_TOKENS_PER_MINUTE,
+                                  .limit = 25000,
+                                  .used = 23255,
+                                  .requested = 5872,
+                                  .wait_ns = 9904800000};
+    assert_message(&rules, &tokens,
+                   "Rate limit reached for project proj_toomany organization org-toomany on tokens "
+                   "per min (TPM): Limit 25000, Used 23255, Requested 5872. Please try again in "
+                   "9.904s.");
+}
+
+/* For every rule: who waits as retry-after-ms says is served, who comes a millisecond earlier is
+ * not. Refused requests do not count here, or the early one would make the other wait. */
+static void a_client_that_waits_as_told_is_served_and_no_earlier(void **state)
+{
+    (void)state;
+    struct limit_rules rules;
+    limit_rules_init(&rules);
+    for (int rule = 0; rule < QUOTA_ENFORCEMENT_COUNT; rule++) {
+        for (int64_t limit = 1; limit < 4000; limit = limit * 3 + 1) {
+            struct quota_limits limits;
+            struct quota_pool pool;
+            quota_limits_init(&limits);
+            limits.enforcement = (enum quota_enforcement)rule;
+            limits.limit[QUOTA_REQUESTS_PER_MINUTE] = limit;
+            limits.limit[QUOTA_TOKENS_PER_MINUTE] = limit * 7;
+            quota_init(&pool, &limits, 0);
+            int64_t now_ns = 12345;
+            for (int refused = 0; refused < 50;) {
+                struct quota_answer outcome = quota_admit(&pool, now_ns, 5);
+                now_ns += 777;
+                if (outcome.admitted)
+                    continue;
+                now_ns -= 777;
+                struct answer answer;
+                refusal_answer(&answer, &rules, &outcome, "m", PATH);
+                int64_t wait_ms = strtoll(header(&answer, "retry-after-ms"), NULL, 10);
+                int64_t wait_s = strtoll(header(&answer, "retry-after"), NULL, 10);
+                answer_free(&answer);
+                assert_true(wait_s * 1000 >= wait_ms && (wait_s - 1) * 1000 < wait_ms);
+                if (wait_ms > 1)
+                    assert_false(
+                        quota_admit(&pool, now_ns + (wait_ms - 1) * NS_PER_MS, 5).admitted);
+                now_ns += wait_ms * NS_PER_MS;
+                assert_true(quota_admit(&pool, now_ns, 5).admitted);
+                refused++;
+            }
+            quota_free(&pool);
+        }
+    }
+}
+
+static void azures_headers_are_seconds_and_minus_one(void **state)
+{
+    (void)state;
+    struct limit_rules rules = {.headers = LIMIT_HEADERS_AZURE};
+    struct quota_limits limits;
+    struct quota_pool pool;
+    struct answer answer;
+    quota_limits_init(&limits);
+    limits.limit[QUOTA_REQUESTS_PER_MINUTE] = 7;
+    quota_init(&pool, &limits, 0);
+    struct quota_answer outcome = quota_admit(&pool, 0, 5);
+    answer_init(&answer, 200);
+    ratelimit_headers_add(&answer, &rules, &pool, &outcome, 0);
+    assert_string_equal(header(&answer, "x-ratelimit-reset-requests"), "9"); /* 8.57 s */
+    assert_string_equal(header(&answer, "x-ratelimit-remaining-requests"), "6");
+    assert_string_equal(header(&answer, "x-ratelimit-limit-tokens"), "-1");
+    assert_string_equal(header(&answer, "x-ratelimit-remaining-tokens"), "-1");
+    assert_string_equal(header(&answer, "x-ratelimit-reset-tokens"), "-1");
+    assert_null(header(&answer, "x-rate-limit-reset-tokens"));
+    for (int i = 0; i < 7; i++)
+        outcome = quota_admit(&pool, 0, 5);
+    answer_init(&answer, 429);
+    ratelimit_headers_add(&answer, &rules, &pool, &outcome, 0);
+    assert_string_equal(header(&answer, "x-rate-limit-reset-tokens"), "9");
+    assert_string_equal(header(&answer, "policy-id"), "DeploymentRatelimit-Call");
+    rules.headers = LIMIT_HEADERS_NONE;
+    answer_init(&answer, 429);
+    ratelimit_headers_add(&answer, &rules, &pool, &outcome, 0);
+    assert_int_equal(answer.header_count, 0);
+}
+
+static void max_tokens_is_counted_by_the_rule(void **state)
+{
+    (void)state;
+    struct limit_rules rules = {.max_tokens = TOKENS_IGNORE_MAX};
+    assert_int_equal(limit_rules_tokens(&rules, 7, 512), 7);
+    rules.max_tokens = TOKENS_MAXIMUM;
+    assert_int_equal(limit_rules_tokens(&rules, 7, 512), 512);
+    assert_int_equal(limit_rules_tokens(&rules, 700, 512), 700);
+    rules.max_tokens = TOKENS_SUM; /* the capture of 2025-01: 519 */
+    assert_int_equal(limit_rules_tokens(&rules, 7, 512), 519);
+    assert_int_equal(limit_rules_tokens(&rules, 7, -1), 7);
+    assert_int_equal(limit_rules_tokens(&rules, 7, INT64_MAX), 7 + QUOTA_LIMIT_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(azure_says_whole_seconds_in_its_own_words),
+        cmocka_unit_test(minimal_servers_say_nothing_or_one_line),
+        cmocka_unit_test(projects_and_images_have_their_words),
+        cmocka_unit_test(a_client_that_waits_as_told_is_served_and_no_earlier),
+        cmocka_unit_test(azures_headers_are_seconds_and_minus_one),
+        cmocka_unit_test(max_tokens_is_counted_by_the_rule),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
