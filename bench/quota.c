@@ -60,7 +60,7 @@ static double bare_look_up(size_t pools, struct random *random)
 {
     /* As the pools are: in huge pages. */
     size_t size = pools * STEP;
-    size_t huge = 2 * 1024 * 1024;
+    size_t huge = (size_t)2 * 1024 * 1024;
     char *memory = aligned_alloc(huge, (size + huge - 1) / huge * huge);
     size_t *places = calloc(DECISIONS, sizeof *places);
     if (memory == NULL || places == NULL)

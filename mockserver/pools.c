@@ -101,7 +101,7 @@ struct pools *pools_new(void)
     pools->slot_count = SLOTS_START;
     pools->model_slots = SLOTS_START;
     pools->slots = calloc(SLOTS_START, sizeof *pools->slots);
-    pools->models = calloc(SLOTS_START, sizeof *pools->models);
+    pools->models = calloc(SLOTS_START, sizeof(struct model *));
     quota_limits_init(&pools->unlimited);
     if (pools->slots == NULL || pools->models == NULL) {
         pools_free(pools);
@@ -253,7 +253,7 @@ static struct model **model_slot(struct model **models, size_t slots, uint64_t h
 static bool grow_models(struct pools *pools)
 {
     size_t slots = 2 * pools->model_slots;
-    struct model **models = calloc(slots, sizeof *models);
+    struct model **models = calloc(slots, sizeof(struct model *));
     if (models == NULL)
         return false;
     for (size_t i = 0; i < pools->model_slots; i++) {
@@ -416,7 +416,7 @@ static bool grow_slots(struct pools *pools)
 static bool add_chunk(struct pools *pools)
 {
     size_t count = pools->pool_count / CHUNK_POOLS;
-    struct pool **chunks = realloc(pools->chunks, (count + 1) * sizeof *chunks);
+    struct pool **chunks = realloc(pools->chunks, (count + 1) * sizeof(struct pool *));
     if (chunks == NULL)
         return false;
     pools->chunks = chunks;

@@ -63,7 +63,8 @@ struct quota_limits pools_limits(const struct pools *pools, const char *model);
 
 /* The pool of (key, model), made when there is none; NULL when there are too many or memory is
  * out. The pointer stays good until pools_free. */
-struct pool *pools_get(struct pools *pools, const char *key, const char *model, int64_t now_ns);
+struct pool *pools_get(struct pools *pools, const char *key, const char *model_name,
+                       int64_t now_ns);
 
 /* Every pool in the order in which it was made. */
 void pools_each(const struct pools *pools, void (*visit)(void *owner, const struct pool *pool),

@@ -22,8 +22,9 @@ static void images_come_as_asked_for(void **state)
         const cJSON *data = json_at(world.root, "data");
         assert_int_equal(cJSON_GetArraySize(data), cases[i].count);
         const cJSON *one;
-        cJSON_ArrayForEach (one, data)
+        cJSON_ArrayForEach (one, data) {
             assert_true(cJSON_IsString(json_at(one, cases[i].form)));
+        }
     }
     assert_int_equal(world_post(&world, PATH, "{\"prompt\": \"a\", \"n\": 11}"), 400);
     assert_int_equal(world_post(&world, PATH, "{\"prompt\": \"\"}"), 400);
