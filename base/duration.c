@@ -1,5 +1,7 @@
 #include "base/duration.h"
 
+#include "base/text.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -96,36 +98,45 @@ bool duration_parse(const char *text, int64_t *ns)
     return true;
 }
 
+/* "." and three digits of milliseconds, without zeros at the end. */
+static char *put_fraction(char *end, int64_t ms)
+{
+    if (ms == 0)
+        return end;
+    *end++ = '.';
+    for (int64_t digit = 100; ms > 0; digit /= 10) {
+        *end++ = (char)('0' + ms / digit);
+        ms %= digit;
+    }
+    return end;
+}
+
+/* Put together by hand: every answer has several. */
 const char *duration_go(int64_t ns, char text[DURATION_TEXT_SIZE])
 {
-    const char *sign = ns < 0 ? "-" : "";
     int64_t ms = (ns < 0 ? -ns : ns) / NS_PER_MS;
-    if (ms == 0) {
-        snprintf(text, DURATION_TEXT_SIZE, "0s");
-        return text;
+    char *end = text;
+    if (ns < 0 && ms > 0)
+        *end++ = '-';
+    if (ms > 0 && ms < 1000) {
+        end += text_whole(end, ms);
+        *end++ = 'm';
+    } else {
+        int64_t hours = ms / 3600000;
+        int64_t minutes = ms / 60000 % 60;
+        if (hours > 0) {
+            end += text_whole(end, hours);
+            *end++ = 'h';
+        }
+        if (hours > 0 || minutes > 0) {
+            end += text_whole(end, minutes);
+            *end++ = 'm';
+        }
+        end += text_whole(end, ms / 1000 % 60);
+        end = put_fraction(end, ms % 1000);
     }
-    if (ms < 1000) {
-        snprintf(text, DURATION_TEXT_SIZE, "%s%" PRId64 "ms", sign, ms);
-        return text;
-    }
-    int64_t hours = ms / 3600000;
-    int64_t minutes = ms / 60000 % 60;
-    int64_t seconds = ms / 1000 % 60;
-    int64_t rest_ms = ms % 1000;
-    char second_text[16];
-    snprintf(second_text, sizeof second_text, "%" PRId64 ".%03" PRId64, seconds, rest_ms);
-    size_t length = strlen(second_text);
-    while (length > 1 && second_text[length - 1] == '0')
-        second_text[--length] = '\0';
-    if (length > 1 && second_text[length - 1] == '.')
-        second_text[--length] = '\0';
-    if (hours > 0)
-        snprintf(text, DURATION_TEXT_SIZE, "%s%" PRId64 "h%" PRId64 "m%ss", sign, hours, minutes,
-                 second_text);
-    else if (minutes > 0)
-        snprintf(text, DURATION_TEXT_SIZE, "%s%" PRId64 "m%ss", sign, minutes, second_text);
-    else
-        snprintf(text, DURATION_TEXT_SIZE, "%s%ss", sign, second_text);
+    *end++ = 's';
+    *end = '\0';
     return text;
 }
 

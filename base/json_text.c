@@ -5,6 +5,20 @@
 #include <string.h>
 #include <unistr.h>
 
+/* The first byte that is not UTF-8, or NULL. Most of what comes is ASCII, which is seen eight bytes
+ * at a time. */
+static const char *find_invalid(const char *text, size_t length)
+{
+    size_t ascii = 0;
+    for (; length - ascii >= 8; ascii += 8) {
+        uint64_t word;
+        memcpy(&word, text + ascii, sizeof word);
+        if ((word & UINT64_C(0x8080808080808080)) != 0)
+            break;
+    }
+    return (const char *)u8_check((const uint8_t *)text + ascii, length - ascii);
+}
+
 struct scan {
     const char *text;
     size_t length;
@@ -258,9 +272,9 @@ static bool scan_value(struct scan *scan)
 bool json_text_check(const char *text, size_t length, struct json_text_fault *fault)
 {
     struct scan scan = {.text = text, .length = length, .fault = fault};
-    const uint8_t *invalid = u8_check((const uint8_t *)text, length);
+    const char *invalid = find_invalid(text, length);
     if (invalid != NULL) {
-        scan.at = (size_t)((const char *)invalid - text);
+        scan.at = (size_t)(invalid - text);
         return fail(&scan, "invalid UTF-8; save the file as UTF-8");
     }
     if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
@@ -273,17 +287,17 @@ bool json_text_check(const char *text, size_t length, struct json_text_fault *fa
 
 bool json_is_utf8(const char *text, size_t length)
 {
-    return u8_check((const uint8_t *)text, length) == NULL;
+    return find_invalid(text, length) == NULL;
 }
 
 void json_make_utf8(char *text)
 {
     size_t length = strlen(text);
     for (;;) {
-        const uint8_t *invalid = u8_check((const uint8_t *)text, length);
+        const char *invalid = find_invalid(text, length);
         if (invalid == NULL)
             return;
-        size_t skipped = (size_t)((const char *)invalid - text);
+        size_t skipped = (size_t)(invalid - text);
         text += skipped;
         length -= skipped;
         *text = '?';

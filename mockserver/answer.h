@@ -51,8 +51,8 @@ struct answer {
     enum answer_stream stream;
     bool is_raw;         /* the body is all that goes over the wire, with status line and headers */
     enum answer_end end; /* of a raw one */
-    struct answer_header headers[ANSWER_HEADERS_MAX];
     size_t header_count;
+    struct answer_header headers[ANSWER_HEADERS_MAX]; /* beyond header_count not even zeroed */
 };
 
 void answer_init(struct answer *answer, int status);
@@ -62,6 +62,10 @@ void answer_free(struct answer *answer);
  * a programmer's mistake; what scripts add is bounded when they are read. */
 void answer_header(struct answer *answer, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The same for a text, and for a whole number. */
+void answer_header_text(struct answer *answer, const char *name, const char *value);
+void answer_header_whole(struct answer *answer, const char *name, int64_t value);
 
 /* Takes over `body` (may be NULL: out of memory, an empty body is sent). */
 void answer_body(struct answer *answer, char *body);

@@ -3,13 +3,13 @@
 #include "base/digest.h"
 #include "base/duration.h"
 #include "base/json_text.h"
+#include "base/text.h"
 #include "mockserver/endpoint.h"
 #include "mockserver/http_date.h"
 #include "mockserver/openai_error.h"
 #include "mockserver/ratelimit_headers.h"
 #include "mockserver/refusal.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,7 +338,7 @@ static void decide_model_call(struct decision *decision, const struct endpoint *
         decision->entry->decision = JOURNAL_REJECTED;
         return;
     }
-    snprintf(decision->entry->model, sizeof decision->entry->model, "%.95s", call->model);
+    text_copy(decision->entry->model, sizeof decision->entry->model, call->model);
     decision->entry->tokens =
         limit_rules_tokens(&decision->api->config->rules, call->tokens, call->tokens_max);
     const struct script_step *step = NULL;
@@ -406,7 +406,16 @@ static void decide(struct decision *decision)
 static void add_header(struct answer *answer, const char *name, const char *value)
 {
     if (answer_find_header(answer, name) == NULL)
-        answer_header(answer, name, "%s", value);
+        answer_header_text(answer, name, value);
+}
+
+/* Answers of the same second share it. */
+static const char *date_text(struct api *api, int64_t wall_s)
+{
+    if (api->date[0] == '\0' || api->date_s != wall_s)
+        http_date(wall_s, api->date);
+    api->date_s = wall_s;
+    return api->date;
 }
 
 /* The headers that every answer of api.openai.com carries. */
@@ -415,22 +424,20 @@ static void add_common_headers(struct decision *decision)
     struct answer *answer = &decision->outcome->answer;
     struct journal_entry *entry = decision->entry;
     struct random *random = &decision->api->id_random;
-    uint64_t high_bits = random_bits(random);
-    uint64_t low_bits = random_bits(random);
-    char request_id[sizeof entry->request_id];
-    snprintf(request_id, sizeof request_id, "req_%016" PRIx64 "%016" PRIx64, high_bits, low_bits);
+    char request_id[sizeof "req_" + TEXT_HEX_SIZE + TEXT_HEX_SIZE] = "req_";
+    size_t length = strlen(request_id);
+    length += text_hex(request_id + length, random_bits(random));
+    text_hex(request_id + length, random_bits(random));
     int64_t answer_wall_ns = decision->wall_ns + decision->outcome->latency_ns;
-    char date[HTTP_DATE_SIZE];
-    add_header(answer, "date", http_date(answer_wall_ns / NS_PER_S, date));
+    add_header(answer, "date", date_text(decision->api, answer_wall_ns / NS_PER_S));
     add_header(answer, "content-type", "application/json");
     add_header(answer, "x-request-id", request_id);
-    snprintf(entry->request_id, sizeof entry->request_id, "%s",
-             answer_find_header(answer, "x-request-id"));
+    text_copy(entry->request_id, sizeof entry->request_id,
+              answer_find_header(answer, "x-request-id"));
     add_header(answer, "openai-version", "2020-10-01");
     if (entry->decision != JOURNAL_REJECTED) {
-        char processing_ms[24];
-        snprintf(processing_ms, sizeof processing_ms, "%" PRId64,
-                 decision->outcome->latency_ns / NS_PER_MS);
+        char processing_ms[TEXT_WHOLE_SIZE];
+        text_whole(processing_ms, decision->outcome->latency_ns / NS_PER_MS);
         add_header(answer, "openai-organization", OPENAI_ORGANIZATION);
         add_header(answer, "openai-processing-ms", processing_ms);
     }
@@ -460,14 +467,26 @@ static void record(struct decision *decision)
     const struct answer *answer = &decision->outcome->answer;
     entry->status = answer->status;
     entry->retry_after_ns = answer->retry_after_ns;
-    snprintf(entry->code, sizeof entry->code, "%s", answer->code);
+    text_copy(entry->code, sizeof entry->code, answer->code);
     json_make_utf8(entry->code); /* a script's may have been cut */
+}
+
+/* Not zeroed whole: see answer_init(). */
+static void begin_outcome(struct api_outcome *outcome)
+{
+    answer_init(&outcome->answer, 0);
+    outcome->latency_ns = 0;
+    outcome->refuse_ns = 0;
+    outcome->pool = NULL;
+    outcome->admitted_ns = 0;
+    outcome->charged_tokens = 0;
+    outcome->used_tokens = 0;
 }
 
 void api_decide(struct api *api, const struct api_request *request, int64_t now_ns, int64_t wall_ns,
                 struct journal_entry *entry, struct api_outcome *outcome)
 {
-    *outcome = (struct api_outcome){0};
+    begin_outcome(outcome);
     struct decision decision = {
         .api = api,
         .request = request,
@@ -479,7 +498,7 @@ void api_decide(struct api *api, const struct api_request *request, int64_t now_
     };
     size_t key_length = strlen(decision.key);
     if (key_length > 8)
-        snprintf(entry->key_tail, sizeof entry->key_tail, "%s", decision.key + key_length - 4);
+        text_copy(entry->key_tail, sizeof entry->key_tail, decision.key + key_length - 4);
     json_make_utf8(entry->key_tail);
     entry->body_digest = digest_bytes(request->body, request->body_length);
     entry->decided_ns = now_ns;
@@ -494,7 +513,7 @@ void api_decide(struct api *api, const struct api_request *request, int64_t now_
 void api_refuse_too_large(struct api *api, size_t bytes_max, int64_t now_ns, int64_t wall_ns,
                           struct journal_entry *entry, struct api_outcome *outcome)
 {
-    *outcome = (struct api_outcome){0};
+    begin_outcome(outcome);
     struct decision decision = {.api = api, .wall_ns = wall_ns, .entry = entry, .outcome = outcome};
     entry->decided_ns = now_ns;
     api->request_count++;

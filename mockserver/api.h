@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "mockserver/answer.h"
 #include "mockserver/config.h"
+#include "mockserver/http_date.h"
 #include "mockserver/journal.h"
 #include "mockserver/pools.h"
 
@@ -37,6 +38,8 @@ struct api {
     struct random refusal_random;
     int64_t request_count; /* requests to the API so far */
     bool *change_made;
+    int64_t date_s; /* Unix time of `date` */
+    char date[HTTP_DATE_SIZE];
 };
 
 struct api_request {

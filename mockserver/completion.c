@@ -1,5 +1,6 @@
 #include "mockserver/completion.h"
 
+#include "base/text.h"
 #include "mockserver/token_estimate.h"
 
 #include <inttypes.h>
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ID_SIZE = 64 };
+enum { ID_SIZE = 64, BODY_SIZE = 1200 };
 
 cJSON *completion_usage(int64_t prompt_tokens, int64_t completion_tokens)
 {
@@ -18,19 +19,38 @@ cJSON *completion_usage(int64_t prompt_tokens, int64_t completion_tokens)
     return usage;
 }
 
+static void add_usage(struct text *text, const struct completion *completion)
+{
+    int64_t spoken_tokens = completion->choice_count * reply_tokens(completion->reply);
+    text_add(text, "{\n    \"prompt_tokens\": ");
+    text_add_whole(text, completion->prompt_tokens);
+    text_add(text, ",\n    \"completion_tokens\": ");
+    text_add_whole(text, spoken_tokens);
+    text_add(text, ",\n    \"total_tokens\": ");
+    text_add_whole(text, completion->prompt_tokens + spoken_tokens);
+    text_add(text, ",\n    \"prompt_tokens_details\": {\n"
+                   "      \"cached_tokens\": 0,\n"
+                   "      \"audio_tokens\": 0\n"
+                   "    },\n"
+                   "    \"completion_tokens_details\": {\n"
+                   "      \"reasoning_tokens\": 0,\n"
+                   "      \"audio_tokens\": 0,\n"
+                   "      \"accepted_prediction_tokens\": 0,\n"
+                   "      \"rejected_prediction_tokens\": 0\n"
+                   "    }\n"
+                   "  }");
+}
+
 static cJSON *usage_object(const struct completion *completion)
 {
-    cJSON *usage = completion_usage(completion->prompt_tokens,
-                                    completion->choice_count * reply_tokens(completion->reply));
-    cJSON *prompt = cJSON_AddObjectToObject(usage, "prompt_tokens_details");
-    cJSON_AddNumberToObject(prompt, "cached_tokens", 0);
-    cJSON_AddNumberToObject(prompt, "audio_tokens", 0);
-    cJSON *spoken = cJSON_AddObjectToObject(usage, "completion_tokens_details");
-    cJSON_AddNumberToObject(spoken, "reasoning_tokens", 0);
-    cJSON_AddNumberToObject(spoken, "audio_tokens", 0);
-    cJSON_AddNumberToObject(spoken, "accepted_prediction_tokens", 0);
-    cJSON_AddNumberToObject(spoken, "rejected_prediction_tokens", 0);
-    return usage;
+    struct text text;
+    size_t length = 0;
+    text_begin(&text, BODY_SIZE);
+    add_usage(&text, completion);
+    char *usage = text_end(&text, &length);
+    cJSON *object = cJSON_ParseWithLength(usage != NULL ? usage : "", length);
+    free(usage);
+    return object;
 }
 
 static cJSON *tool_call_object(const struct completion *completion, int choice,
@@ -52,57 +72,65 @@ static const char *finish_reason(const struct completion *completion)
     return completion->reply->tool != NULL ? "tool_calls" : "stop";
 }
 
-static cJSON *choice_object(const struct completion *completion, int index)
+/* Calls of tools are rare enough for a tree. */
+static void add_tool_calls(struct text *text, const struct completion *completion, int choice)
 {
-    const struct reply *reply = completion->reply;
-    cJSON *choice = cJSON_CreateObject();
-    cJSON_AddNumberToObject(choice, "index", index);
-    cJSON *message = cJSON_AddObjectToObject(choice, "message");
-    cJSON_AddStringToObject(message, "role", "assistant");
-    if (reply->tool != NULL) {
-        cJSON_AddNullToObject(message, "content");
-        cJSON_AddItemToArray(cJSON_AddArrayToObject(message, "tool_calls"),
-                             tool_call_object(completion, index, reply->arguments));
-    } else {
-        cJSON_AddStringToObject(message, "content", reply->content);
-    }
-    cJSON_AddNullToObject(message, "refusal");
-    cJSON_AddArrayToObject(message, "annotations");
-    cJSON_AddNullToObject(choice, "logprobs");
-    cJSON_AddStringToObject(choice, "finish_reason", finish_reason(completion));
-    return choice;
+    cJSON *call = tool_call_object(completion, choice, completion->reply->arguments);
+    char *printed = cJSON_PrintUnformatted(call);
+    text_add(text, "        \"content\": null,\n        \"tool_calls\": [");
+    text_add(text, printed != NULL ? printed : "");
+    text_add(text, "]");
+    free(printed);
+    cJSON_Delete(call);
 }
 
-/* What a completion and each chunk of it begin with. */
-static cJSON *head(const struct completion *completion, const char *kind)
+static void add_choice(struct text *text, const struct completion *completion, int index)
+{
+    text_add(text, index == 0 ? "\n    {\n      \"index\": " : ",\n    {\n      \"index\": ");
+    text_add_whole(text, index);
+    text_add(text, ",\n      \"message\": {\n        \"role\": \"assistant\",\n");
+    if (completion->reply->tool != NULL) {
+        add_tool_calls(text, completion, index);
+    } else {
+        text_add(text, "        \"content\": ");
+        text_add_json(text, completion->reply->content);
+    }
+    text_add(text, ",\n        \"refusal\": null,\n        \"annotations\": []\n      },\n"
+                   "      \"logprobs\": null,\n      \"finish_reason\": \"");
+    text_add(text, finish_reason(completion));
+    text_add(text, "\"\n    }");
+}
+
+/* As text at once, in OpenAI's layout: a tree of it costs 60,000 instructions. */
+char *completion_chat(const struct completion *completion, size_t *length)
+{
+    struct text text;
+    text_begin(&text, BODY_SIZE);
+    text_add(&text, "{\n  \"id\": \"chatcmpl-");
+    text_add_hex(&text, completion->id_bits);
+    text_add(&text, "\",\n  \"object\": \"chat.completion\",\n  \"created\": ");
+    text_add_whole(&text, completion->created_s);
+    text_add(&text, ",\n  \"model\": ");
+    text_add_json(&text, completion->model);
+    text_add(&text, ",\n  \"choices\": [");
+    for (int i = 0; i < completion->choice_count; i++)
+        add_choice(&text, completion, i);
+    text_add(&text, "\n  ],\n  \"usage\": ");
+    add_usage(&text, completion);
+    text_add(&text, ",\n  \"service_tier\": \"default\",\n"
+                    "  \"system_fingerprint\": \"fp_toomany\"\n}\n");
+    return text_end(&text, length);
+}
+
+static cJSON *chunk(const struct completion *completion)
 {
     char id[ID_SIZE];
     snprintf(id, sizeof id, "chatcmpl-%016" PRIx64, completion->id_bits);
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "id", id);
-    cJSON_AddStringToObject(root, "object", kind);
+    cJSON_AddStringToObject(root, "object", "chat.completion.chunk");
     cJSON_AddNumberToObject(root, "created", (double)completion->created_s);
     cJSON_AddStringToObject(root, "model", completion->model);
-    return root;
-}
-
-char *completion_chat(const struct completion *completion)
-{
-    cJSON *root = head(completion, "chat.completion");
-    cJSON *choices = cJSON_AddArrayToObject(root, "choices");
-    for (int i = 0; i < completion->choice_count; i++)
-        cJSON_AddItemToArray(choices, choice_object(completion, i));
-    cJSON_AddItemToObject(root, "usage", usage_object(completion));
-    cJSON_AddStringToObject(root, "service_tier", "default");
-    cJSON_AddStringToObject(root, "system_fingerprint", "fp_toomany");
-    char *text = cJSON_Print(root);
-    cJSON_Delete(root);
-    return text;
-}
-
-static cJSON *chunk(const struct completion *completion)
-{
-    cJSON *root = head(completion, "chat.completion.chunk");
     cJSON_AddStringToObject(root, "service_tier", "default");
     cJSON_AddStringToObject(root, "system_fingerprint", "fp_toomany");
     return root;

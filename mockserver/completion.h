@@ -25,8 +25,8 @@ struct completion {
     bool include_usage; /* of a stream: one chunk more, that tells the usage */
 };
 
-/* A chat.completion. The caller frees the text; NULL when memory is out. */
-char *completion_chat(const struct completion *completion);
+/* A chat.completion and its length. The caller frees the text; NULL when memory is out. */
+char *completion_chat(const struct completion *completion, size_t *length);
 
 /* The same as chat.completion.chunks. */
 void completion_chat_stream(const struct completion *completion, const struct pace *pace,

@@ -31,7 +31,8 @@ struct endpoint_call {
     int64_t created_s; /* Unix time at which the answer is made */
 
     /* Filled by read. */
-    cJSON *root; /* the body; freed by endpoint_call_free */
+    cJSON *root; /* the body, or NULL where it could be read without; freed by
+                  * endpoint_call_free */
     char model[96];
     int64_t tokens;     /* estimated from what the request says */
     int64_t tokens_max; /* what it allows the model to say, or -1 */

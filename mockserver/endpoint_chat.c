@@ -5,7 +5,9 @@
  *
  *     one message of 114 characters -> 28 + 1 + 2 = 31 tokens
  */
+#include "base/text.h"
 #include "mockserver/api.h"
+#include "mockserver/chat_scan.h"
 #include "mockserver/completion.h"
 #include "mockserver/endpoint.h"
 #include "mockserver/token_estimate.h"
@@ -47,8 +49,23 @@ static int64_t choice_count(struct endpoint_call *call)
     return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : 1;
 }
 
+/* The usual request needs no tree, and what is to be known of it fits in the call. */
+static bool read_usual(struct endpoint_call *call)
+{
+    struct chat_scan scan;
+    if (!chat_scan(call->request->body, call->request->body_length, &scan))
+        return false;
+    text_copy(call->model, sizeof call->model, scan.model);
+    call->tokens = TOKENS_PER_CHAT + TOKENS_PER_MESSAGE * scan.message_count + scan.text_tokens;
+    call->tokens_max =
+        scan.max_completion_tokens >= 0 ? scan.max_completion_tokens : scan.max_tokens;
+    return true;
+}
+
 bool endpoint_chat_read(struct endpoint_call *call)
 {
+    if (read_usual(call))
+        return true;
     int64_t choices = 1;
     if (!endpoint_read_body(call, NULL) || !read_messages(call) ||
         !endpoint_read_whole(call, "n", 1, CHOICES_MAX, &choices) ||
@@ -78,7 +95,9 @@ void endpoint_chat_make(struct endpoint_call *call)
     if (call->is_streamed) {
         completion_chat_stream(&completion, &call->pace, call->answer);
     } else {
-        answer_body(call->answer, completion_chat(&completion));
+        size_t length = 0;
+        char *body = completion_chat(&completion, &length);
+        answer_body_bytes(call->answer, body, length);
         call->work_ns = pace_whole_ns(&call->pace, reply_tokens(&reply));
     }
     reply_free(&reply);

@@ -34,6 +34,7 @@ struct series {
 
 struct metrics {
     struct series *series;
+    struct series *last; /* that was counted: most requests are like the one before */
     uint64_t throttled[QUOTA_DIMENSION_COUNT];
     uint64_t buckets[BUCKET_COUNT];
     uint64_t duration_count;
@@ -66,8 +67,19 @@ void metrics_free(struct metrics *metrics)
     free(metrics);
 }
 
+static bool is_of(const struct series *series, const struct journal_entry *entry)
+{
+    const struct series_id *id = &series->id;
+    return id->status == entry->status && id->decision == (int)entry->decision &&
+           strcmp(id->model, entry->model) == 0 && strcmp(id->code, entry->code) == 0;
+}
+
 static void count_series(struct metrics *metrics, const struct journal_entry *entry)
 {
+    if (metrics->last != NULL && is_of(metrics->last, entry)) {
+        metrics->last->count++;
+        return;
+    }
     struct series_id id;
     memset(&id, 0, sizeof id); /* hashed whole */
     snprintf(id.model, sizeof id.model, "%s", entry->model);
@@ -83,6 +95,7 @@ static void count_series(struct metrics *metrics, const struct journal_entry *en
             HASH_ADD(hh, metrics->series, id, sizeof series->id, series);
         }
     }
+    metrics->last = series;
     if (series != NULL)
         series->count++;
     else

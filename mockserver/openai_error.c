@@ -1,10 +1,8 @@
 #include "mockserver/openai_error.h"
 
 #include "base/duration.h"
-#include "base/json_text.h"
+#include "base/text.h"
 
-#include <cjson/cJSON.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +12,9 @@
     "Please visit https://platform.openai.com/docs/guides/rate-limits to learn how to increase "   \
     "your rate limit."
 #define CONTACT_2023 "Contact support@openai.com if you continue to have issues."
+
+/* Room to begin with; texts grow. */
+enum { MESSAGE_SIZE = 400, ENVELOPE_SIZE = 200 };
 
 static const struct openai_error_kind kinds[] = {
     /* OpenBMB/ChatDev#26, openai/codex#797: the template since 2023-11. */
@@ -174,39 +175,35 @@ const struct openai_error_kind *openai_error_find(const char *name)
     return NULL;
 }
 
-/* cJSON prints with tabs; OpenAI prints with four spaces, and clients log the body as it is. */
-static void print_member(FILE *stream, const char *name, const char *value, const char *end)
+/* OpenAI prints with four spaces, and clients log the body as it is. What it says may repeat a path
+ * or a key as the client sent it. */
+static void add_member(struct text *text, const char *name, const char *value, const char *end)
 {
-    fprintf(stream, "        \"%s\": ", name);
-    cJSON *item = value != NULL ? cJSON_CreateString(value) : cJSON_CreateNull();
-    char *text = cJSON_PrintUnformatted(item);
-    if (text != NULL)
-        json_make_utf8(text); /* it may repeat a path or a key as the client sent it */
-    fputs(text != NULL ? text : "null", stream);
-    free(text);
-    cJSON_Delete(item);
-    fprintf(stream, "%s\n", end);
+    text_add(text, "        \"");
+    text_add(text, name);
+    text_add(text, "\": ");
+    if (value != NULL)
+        text_add_json(text, value);
+    else
+        text_add(text, "null");
+    text_add(text, end);
 }
 
 void openai_error_answer(struct answer *answer, const struct openai_error *error)
 {
-    answer_init(answer, error->status);
-    snprintf(answer->code, sizeof answer->code, "%s", error->code != NULL ? error->code : "");
-    char *body = NULL;
+    struct text text;
     size_t length = 0;
-    FILE *stream = open_memstream(&body, &length);
-    if (stream == NULL)
-        return;
-    fputs("{\n    \"error\": {\n", stream);
-    print_member(stream, "message", error->message, ",");
-    print_member(stream, "type", error->type, ",");
-    print_member(stream, "param", error->param, ",");
-    print_member(stream, "code", error->code, "");
-    fputs("    }\n}\n", stream);
-    if (fclose(stream) == 0)
-        answer_body(answer, body);
-    else
-        free(body);
+    answer_init(answer, error->status);
+    text_copy(answer->code, sizeof answer->code, error->code != NULL ? error->code : "");
+    text_begin(&text, strlen(error->message) + ENVELOPE_SIZE);
+    text_add(&text, "{\n    \"error\": {\n");
+    add_member(&text, "message", error->message, ",\n");
+    add_member(&text, "type", error->type, ",\n");
+    add_member(&text, "param", error->param, ",\n");
+    add_member(&text, "code", error->code, "\n");
+    text_add(&text, "    }\n}\n");
+    char *body = text_end(&text, &length);
+    answer_body_bytes(answer, body, length);
 }
 
 char *openai_error_message(const struct openai_error_kind *kind, const char *model, int64_t wait_ns)
@@ -280,6 +277,63 @@ static const char *refusal_type(const struct quota_answer *refusal)
     return quota_dimension_counts_tokens(refusal->stopped_by) ? "tokens" : "requests";
 }
 
+static void say_whose(struct text *text, const struct quota_answer *refusal, const char *model,
+                      bool is_of_project)
+{
+    if (is_of_project) {
+        text_add(text, "project " OPENAI_PROJECT " organization " OPENAI_ORGANIZATION " on ");
+    } else {
+        text_add(text, model);
+        text_add(text, " in organization " OPENAI_ORGANIZATION " on ");
+    }
+    text_add(text, quota_dimension_label(refusal->stopped_by));
+    text_add(text, ": Limit ");
+    text_add_whole(text, refusal->limit);
+}
+
+/* chatboxai/chatbox#1361: with what was asked for in it. */
+static void say_images(struct text *text, const struct quota_answer *refusal)
+{
+    text_add(text, "Rate limit exceeded for images per minute in organization " OPENAI_ORGANIZATION
+                   ". Limit: ");
+    text_add_whole(text, refusal->limit);
+    text_add(text, "/1min. Current: ");
+    text_add_whole(text, refusal->used + refusal->requested);
+    text_add(text, "/1min. " VISIT_GUIDE);
+}
+
+/* Aider-AI/aider#1880: neither "Used" nor "try again". */
+static void say_too_large(struct text *text, const struct quota_answer *refusal, const char *model,
+                          bool is_of_project)
+{
+    text_add(text, "Request too large for ");
+    say_whose(text, refusal, model, is_of_project);
+    text_add(text, ", Requested ");
+    text_add_whole(text, refusal->requested);
+    text_add(
+        text,
+        ". The input or output tokens must be reduced in order to run successfully. " VISIT_LIMITS);
+}
+
+static void say_limit(struct text *text, const struct quota_answer *refusal, const char *model,
+                      bool is_of_project)
+{
+    text_add(text, "Rate limit reached for ");
+    say_whose(text, refusal, model, is_of_project);
+    text_add(text, ", Used ");
+    text_add_whole(text, refusal->used);
+    text_add(text, ", Requested ");
+    text_add_whole(text, refusal->requested);
+    text_add(text, ".");
+    if (refusal->wait_ns >= 0) {
+        char wait[DURATION_TEXT_SIZE];
+        text_add(text, " Please try again in ");
+        text_add(text, duration_go(refusal->wait_ns, wait));
+        text_add(text, ".");
+    }
+    text_add(text, " " VISIT_LIMITS);
+}
+
 void openai_error_answer_refusal(struct answer *answer, const struct quota_answer *refusal,
                                  const char *model, bool is_of_project)
 {
@@ -287,43 +341,22 @@ void openai_error_answer_refusal(struct answer *answer, const struct quota_answe
         openai_error_answer_kind(answer, openai_error_find("insufficient_quota"), model, -1);
         return;
     }
-    const char *label = quota_dimension_label(refusal->stopped_by);
-    char whose[256];
-    if (is_of_project)
-        snprintf(whose, sizeof whose, "project " OPENAI_PROJECT " organization");
+    struct text text;
+    size_t length = 0;
+    text_begin(&text, MESSAGE_SIZE);
+    if (refusal->stopped_by == QUOTA_IMAGES_PER_MINUTE)
+        say_images(&text, refusal);
+    else if (refusal->too_large)
+        say_too_large(&text, refusal, model, is_of_project);
     else
-        snprintf(whose, sizeof whose, "%s in organization", model);
-    char message[1024];
-    if (refusal->stopped_by == QUOTA_IMAGES_PER_MINUTE) {
-        /* chatboxai/chatbox#1361: with what was asked for in it. */
-        snprintf(message, sizeof message,
-                 "Rate limit exceeded for images per minute in organization " OPENAI_ORGANIZATION
-                 ". Limit: %" PRId64 "/1min. Current: %" PRId64 "/1min. " VISIT_GUIDE,
-                 refusal->limit, refusal->used + refusal->requested);
-    } else if (refusal->too_large) {
-        /* Aider-AI/aider#1880: neither "Used" nor "try again". */
-        snprintf(message, sizeof message,
-                 "Request too large for %s " OPENAI_ORGANIZATION " on %s: Limit %" PRId64
-                 ", Requested %" PRId64 ". The input or output tokens must be reduced in order to "
-                 "run successfully. " VISIT_LIMITS,
-                 whose, label, refusal->limit, refusal->requested);
-    } else {
-        char again[DURATION_TEXT_SIZE + 32] = "";
-        if (refusal->wait_ns >= 0) {
-            char wait[DURATION_TEXT_SIZE];
-            snprintf(again, sizeof again, " Please try again in %s.",
-                     duration_go(refusal->wait_ns, wait));
-        }
-        snprintf(message, sizeof message,
-                 "Rate limit reached for %s " OPENAI_ORGANIZATION " on %s: Limit %" PRId64
-                 ", Used %" PRId64 ", Requested %" PRId64 ".%s " VISIT_LIMITS,
-                 whose, label, refusal->limit, refusal->used, refusal->requested, again);
-    }
+        say_limit(&text, refusal, model, is_of_project);
+    char *message = text_end(&text, &length);
     struct openai_error error = {
         .status = 429,
-        .message = message,
+        .message = message != NULL ? message : "",
         .type = refusal_type(refusal),
         .code = "rate_limit_exceeded",
     };
     openai_error_answer(answer, &error);
+    free(message);
 }

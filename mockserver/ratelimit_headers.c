@@ -3,36 +3,29 @@
 #include "base/duration.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 struct shown {
     enum quota_dimension preferred;
     enum quota_dimension otherwise;
-    const char *unit;
+    const char *limit_name;
+    const char *remaining_name;
+    const char *reset_name;
 };
+
+#define SHOWN(preferred, otherwise, unit)                                                          \
+    {                                                                                              \
+        preferred, otherwise, "x-ratelimit-limit-" unit, "x-ratelimit-remaining-" unit,            \
+            "x-ratelimit-reset-" unit                                                              \
+    }
 
 static const struct shown requests_and_tokens[] = {
-    [RATELIMIT_REQUESTS] = {QUOTA_REQUESTS_PER_DAY, QUOTA_REQUESTS_PER_MINUTE, "requests"},
-    [RATELIMIT_TOKENS] = {QUOTA_TOKENS_PER_MINUTE, QUOTA_TOKENS_PER_DAY, "tokens"},
+    [RATELIMIT_REQUESTS] = SHOWN(QUOTA_REQUESTS_PER_DAY, QUOTA_REQUESTS_PER_MINUTE, "requests"),
+    [RATELIMIT_TOKENS] = SHOWN(QUOTA_TOKENS_PER_MINUTE, QUOTA_TOKENS_PER_DAY, "tokens"),
 };
-static const struct shown images = {QUOTA_IMAGES_PER_MINUTE, QUOTA_IMAGES_PER_MINUTE,
-                                    "input-images"};
-static const struct shown project_tokens = {QUOTA_TOKENS_PER_MINUTE, QUOTA_TOKENS_PER_DAY,
-                                            "project-tokens"};
-
-static void add_header(struct answer *answer, const char *what, const char *unit, const char *value)
-{
-    char name[ANSWER_HEADER_NAME_SIZE];
-    snprintf(name, sizeof name, "x-ratelimit-%s-%s", what, unit);
-    answer_header(answer, name, "%s", value);
-}
-
-static void add_whole(struct answer *answer, const char *what, const char *unit, int64_t value)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%" PRId64, value);
-    add_header(answer, what, unit, text);
-}
+static const struct shown images =
+    SHOWN(QUOTA_IMAGES_PER_MINUTE, QUOTA_IMAGES_PER_MINUTE, "input-images");
+static const struct shown project_tokens =
+    SHOWN(QUOTA_TOKENS_PER_MINUTE, QUOTA_TOKENS_PER_DAY, "project-tokens");
 
 /* The dimension to show, or QUOTA_DIMENSION_COUNT where none is limited. */
 static enum quota_dimension shown_dimension(const struct shown *shown,
@@ -73,9 +66,9 @@ static void add_full(struct answer *answer, const struct shown *shown,
     if (!told.is_told)
         return;
     char reset[DURATION_TEXT_SIZE];
-    add_whole(answer, "limit", shown->unit, told.limit);
-    add_whole(answer, "remaining", shown->unit, told.remaining);
-    add_header(answer, "reset", shown->unit, duration_go(told.reset_ns, reset));
+    answer_header_whole(answer, shown->limit_name, told.limit);
+    answer_header_whole(answer, shown->remaining_name, told.remaining);
+    answer_header_text(answer, shown->reset_name, duration_go(told.reset_ns, reset));
 }
 
 static int64_t seconds_up(int64_t ns)
@@ -88,11 +81,12 @@ static void add_azure(struct answer *answer, const struct shown *shown,
 {
     enum quota_dimension dimension = shown_dimension(shown, pool);
     bool is_limited = dimension != QUOTA_DIMENSION_COUNT;
-    add_whole(answer, "limit", shown->unit, is_limited ? pool->limits->limit[dimension] : -1);
-    add_whole(answer, "remaining", shown->unit,
-              is_limited ? quota_remaining(pool, dimension, now_ns) : -1);
-    add_whole(answer, "reset", shown->unit,
-              is_limited ? seconds_up(quota_reset(pool, dimension, now_ns)) : -1);
+    answer_header_whole(answer, shown->limit_name,
+                        is_limited ? pool->limits->limit[dimension] : -1);
+    answer_header_whole(answer, shown->remaining_name,
+                        is_limited ? quota_remaining(pool, dimension, now_ns) : -1);
+    answer_header_whole(answer, shown->reset_name,
+                        is_limited ? seconds_up(quota_reset(pool, dimension, now_ns)) : -1);
 }
 
 void ratelimit_headers_add(struct answer *answer, const struct limit_rules *rules,

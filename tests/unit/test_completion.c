@@ -33,7 +33,9 @@ static void a_chat_completion_has_the_recorded_shape(void **state)
         .id_bits = UINT64_C(0x123456789abcdef0),
         .created_s = INT64_C(1767225600),
     };
-    char *text = completion_chat(&completion);
+    size_t length = 0;
+    char *text = completion_chat(&completion, &length);
+    assert_int_equal(strlen(text), length);
     cJSON *root = cJSON_ParseWithOpts(text, NULL, 1);
     assert_non_null(root);
     assert_text_at(root, "id", "chatcmpl-123456789abcdef0");
@@ -72,7 +74,9 @@ static void a_call_of_a_tool_has_no_content(void **state)
     (void)state;
     struct reply reply = calls_tool();
     struct completion completion = {.model = "m", .reply = &reply, .choice_count = 2, .id_bits = 7};
-    char *text = completion_chat(&completion);
+    size_t length = 0;
+    char *text = completion_chat(&completion, &length);
+    assert_int_equal(strlen(text), length);
     cJSON *root = cJSON_ParseWithOpts(text, NULL, 1);
     for (int i = 0; i < 2; i++) {
         const cJSON *choice = cJSON_GetArrayItem(json_at(root, "choices"), i);

@@ -1,0 +1,291 @@
+#include "mockserver/chat_scan.h"
+
+#include "base/json_text.h"
+#include "mockserver/token_estimate.h"
+
+#include <string.h>
+
+/* A reader at a byte of the body. Bytes beyond its end are never looked at. */
+struct reader {
+    const char *at;
+    const char *end;
+    bool has_wide; /* bytes beyond ASCII, whose UTF-8 is to be checked in the end */
+    struct chat_scan *scan;
+};
+
+struct span {
+    const char *start;
+    size_t length;
+    int64_t characters; /* once escapes are resolved */
+    bool is_plain;      /* ASCII without escapes: the bytes are the text */
+};
+
+static void skip_space(struct reader *reader)
+{
+    while (reader->at < reader->end && (*reader->at == ' ' || *reader->at == '\n' ||
+                                        *reader->at == '\t' || *reader->at == '\r'))
+        reader->at++;
+}
+
+/* Takes `byte` and the white space around it. */
+static bool take(struct reader *reader, char byte)
+{
+    skip_space(reader);
+    if (reader->at == reader->end || *reader->at != byte)
+        return false;
+    reader->at++;
+    skip_space(reader);
+    return true;
+}
+
+/* What a byte is inside a string. */
+enum byte_kind { PLAIN, QUOTE, BACKSLASH, CONTINUES, WIDE, FORBIDDEN };
+
+static enum byte_kind kind_of(unsigned char byte)
+{
+    if (byte == '"')
+        return QUOTE;
+    if (byte == '\\')
+        return BACKSLASH;
+    if (byte < 0x20)
+        return FORBIDDEN;
+    if (byte < 0x80)
+        return PLAIN;
+    return (byte & 0xc0) == 0x80 ? CONTINUES : WIDE;
+}
+
+/* The bytes before the next that is not plain, eight at a time: the lowest byte that is below 0x20,
+ * a quote, a backslash or beyond ASCII sets the top bit of its place in the mask. */
+static const char *skip_plain(const char *at, const char *end)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    const uint64_t tops = ones << 7;
+    while (end - at >= 8) {
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        uint64_t quotes = word ^ (ones * '"');
+        uint64_t backslashes = word ^ (ones * '\\');
+        uint64_t found = ((word - ones * 0x20) | (quotes - ones) | (backslashes - ones) | word);
+        if ((found & tops) != 0)
+            break;
+        at += 8;
+    }
+    while (at < end && kind_of((unsigned char)*at) == PLAIN)
+        at++;
+    return at;
+}
+
+/* A string; the reader stands on its opening quote. */
+static bool scan_string(struct reader *reader, struct span *span)
+{
+    if (reader->at == reader->end || *reader->at != '"')
+        return false;
+    const char *at = reader->at + 1;
+    *span = (struct span){.start = at, .is_plain = true};
+    int64_t unseen = 0; /* bytes that are no characters of their own */
+    for (;;) {
+        at = skip_plain(at, reader->end);
+        if (at == reader->end)
+            return false;
+        enum byte_kind kind = kind_of((unsigned char)*at);
+        if (kind == QUOTE)
+            break;
+        span->is_plain = false;
+        if (kind == FORBIDDEN)
+            return false;
+        if (kind == BACKSLASH) {
+            at++;
+            if (at == reader->end || *at == '\0' || strchr("\"\\/bfnrt", *at) == NULL)
+                return false;
+            unseen++;
+        }
+        reader->has_wide |= kind == WIDE || kind == CONTINUES;
+        unseen += kind == CONTINUES;
+        at++;
+    }
+    span->length = (size_t)(at - span->start);
+    span->characters = (int64_t)span->length - unseen;
+    reader->at = at + 1;
+    return true;
+}
+
+static bool is_digit(const struct reader *reader)
+{
+    return reader->at < reader->end && *reader->at >= '0' && *reader->at <= '9';
+}
+
+static bool skip_digits(struct reader *reader)
+{
+    if (!is_digit(reader))
+        return false;
+    while (is_digit(reader))
+        reader->at++;
+    return true;
+}
+
+static bool take_byte(struct reader *reader, char byte)
+{
+    if (reader->at == reader->end || *reader->at != byte)
+        return false;
+    reader->at++;
+    return true;
+}
+
+/* A number without an exponent, of the length that the tree takes. */
+static bool scan_number(struct reader *reader)
+{
+    const char *start = reader->at;
+    take_byte(reader, '-');
+    if (take_byte(reader, '0')) {
+        if (is_digit(reader))
+            return false;
+    } else if (!skip_digits(reader)) {
+        return false;
+    }
+    if (take_byte(reader, '.') && !skip_digits(reader))
+        return false;
+    return reader->at - start <= JSON_NUMBER_LENGTH_MAX;
+}
+
+/* A whole number from 1 on, of at most nine digits. */
+static bool scan_count(struct reader *reader, int64_t *count)
+{
+    enum { DIGITS_MAX = 9 };
+    const char *start = reader->at;
+    if (!is_digit(reader) || *start == '0')
+        return false;
+    *count = 0;
+    for (; is_digit(reader) && reader->at - start < DIGITS_MAX; reader->at++)
+        *count = *count * 10 + (*reader->at - '0');
+    return true; /* what else belongs to the number is no comma, and ends the scan */
+}
+
+static bool is_text(const struct span *span, const char *text, size_t length)
+{
+    return span->is_plain && span->length == length && memcmp(span->start, text, length) == 0;
+}
+
+/* ---- members ---- */
+
+static bool read_model(struct reader *reader)
+{
+    struct span span;
+    if (!scan_string(reader, &span) || !span.is_plain || span.length == 0 ||
+        span.length >= CHAT_SCAN_MODEL_SIZE)
+        return false;
+    memcpy(reader->scan->model, span.start, span.length);
+    reader->scan->model[span.length] = '\0';
+    return true;
+}
+
+static bool read_role(struct reader *reader)
+{
+    struct span span;
+    return scan_string(reader, &span);
+}
+
+static bool read_content(struct reader *reader)
+{
+    struct span span;
+    if (!scan_string(reader, &span))
+        return false;
+    reader->scan->text_tokens += span.characters / TOKEN_CHARACTERS;
+    return true;
+}
+
+static bool read_max_tokens(struct reader *reader)
+{
+    return scan_count(reader, &reader->scan->max_tokens);
+}
+
+static bool read_max_completion_tokens(struct reader *reader)
+{
+    return scan_count(reader, &reader->scan->max_completion_tokens);
+}
+
+/* The members that are usual, and how each is read. */
+struct member {
+    const char *name;
+    size_t length;
+    bool (*read)(struct reader *reader);
+};
+
+#define MEMBER(name, read)                                                                         \
+    {                                                                                              \
+        (name), sizeof(name) - 1, (read)                                                           \
+    }
+
+static bool read_messages(struct reader *reader);
+
+static const struct member message_members[] = {
+    MEMBER("role", read_role),
+    MEMBER("content", read_content),
+};
+
+static const struct member members[] = {
+    MEMBER("messages", read_messages),
+    MEMBER("model", read_model),
+    MEMBER("max_tokens", read_max_tokens),
+    MEMBER("max_completion_tokens", read_max_completion_tokens),
+    MEMBER("temperature", scan_number),
+    MEMBER("top_p", scan_number),
+    MEMBER("presence_penalty", scan_number),
+    MEMBER("frequency_penalty", scan_number),
+    MEMBER("seed", scan_number),
+};
+
+enum {
+    MESSAGE_MEMBERS = sizeof message_members / sizeof message_members[0],
+    MEMBERS = sizeof members / sizeof members[0],
+    HAS_MESSAGES = 1 << 0, /* the places of these in `members` */
+    HAS_MODEL = 1 << 1,
+};
+
+/* An object of such members, none of them twice; *seen says which by their places in the table. */
+static bool scan_object(struct reader *reader, const struct member *table, size_t count,
+                        unsigned int *seen)
+{
+    *seen = 0;
+    if (!take(reader, '{'))
+        return false;
+    do {
+        struct span key;
+        size_t i = 0;
+        if (!scan_string(reader, &key))
+            return false;
+        while (i < count && !is_text(&key, table[i].name, table[i].length))
+            i++;
+        if (i == count || (*seen & 1U << i) != 0)
+            return false;
+        *seen |= 1U << i;
+        if (!take(reader, ':') || !table[i].read(reader))
+            return false;
+    } while (take(reader, ','));
+    return take(reader, '}');
+}
+
+static bool read_messages(struct reader *reader)
+{
+    if (!take(reader, '['))
+        return false;
+    do {
+        unsigned int seen;
+        if (!scan_object(reader, message_members, MESSAGE_MEMBERS, &seen))
+            return false;
+        reader->scan->message_count++;
+    } while (take(reader, ','));
+    return take(reader, ']');
+}
+
+bool chat_scan(const char *body, size_t length, struct chat_scan *scan)
+{
+    struct reader reader = {.at = body, .end = body + length, .scan = scan};
+    unsigned int seen;
+    scan->message_count = 0;
+    scan->text_tokens = 0;
+    scan->max_tokens = -1;
+    scan->max_completion_tokens = -1;
+    return scan_object(&reader, members, MEMBERS, &seen) &&
+           (seen & (HAS_MESSAGES | HAS_MODEL)) == (HAS_MESSAGES | HAS_MODEL) &&
+           reader.at == reader.end && (!reader.has_wide || json_is_utf8(body, length));
+}
