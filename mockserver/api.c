@@ -510,17 +510,14 @@ void api_decide(struct api *api, const struct api_request *request, int64_t now_
     make_counted_changes(api, now_ns);
 }
 
-void api_refuse_too_large(struct api *api, size_t bytes_max, int64_t now_ns, int64_t wall_ns,
-                          struct journal_entry *entry, struct api_outcome *outcome)
+void api_refuse(struct api *api, const struct api_refusal *refusal, int64_t now_ns, int64_t wall_ns,
+                struct journal_entry *entry, struct api_outcome *outcome)
 {
     begin_outcome(outcome);
     struct decision decision = {.api = api, .wall_ns = wall_ns, .entry = entry, .outcome = outcome};
     entry->decided_ns = now_ns;
     api->request_count++;
-    char message[128];
-    snprintf(message, sizeof message, "Request body too large: at most %zu bytes are read.",
-             bytes_max);
-    reject(&decision, 413, message, "request_too_large", NULL);
+    reject(&decision, refusal->status, refusal->message, refusal->code, NULL);
     add_common_headers(&decision);
     record(&decision);
     make_counted_changes(api, now_ns);

@@ -75,9 +75,16 @@ void api_settle(const struct api *api, struct api_outcome *outcome, int64_t now_
 /* The answer has ended: gives the place among concurrent requests back. */
 void api_finish(struct api_outcome *outcome);
 
-/* Answers a request whose body is larger than the server reads. */
-void api_refuse_too_large(struct api *api, size_t bytes_max, int64_t now_ns, int64_t wall_ns,
-                          struct journal_entry *entry, struct api_outcome *outcome);
+/* Why the server refuses a request that is over one of its bounds. */
+struct api_refusal {
+    int status;
+    const char *message;
+    const char *code;
+};
+
+/* Answers such a request. */
+void api_refuse(struct api *api, const struct api_refusal *refusal, int64_t now_ns, int64_t wall_ns,
+                struct journal_entry *entry, struct api_outcome *outcome);
 
 /* Sets new quotas now (also those of the config's changes). False when memory is out. */
 bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int64_t now_ns);

@@ -21,14 +21,24 @@
 
 #include <stdio.h>
 
-/* Bounds on what comes from outside, with their reasons. */
+/* Bounds on what comes from outside where nothing else is set, with their reasons. */
 enum {
     SERVER_BODY_BYTES_MAX = 8 * 1024 * 1024,     /* chat requests with images in them */
     SERVER_DISCARD_BYTES_MAX = 64 * 1024 * 1024, /* read on to be able to answer 413; then cut */
-    SERVER_CONNECTION_MEMORY = 16 * 1024,        /* request line and headers; more gets 431 */
+    SERVER_HEADER_BYTES_MAX = 8 * 1024,          /* as most servers; clients send about 1 KiB */
     SERVER_CONNECTIONS_MAX = 20000,
     SERVER_IDLE_SECONDS = 1800,  /* until a connection's next request; clients pool connections */
     SERVER_REQUEST_SECONDS = 60, /* from a request's first line to its end; later gets 408 */
+};
+
+/* 0 is the default, for connections_per_address that they are not counted. */
+struct server_bounds {
+    size_t body_bytes;                    /* more gets 413 */
+    size_t header_bytes;                  /* request line and headers; more gets 431 */
+    unsigned int connections;             /* more wait to be accepted */
+    unsigned int connections_per_address; /* requests on more get 503 */
+    int64_t idle_ns;
+    int64_t request_ns;
 };
 
 struct server_options {
@@ -38,7 +48,8 @@ struct server_options {
     uint64_t seed;
     const char *marker_header; /* request header that tells calls apart, or NULL */
     const char *marker_body;   /* top-level body member (string) that does, or NULL */
-    size_t journal_capacity;   /* 0: JOURNAL_ENTRIES_MAX */
+    struct server_bounds bounds;
+    size_t journal_capacity; /* 0: JOURNAL_ENTRIES_MAX */
     enum journal_when_full journal_when_full;
     FILE *journal_stream; /* every entry as a line of JSON; NULL none; not owned */
 };

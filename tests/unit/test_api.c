@@ -492,7 +492,9 @@ static void a_body_that_is_too_large_counts_as_a_request(void **state)
     struct set_up set_up;
     start(&set_up, "{\"quotas\": {\"*\": {\"requests_total\": 0}}, \"changes\": ["
                    "{\"after_requests\": 1, \"quotas\": {\"*\": {}}}]}");
-    api_refuse_too_large(&set_up.api, 1000, 7, WALL_START_NS + 7, &set_up.entry, &set_up.outcome);
+    const struct api_refusal refusal = {413, "Request body too large: at most 1000 bytes are read.",
+                                        "request_too_large"};
+    api_refuse(&set_up.api, &refusal, 7, WALL_START_NS + 7, &set_up.entry, &set_up.outcome);
     assert_int_equal(set_up.outcome.answer.status, 413);
     assert_message(&set_up, "Request body too large: at most 1000 bytes are read.");
     assert_int_equal(set_up.entry.status, 413);

@@ -1,0 +1,519 @@
+#include "base/duration.h"
+#include "base/json_text.h"
+#include "mockserver/peer.h"
+#include "mockserver/server_parts.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+void exchange_time_out(struct exchange *exchange, int64_t now_ns)
+{
+    struct journal_entry *entry = exchange->entry;
+    exchange->is_timed_out = true;
+    if (entry == NULL)
+        return;
+    entry->decided_ns = now_ns;
+    entry->first_byte_ns = now_ns;
+    entry->decision = JOURNAL_REJECTED;
+    entry->status = MHD_HTTP_REQUEST_TIMEOUT;
+    snprintf(entry->code, sizeof entry->code, "request_timeout");
+}
+
+void exchange_unpark(struct exchange *exchange)
+{
+    struct link *link = exchange->link;
+    if (exchange->peer_watched)
+        loop_unwatch(exchange->server->loop, &exchange->peer);
+    if (exchange->peer_watched && !link->has_ended)
+        loop_watch(exchange->server->loop, &link->end, EPOLLRDHUP, NULL);
+    exchange->peer_watched = false;
+    if (exchange->is_parked)
+        loop_unpark(exchange->server->loop);
+    exchange->is_parked = false;
+}
+
+void exchange_resume(struct exchange *exchange)
+{
+    exchange_unpark(exchange);
+    MHD_resume_connection(exchange->connection);
+    server_run_soon(exchange->server);
+}
+
+static void is_due(void *owner, int64_t now_ns)
+{
+    (void)now_ns;
+    exchange_resume(owner);
+}
+
+/* Where the kernel does not tell: whoever lives on a virtual clock and has closed its sending side
+ * has closed for good. It has given back its hold on the clock, which would otherwise stand still
+ * as long as the request is parked. */
+static bool is_peer_gone(const struct exchange *exchange, uint32_t events)
+{
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0)
+        return true;
+    enum peer_state state = peer_state_of(exchange->link->fd);
+    bool is_virtual = exchange->server->loop->clock.kind == CLOCK_VIRTUAL;
+    return state == PEER_CLOSED || (state == PEER_UNKNOWN && is_virtual);
+}
+
+void exchange_peer_left(struct exchange *exchange, uint32_t events)
+{
+    struct loop *loop = exchange->server->loop;
+    exchange->link->has_ended = true;
+    if (!is_peer_gone(exchange, events)) {
+        /* It is answered when that is due. From now on only a reset is news. */
+        loop_watch(loop, &exchange->peer, 0, NULL);
+        return;
+    }
+    exchange->is_abandoned = true;
+    loop_cancel(loop, &exchange->due);
+    exchange_resume(exchange);
+}
+
+static void peer_ready(void *owner, uint32_t events)
+{
+    exchange_peer_left(owner, events);
+}
+
+void exchange_park(struct exchange *exchange, int64_t due_ns)
+{
+    struct loop *loop = exchange->server->loop;
+    exchange->due = (struct deadline){.fire = is_due, .owner = exchange};
+    loop_at(loop, &exchange->due, due_ns);
+    exchange->due.is_at_once = false;
+    loop_park(loop);
+    exchange->is_parked = true;
+    exchange->peer = (struct watch){
+        .fd = exchange->link->fd, .ready = peer_ready, .owner = exchange, .when_quiet = true};
+    exchange->peer_watched = loop_watch(loop, &exchange->peer, EPOLLRDHUP, NULL);
+    MHD_suspend_connection(exchange->connection);
+}
+
+size_t exchange_length_due(struct exchange *exchange)
+{
+    const struct answer *answer = &exchange->outcome.answer;
+    int64_t passed_ns = loop_now(exchange->server->loop) - exchange->began_ns;
+    while (exchange->pieces_due < answer->piece_count &&
+           answer->pieces[exchange->pieces_due].due_ns <= passed_ns)
+        exchange->pieces_due++;
+    return exchange->pieces_due > 0 ? answer->pieces[exchange->pieces_due - 1].end : 0;
+}
+
+/* libmicrohttpd asks for more of an answer that comes in pieces. */
+static ssize_t read_pieces(void *owner, uint64_t position, char *buffer, size_t size)
+{
+    struct exchange *exchange = owner;
+    const struct answer *answer = &exchange->outcome.answer;
+    if (exchange->is_abandoned)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (position >= answer->body_length)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    size_t end = exchange_length_due(exchange);
+    if (end > position) {
+        size_t length = end - (size_t)position;
+        length = length < size ? length : size;
+        memcpy(buffer, answer->body + position, length);
+        return (ssize_t)length;
+    }
+    if (exchange->server->stopping)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    exchange_park(exchange, exchange->began_ns + answer->pieces[exchange->pieces_due].due_ns);
+    return 0;
+}
+
+static struct MHD_Response *make_response(struct exchange *exchange)
+{
+    enum { BLOCK_SIZE = 4096 };
+    struct answer *answer = &exchange->outcome.answer;
+    static char nothing[1];
+    if (answer->pieces != NULL) {
+        bool is_stream = answer->stream != ANSWER_NOT_STREAMED;
+        return MHD_create_response_from_callback(is_stream ? MHD_SIZE_UNKNOWN : answer->body_length,
+                                                 BLOCK_SIZE, read_pieces, exchange, NULL);
+    }
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        answer->body_length, answer->body != NULL ? answer->body : nothing,
+        answer->body != NULL ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (response != NULL)
+        answer->body = NULL; /* the response frees it */
+    return response;
+}
+
+static enum MHD_Result queue_answer(struct exchange *exchange)
+{
+    const struct answer *answer = &exchange->outcome.answer;
+    struct MHD_Response *response = make_response(exchange);
+    if (response == NULL)
+        return MHD_NO;
+    exchange->began_ns = loop_now(exchange->server->loop);
+    for (size_t i = 0; i < answer->header_count; i++)
+        MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
+    if (exchange->entry != NULL)
+        exchange->entry->first_byte_ns = exchange->began_ns;
+    enum MHD_Result result =
+        MHD_queue_response(exchange->connection, (unsigned int)answer->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static const char *header_of(const struct exchange *exchange, const char *name)
+{
+    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+static void copy_header(const struct exchange *exchange, const char *name, char *target,
+                        size_t size)
+{
+    const char *value = header_of(exchange, name);
+    snprintf(target, size, "%s", value != NULL ? value : "");
+    json_make_utf8(target);
+}
+
+static void read_retry_count(const struct exchange *exchange, struct journal_entry *entry)
+{
+    const char *value = header_of(exchange, "x-stainless-retry-count");
+    if (value == NULL)
+        return;
+    char *end = NULL;
+    errno = 0;
+    long count = strtol(value, &end, 10);
+    if (end != value && *end == '\0' && errno == 0 && count >= 0 && count <= 1000000)
+        entry->retry_count = (int)count;
+}
+
+static bool is_post(const struct exchange *exchange)
+{
+    return strcmp(exchange->method, "POST") == 0;
+}
+
+static bool begin_entry(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+    struct journal_entry *entry = journal_begin(server->journal);
+    if (entry == NULL) {
+        server->journal_overflowed = true;
+        return false;
+    }
+    exchange->entry = entry;
+    server->in_flight++;
+    entry->arrived_ns = loop_now(server->loop);
+    entry->connection = exchange->link->number;
+    snprintf(entry->method, sizeof entry->method, "%s", exchange->method);
+    server->posts_in_flight += is_post(exchange);
+    entry->in_flight = server->posts_in_flight;
+    snprintf(entry->path, sizeof entry->path, "%s", exchange->path);
+    json_make_utf8(entry->path); /* any bytes may come; reports and metrics are UTF-8 */
+    copy_header(exchange, "idempotency-key", entry->idempotency_key, sizeof entry->idempotency_key);
+    if (server->marker_header != NULL)
+        copy_header(exchange, server->marker_header, entry->call_marker, sizeof entry->call_marker);
+    read_retry_count(exchange, entry);
+    return true;
+}
+
+static bool is_admin_path(const char *path)
+{
+    return strncmp(path, ADMIN_PREFIX, strlen(ADMIN_PREFIX)) == 0;
+}
+
+static struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
+                                     const char *method, const char *path)
+{
+    struct link *link = link_of(connection);
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    if (exchange == NULL || link == NULL) {
+        free(exchange);
+        return NULL;
+    }
+    exchange->method = strdup(method);
+    exchange->path = strdup(path);
+    if (exchange->method == NULL || exchange->path == NULL) {
+        free(exchange->method);
+        free(exchange->path);
+        free(exchange);
+        return NULL;
+    }
+    exchange->server = server;
+    exchange->link = link;
+    exchange->connection = connection;
+    link->exchange = exchange;
+    exchange->next = server->exchanges;
+    if (exchange->next != NULL)
+        exchange->next->previous = exchange;
+    server->exchanges = exchange;
+    return exchange;
+}
+
+static void exchange_free(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+    if (exchange->previous != NULL)
+        exchange->previous->next = exchange->next;
+    else
+        server->exchanges = exchange->next;
+    if (exchange->next != NULL)
+        exchange->next->previous = exchange->previous;
+    exchange->link->exchange = NULL;
+    exchange_unpark(exchange);
+    loop_cancel(server->loop, &exchange->due);
+    answer_free(&exchange->outcome.answer);
+    free(exchange->method);
+    free(exchange->path);
+    free(exchange->body);
+    free(exchange);
+}
+
+/* A client may have read the last byte before we come here, where other programs keep the processor
+ * busy: its wait would then seem shorter than it was, and a right client too early. So the end is
+ * what it cannot be before: the answer was there, and the pass that sent it had begun. */
+static int64_t end_of_answer(const struct exchange *exchange)
+{
+    const struct journal_entry *entry = exchange->entry;
+    int64_t end_ns = exchange->server->run_started_ns;
+    end_ns = entry->arrived_ns > end_ns ? entry->arrived_ns : end_ns;
+    end_ns = entry->decided_ns > end_ns ? entry->decided_ns : end_ns;
+    return entry->first_byte_ns > end_ns ? entry->first_byte_ns : end_ns;
+}
+
+void on_completed(void *owner, struct MHD_Connection *connection, void **context,
+                  enum MHD_RequestTerminationCode code)
+{
+    struct server *server = owner;
+    struct exchange *exchange = *context;
+    (void)connection;
+    if (exchange == NULL)
+        return;
+    *context = NULL;
+    exchange->link->is_receiving = false;
+    if (exchange->link->has_ended)
+        shutdown(exchange->link->fd, SHUT_RD); /* see pass_end_on() */
+    link_wait(exchange->link, exchange->server->bounds.idle_ns);
+    struct journal_entry *entry = exchange->entry;
+    if (entry != NULL) {
+        server->in_flight--;
+        server->posts_in_flight -= is_post(exchange);
+        entry->answered_ns = exchange->is_raw_over ? exchange->raw_end_ns : end_of_answer(exchange);
+        entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out &&
+                           !exchange->is_raw_over;
+        api_settle(&server->api, &exchange->outcome, entry->answered_ns);
+        api_finish(&exchange->outcome);
+        metrics_count(server->metrics, entry);
+        journal_finish(server->journal, entry);
+    }
+    exchange_free(exchange);
+}
+
+void note_refused(struct link *link, int status, const char *code)
+{
+    struct server *server = link->server;
+    if (link->is_receiving && is_admin_path(link->path))
+        return;
+    struct journal_entry *entry = journal_begin(server->journal);
+    if (entry == NULL) {
+        server->journal_overflowed = true;
+        return;
+    }
+    int64_t now_ns = loop_now(server->loop);
+    entry->connection = link->number;
+    entry->arrived_ns = link->is_receiving ? link->first_line_ns : now_ns;
+    if (link->is_receiving)
+        snprintf(entry->path, sizeof entry->path, "%s", link->path);
+    json_make_utf8(entry->path);
+    entry->decided_ns = entry->first_byte_ns = entry->answered_ns = now_ns;
+    entry->status = status;
+    snprintf(entry->code, sizeof entry->code, "%s", code);
+    metrics_count(server->metrics, entry);
+    journal_finish(server->journal, entry);
+}
+
+static enum MHD_Result take_body(struct exchange *exchange, const char *data, size_t *size)
+{
+    size_t needed = exchange->body_length + *size;
+    if (needed > exchange->server->bounds.body_bytes && exchange->refusal == EXCHANGE_NOT_REFUSED)
+        exchange->refusal = EXCHANGE_BODY_TOO_LARGE;
+    if (exchange->refusal != EXCHANGE_NOT_REFUSED) {
+        exchange->discarded += *size;
+        *size = 0;
+        return exchange->discarded <= SERVER_DISCARD_BYTES_MAX ? MHD_YES : MHD_NO;
+    }
+    if (needed > exchange->body_capacity) {
+        size_t capacity = exchange->body_capacity == 0 ? 4096 : exchange->body_capacity;
+        while (capacity < needed)
+            capacity *= 2;
+        char *larger = realloc(exchange->body, capacity);
+        if (larger == NULL)
+            return MHD_NO;
+        exchange->body = larger;
+        exchange->body_capacity = capacity;
+    }
+    memcpy(exchange->body + exchange->body_length, data, *size);
+    exchange->body_length = needed;
+    *size = 0;
+    return MHD_YES;
+}
+
+/* The value of the body's top-level member that the scenario uses as a marker. */
+static void read_body_marker(struct exchange *exchange)
+{
+    const char *name = exchange->server->marker_body;
+    if (name == NULL || exchange->body == NULL)
+        return;
+    cJSON *root = cJSON_ParseWithLength(exchange->body, exchange->body_length);
+    const cJSON *marker = cJSON_GetObjectItemCaseSensitive(root, name);
+    if (cJSON_IsString(marker)) {
+        snprintf(exchange->entry->call_marker, sizeof exchange->entry->call_marker, "%s",
+                 marker->valuestring);
+        json_make_utf8(exchange->entry->call_marker);
+    }
+    cJSON_Delete(root);
+}
+static void decide_admin(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+    struct admin admin = {
+        .api = &server->api,
+        .journal = server->journal,
+        .metrics = server->metrics,
+        .in_flight = server->in_flight,
+        .now_ns = loop_now(server->loop),
+    };
+    const char *after =
+        MHD_lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, "after");
+    admin_answer(&admin, exchange->method, exchange->path, after,
+                 exchange->body != NULL ? exchange->body : "", exchange->body_length,
+                 &exchange->outcome.answer);
+    server_make_changes(server, admin.now_ns); /* a reset starts the timed ones again */
+}
+
+static void refuse(struct exchange *exchange, int64_t now_ns, int64_t wall_ns)
+{
+    const struct server_bounds *bounds = &exchange->server->bounds;
+    struct api_refusal refusal = {.status = 413, .code = "request_too_large"};
+    char message[128];
+    snprintf(message, sizeof message, "Request body too large: at most %zu bytes are read.",
+             bounds->body_bytes);
+    if (exchange->refusal == EXCHANGE_HEADERS_TOO_LARGE) {
+        refusal.status = 431;
+        refusal.code = "headers_too_large";
+        snprintf(message, sizeof message, "Request headers too large: at most %zu bytes are read.",
+                 bounds->header_bytes);
+    } else if (exchange->refusal == EXCHANGE_TOO_MANY_CONNECTIONS) {
+        refusal.status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        refusal.code = "too_many_connections";
+        snprintf(message, sizeof message,
+                 "Too many connections from your address: at most %u are served.",
+                 bounds->connections_per_address);
+    }
+    refusal.message = message;
+    api_refuse(&exchange->server->api, &refusal, now_ns, wall_ns, exchange->entry,
+               &exchange->outcome);
+    if (exchange->refusal != EXCHANGE_BODY_TOO_LARGE)
+        answer_header(&exchange->outcome.answer, "connection", "close");
+}
+
+static void decide_api(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+    int64_t now_ns = loop_now(server->loop);
+    int64_t wall_ns = server->loop->clock.wall_start_ns + now_ns;
+    if (exchange->refusal != EXCHANGE_NOT_REFUSED) {
+        refuse(exchange, now_ns, wall_ns);
+        return;
+    }
+    read_body_marker(exchange);
+    struct api_request request = {
+        .method = exchange->method,
+        .path = exchange->path,
+        .authorization = header_of(exchange, MHD_HTTP_HEADER_AUTHORIZATION),
+        .body = exchange->body != NULL ? exchange->body : "",
+        .body_length = exchange->body_length,
+    };
+    api_decide(&server->api, &request, now_ns, wall_ns, exchange->entry, &exchange->outcome);
+}
+
+/* ---- raw answers: past libmicrohttpd, on the socket of a connection that it has suspended ---- */
+static enum MHD_Result finish_request(struct exchange *exchange)
+{
+    exchange->is_decided = true;
+    loop_cancel(exchange->server->loop, &exchange->link->patience);
+    if (exchange->entry == NULL)
+        decide_admin(exchange);
+    else
+        decide_api(exchange);
+    if (exchange->outcome.refuse_ns > 0)
+        server_refuse_connections(exchange->server, exchange->outcome.refuse_ns);
+    if (exchange->outcome.answer.is_raw && !exchange->server->stopping) {
+        start_raw(exchange);
+        return MHD_YES;
+    }
+    /* Guests that sent requests in the same moment find each other's under way: no answer goes out
+     * before all that has arrived is read, and then one at a time, each when all wait again. */
+    bool takes_turns = exchange->server->loop->guests != NULL && exchange->entry != NULL;
+    if ((exchange->outcome.latency_ns == 0 && !takes_turns) || exchange->server->stopping)
+        return queue_answer(exchange);
+    exchange_park(exchange, loop_now(exchange->server->loop) + exchange->outcome.latency_ns);
+    return MHD_YES;
+}
+
+/* A client that asks before it sends a body ("Expect: 100-continue") is told no at once. */
+static bool asks_for_too_much(const struct exchange *exchange)
+{
+    const char *expected = header_of(exchange, MHD_HTTP_HEADER_EXPECT);
+    const char *length = header_of(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return expected != NULL && strcasecmp(expected, "100-continue") == 0 && length != NULL &&
+           strtoull(length, NULL, 10) > exchange->server->bounds.body_bytes;
+}
+
+static size_t header_bytes_of(const struct exchange *exchange)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return info != NULL ? info->header_size : 0;
+}
+
+static enum MHD_Result begin(struct server *server, struct MHD_Connection *connection,
+                             const char *method, const char *path, void **context)
+{
+    struct exchange *exchange = exchange_new(server, connection, method, path);
+    if (exchange == NULL)
+        return MHD_NO;
+    *context = exchange;
+    if (!is_admin_path(exchange->path) && !begin_entry(exchange)) {
+        exchange_free(exchange);
+        *context = NULL;
+        return MHD_NO; /* closes the connection: the run ends, and its report says why */
+    }
+    if (exchange->link->is_over_limit)
+        exchange->refusal = EXCHANGE_TOO_MANY_CONNECTIONS;
+    else if (header_bytes_of(exchange) > server->bounds.header_bytes)
+        exchange->refusal = EXCHANGE_HEADERS_TOO_LARGE;
+    if (!asks_for_too_much(exchange))
+        return MHD_YES;
+    exchange->refusal = EXCHANGE_BODY_TOO_LARGE;
+    return finish_request(exchange);
+}
+
+/* libmicrohttpd calls this first with the headers, then with each part of the body, then without
+ * data when the request is complete, and again when a suspended connection is resumed. */
+enum MHD_Result on_request(void *owner, struct MHD_Connection *connection, const char *url,
+                           const char *method, const char *version, const char *data,
+                           size_t *data_size, void **context)
+{
+    struct server *server = owner;
+    (void)version;
+    if (*context == NULL)
+        return begin(server, connection, method, url, context);
+    struct exchange *exchange = *context;
+    if (exchange->is_abandoned || (exchange->is_decided && exchange->outcome.answer.is_raw))
+        return MHD_NO;
+    if (*data_size > 0)
+        return take_body(exchange, data, data_size);
+    return exchange->is_decided ? queue_answer(exchange) : finish_request(exchange);
+}

@@ -1,0 +1,170 @@
+/* server_parts: what the files of the server share; private to them.
+ *
+ *     server.c    the whole: libmicrohttpd's daemon, the listening socket, the parts below
+ *     link.c      one TCP connection: its patience, its end, how many an address has
+ *     exchange.c  one request and its answer: reading, deciding, waiting, sending
+ *     raw.c       an answer that libmicrohttpd would not send
+ */
+#ifndef TOOMANY_MOCKSERVER_SERVER_PARTS_H
+#define TOOMANY_MOCKSERVER_SERVER_PARTS_H
+
+#include "mockserver/admin.h"
+#include "mockserver/listener.h"
+#include "mockserver/metrics.h"
+#include "mockserver/server.h"
+
+#include <microhttpd.h>
+
+struct address_count; /* in link.c */
+
+enum { SERVER_REFUSALS_MAX = 64 }; /* that libmicrohttpd has told of and whose end is awaited */
+
+struct server {
+    struct loop *loop;
+    struct loop_host host;
+    struct api api;
+    struct journal *journal;
+    struct metrics *metrics;
+    struct listener listener;
+    struct server_bounds bounds;
+    struct MHD_Daemon *daemon;
+    struct watch watch;                /* libmicrohttpd's epoll descriptor */
+    struct deadline run_again;         /* it has work that its descriptor does not show */
+    struct deadline next_change;       /* of the quotas, by time */
+    struct deadline accept_again;      /* connections are refused until then */
+    struct exchange *exchanges;        /* all that are under way */
+    struct link *links;                /* all that are open */
+    struct link *ending;               /* whose end is being passed on, or NULL */
+    struct address_count *addresses;   /* that have connections open, where they are counted */
+    int64_t run_started_ns;            /* the pass of libmicrohttpd that is under way */
+    int refusals[SERVER_REFUSALS_MAX]; /* statuses with which libmicrohttpd has refused requests */
+    int refusal_count;
+    char *marker_header;
+    char *marker_body;
+    char base_url[96];
+    uint64_t connection_count;
+    int connections_open;
+    int in_flight;
+    int posts_in_flight;
+    bool journal_overflowed;
+    bool stopping;
+};
+
+/* One TCP connection: lives as long as libmicrohttpd says. */
+struct link {
+    struct server *server;
+    struct link *next;
+    struct link *previous;
+    uint64_t number;
+    int fd;
+    struct address_count *address; /* NULL where they are not counted */
+    struct exchange *exchange;     /* that is under way, or NULL */
+    char path[64];                 /* of the request that is being received */
+    int64_t first_line_ns;         /* when its first line had come */
+    bool is_over_limit;            /* its address has too many: each request gets 503 */
+    bool is_receiving;             /* a request's first line has come, but not yet all of it */
+    struct deadline patience;      /* cuts a connection that sends nothing, or too slowly */
+    struct watch end;              /* sees that the client sends no more; not while parked */
+    bool has_ended;                /* it has */
+};
+
+/* Why a request is refused before the API is asked; its body is read and thrown away. */
+enum exchange_refusal {
+    EXCHANGE_NOT_REFUSED,
+    EXCHANGE_BODY_TOO_LARGE,
+    EXCHANGE_HEADERS_TOO_LARGE,
+    EXCHANGE_TOO_MANY_CONNECTIONS,
+};
+
+/* One request and its answer. */
+struct exchange {
+    struct server *server;
+    struct link *link;
+    struct MHD_Connection *connection;
+    struct journal_entry *entry; /* NULL for the admin endpoints */
+    struct exchange *next;
+    struct exchange *previous;
+    char *method;
+    char *path;
+    char *body;
+    size_t body_length;
+    size_t body_capacity;
+    size_t discarded;
+    enum exchange_refusal refusal;
+    struct api_outcome outcome;
+    bool is_decided;
+    int64_t began_ns;   /* the answer is on its way since then */
+    size_t pieces_due;  /* of an answer that comes in pieces */
+    size_t raw_sent;    /* bytes of a raw one */
+    int64_t raw_end_ns; /* it has ended: the client cannot have read the last of it before */
+    bool is_raw_over;
+    bool is_timed_out;
+    bool is_abandoned;
+    bool is_parked; /* and its connection suspended */
+    bool peer_watched;
+    struct watch peer; /* while parked: sees a client that goes away */
+    struct deadline due;
+};
+
+/* --- server.c --- */
+
+/* Lets libmicrohttpd do what there is to do, now or in the next turn of the loop. */
+void server_run(struct server *server);
+void server_run_soon(struct server *server);
+
+/* The server is as one that is down: what waits for its answer gets it, what idles is closed. */
+void server_refuse_connections(struct server *server, int64_t for_ns);
+
+void server_make_changes(struct server *server, int64_t now_ns);
+
+/* --- link.c --- */
+
+/* False: the address has so many connections that not even 503 is said to one more. */
+bool links_have_room(const struct server *server, const struct sockaddr *address);
+
+/* Callbacks of libmicrohttpd. */
+void on_connection(void *owner, struct MHD_Connection *connection, void **socket_context,
+                   enum MHD_ConnectionNotificationCode code);
+void *on_first_line(void *owner, const char *uri, struct MHD_Connection *connection);
+
+struct link *link_of(struct MHD_Connection *connection);
+
+/* Until a connection is cut, from now on. */
+void link_wait(struct link *link, int64_t patience_ns);
+
+/* As send() that does not block, through TLS where the connection has it. */
+ssize_t link_send(const struct link *link, const void *data, size_t size);
+
+/* --- exchange.c --- */
+
+/* Callbacks of libmicrohttpd. */
+enum MHD_Result on_request(void *owner, struct MHD_Connection *connection, const char *url,
+                           const char *method, const char *version, const char *data,
+                           size_t *data_size, void **context);
+void on_completed(void *owner, struct MHD_Connection *connection, void **context,
+                  enum MHD_RequestTerminationCode code);
+
+/* The request has not come whole in time. */
+void exchange_time_out(struct exchange *exchange, int64_t now_ns);
+
+/* Writes one into the journal that has not become an exchange: libmicrohttpd, or our patience,
+ * refused it before its headers had come. */
+void note_refused(struct link *link, int status, const char *code);
+
+/* Suspends the connection until due_ns; ends that early when the client goes away. */
+void exchange_park(struct exchange *exchange, int64_t due_ns);
+void exchange_unpark(struct exchange *exchange);
+void exchange_resume(struct exchange *exchange);
+
+/* How much of the body may be on its way by now. */
+size_t exchange_length_due(struct exchange *exchange);
+
+/* The client has closed at least its sending side while its answer waits. */
+void exchange_peer_left(struct exchange *exchange, uint32_t events);
+
+/* --- raw.c --- */
+
+/* Nothing of it goes out before the caller has come back to the loop. */
+void start_raw(struct exchange *exchange);
+
+#endif
