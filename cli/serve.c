@@ -1,235 +1,335 @@
-#include "cli/cli.h"
+#include "cli/serve.h"
 
+#include "base/duration.h"
+#include "cli/cli.h"
 #include "clock/machine_timer.h"
-#include "harness/scenario.h"
-#include "mockserver/server.h"
+#include "mockserver/admin_guard.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-
-static const char help[] =
-    "Usage: toomany serve [OPTIONS]\n"
-    "\n"
-    "Runs the mock server. Its first line on stdout says where. SIGINT or SIGTERM\n"
-    "ends it.\n"
-    "\n"
-    "  --port N         default 8429; 0 takes a free one\n"
-    "  --host ADDR      default 127.0.0.1\n"
-    "  --config FILE    quotas, models, script (the \"server\" object of a scenario)\n"
-    "  --scenario FILE  the same, taken out of a scenario\n"
-    "  --tier NAME      limits of a usage tier: free, 1, 2, 3, 4, 5\n"
-    "  --journal FILE   writes what it saw and answered as JSON Lines (- for stdout)\n"
-    "  --seed N         of ids, latencies and shares; default 1\n"
-    "  --help\n"
-    "\n"
-    "While it runs (under http://127.0.0.1:8429/_toomany/):\n"
-    "  health  journal  quotas (GET, PATCH)  tier (GET, PUT)  reset (POST)  metrics\n"
-    "\n"
-    "Exit status: 0 stopped, 2 wrong usage or a bad file, 3 it could not be carried\n"
-    "out (port in use, ...).\n"
-    "\n"
-    "Example:\n"
-    "  toomany serve --port 8429 &\n"
-    "  export OPENAI_BASE_URL=http://127.0.0.1:8429/v1 OPENAI_API_KEY=any\n"
-    "  python3 my_program.py\n"
-    "  curl -X PATCH http://127.0.0.1:8429/_toomany/quotas \\\n"
-    "    -d '{\"*\": {\"requests_per_minute\": 60}}'\n";
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 struct serve {
-    const char *config_file;
-    const char *scenario_file;
-    const char *journal_file;
-    const struct tier *tier; /* of the command line, or NULL */
-    struct server_options server;
-    struct config config;
-    struct scenario scenario;
-    bool has_scenario;
-    FILE *journal;
+    struct serve_options options;
+    struct serve_setup *setup;
+    struct serve_journal journal;
+    struct tls tls;
+    bool has_made_token;
+    struct log log;
+    struct loop loop;
+    struct server *server;
+    struct cli_stop *stop;
+    struct watch stop_watch;
+    struct watch hangup_watch; /* SIGHUP; its fd is -1 where there is nothing to read again */
 };
 
-static bool load_files(struct serve *serve, struct error *error)
+static int64_t wall_now(const struct serve *serve)
 {
-    config_init(&serve->config);
-    serve->server.config = &serve->config;
-    if (serve->scenario_file != NULL) {
-        if (!scenario_load(&serve->scenario, serve->scenario_file, error))
-            return false;
-        serve->has_scenario = true;
-        serve->server.config = &serve->scenario.server;
-        serve->server.marker_header = serve->scenario.client.marker_header;
-        serve->server.marker_body = serve->scenario.client.marker_body;
-        return true;
+    return serve->loop.clock.wall_start_ns + loop_now(&serve->loop);
+}
+
+static const char *setup_file(const struct serve_options *options)
+{
+    return options->scenario_file != NULL ? options->scenario_file : options->config_file;
+}
+
+/* --- the set-up read again -------------------------------------------------------------------- */
+
+static struct serve_setup *load_setup(const struct serve_options *options, struct error *error)
+{
+    struct serve_setup *setup = malloc(sizeof *setup);
+    if (setup == NULL)
+        error_set_run(error, "", "out of memory");
+    else if (serve_setup_load(setup, options, error))
+        return setup;
+    free(setup);
+    return NULL;
+}
+
+static void free_setup(struct serve_setup *setup)
+{
+    if (setup == NULL)
+        return;
+    serve_setup_free(setup);
+    free(setup);
+}
+
+/* By signal or by the admin endpoint. A file that is bad changes nothing. */
+static bool reload(void *owner, struct error *error)
+{
+    struct serve *serve = owner;
+    char text[1400];
+    const char *file = setup_file(&serve->options);
+    struct serve_setup *setup = load_setup(&serve->options, error);
+    const struct log_field fields[] = {log_text("file", file), {0}};
+    if (setup == NULL) {
+        log_event(&serve->log, wall_now(serve), LOG_ERROR, "reload_refused", fields,
+                  "%s; the set-up stays as it was", error_text(error, text, sizeof text));
+        return false;
     }
-    if (serve->config_file == NULL)
-        return true;
-    cJSON *root = json_load(serve->config_file, error);
-    if (root == NULL)
-        return false;
-    struct json_reader reader = {.file = serve->config_file, .error = error};
-    bool is_read = config_read(&serve->config, &reader, root, "");
-    cJSON_Delete(root);
-    return is_read;
+    bool is_taken = server_change_config(serve->server, serve_setup_config(setup), error);
+    /* Even where memory ran out, what the server now goes by is the new one. */
+    struct serve_setup *former = serve->setup;
+    serve->setup = setup;
+    free_setup(former);
+    if (is_taken)
+        log_event(&serve->log, wall_now(serve), LOG_INFO, "reloaded", fields,
+                  "%s: read again, in force now", file);
+    else
+        log_event(&serve->log, wall_now(serve), LOG_ERROR, "reload_failed", fields, "%s",
+                  error_text(error, text, sizeof text));
+    return is_taken;
 }
 
-/* What the command line says goes before what the file says. */
-static bool load(struct serve *serve, struct error *error)
+static void hang_up(void *owner, uint32_t events)
 {
-    if (!load_files(serve, error))
-        return false;
-    struct config *config = serve->has_scenario ? &serve->scenario.server : &serve->config;
-    if (serve->tier != NULL)
-        config->rules.tier = serve->tier;
+    struct serve *serve = owner;
+    struct signalfd_siginfo which;
+    struct error error;
+    (void)events;
+    if (read(serve->hangup_watch.fd, &which, sizeof which) == (ssize_t)sizeof which)
+        reload(serve, &error);
+}
+
+static bool watch_hangup(struct serve *serve, struct error *error)
+{
+    sigset_t hangup;
+    serve->hangup_watch = (struct watch){.fd = -1, .ready = hang_up, .owner = serve};
+    if (setup_file(&serve->options) == NULL)
+        return true; /* the signal ends it, as ever */
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    sigprocmask(SIG_BLOCK, &hangup, NULL);
+    serve->hangup_watch.fd = signalfd(-1, &hangup, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (serve->hangup_watch.fd < 0)
+        return error_set_run(error, "signalfd", "%s", strerror(errno));
+    return loop_watch(&serve->loop, &serve->hangup_watch, EPOLLIN, error);
+}
+
+/* --- who may come in -------------------------------------------------------------------------- */
+
+static bool write_authority(const struct serve *serve, struct error *error)
+{
+    const char *file = serve->options.tls_authority_file;
+    FILE *stream = fopen(file, "we");
+    if (stream == NULL)
+        return error_set_run(error, file, "%s", strerror(errno));
+    bool is_written = fputs(serve->tls.authority, stream) >= 0;
+    is_written &= fclose(stream) == 0;
+    return is_written || error_set_run(error, file, "%s", strerror(errno));
+}
+
+static bool prepare_tls(struct serve *serve, const char *host, struct error *error)
+{
+    const struct serve_options *options = &serve->options;
+    const char *certificate_file = options->tls_certificate_file;
+    const char *authority_file = options->tls_authority_file;
+    if (certificate_file == NULL && authority_file == NULL)
+        return true;
+    if (!tls_is_supported())
+        return error_set_run(error, "--tls", "this libmicrohttpd was built without TLS");
+    if (certificate_file != NULL)
+        return tls_load(&serve->tls, certificate_file, options->tls_key_file, error);
+    return tls_make(&serve->tls, host, wall_now(serve) / NS_PER_S, error) &&
+           write_authority(serve, error);
+}
+
+/* Nobody else knows it, so it is told once. */
+static void tell_token(const struct serve *serve)
+{
+    const char *token = serve->options.admin_token;
+    const struct log_field fields[] = {log_text("token", token), {0}};
+    if (serve->has_made_token)
+        log_event(&serve->log, wall_now(serve), LOG_INFO, "admin_token_made", fields,
+                  "the admin endpoints want \"Authorization: Bearer %s\"", token);
+}
+
+static void tell_trust(const struct serve *serve)
+{
+    const char *file = serve->options.tls_authority_file;
+    const struct log_field fields[] = {log_text("file", file), {0}};
+    if (file != NULL)
+        log_event(
+            &serve->log, wall_now(serve), LOG_INFO, "certificate_made", fields,
+            "clients trust it by %s: curl --cacert %s; SSL_CERT_FILE=%s (Python, Go, OpenSSL); "
+            "NODE_EXTRA_CA_CERTS=%s (Node.js)",
+            file, file, file, file);
+}
+
+/* Elsewhere than on loopback nobody may administer without a token. */
+static bool prepare_token(struct serve *serve, const char *host, struct error *error)
+{
+    unsigned char bytes[16];
+    char *end;
+    if (serve->options.admin_token != NULL || admin_guard_is_loopback(host))
+        return true;
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes ||
+        (end = serve->options.admin_token = malloc(2 * sizeof bytes + 1)) == NULL)
+        return error_set_run(error, "--admin-token", "none could be made; give one");
+    for (size_t i = 0; i < sizeof bytes; i++, end += 2)
+        snprintf(end, 3, "%02x", bytes[i]);
+    serve->has_made_token = true;
     return true;
 }
 
-static bool open_journal(struct serve *serve, struct error *error)
-{
-    if (serve->journal_file == NULL)
-        return true;
-    bool is_stdout = strcmp(serve->journal_file, "-") == 0;
-    serve->journal = is_stdout ? stdout : fopen(serve->journal_file, "we");
-    if (serve->journal == NULL)
-        return error_set_run(error, serve->journal_file, "%s", strerror(errno));
-    setvbuf(serve->journal, NULL, _IOLBF, 0); /* a line is whole or not there */
-    serve->server.journal_stream = serve->journal;
-    return true;
-}
-
-struct ending {
-    struct loop *loop;
-    struct watch watch;
-};
+/* --- the run ---------------------------------------------------------------------------------- */
 
 static void end(void *owner, uint32_t events)
 {
-    struct ending *ending = owner;
+    struct serve *serve = owner;
     (void)events;
-    loop_stop(ending->loop);
+    loop_stop(&serve->loop);
 }
 
 /* Until the loop is stopped. A journal that cannot be written does not stop it: who has started a
  * server wants it to answer. */
-static void answer_requests(struct loop *loop, const struct server *server, const char *file)
+static void answer_requests(struct serve *serve)
 {
+    const struct journal *journal = server_journal(serve->server);
     bool is_told = false;
-    while (!loop->stopping) {
-        loop_turn(loop, -1);
-        if (is_told || !journal_stream_failed(server_journal(server)))
+    while (!serve->loop.stopping) {
+        loop_turn(&serve->loop, -1);
+        if (is_told || !journal_stream_failed(journal))
             continue;
         is_told = true;
-        fprintf(stderr,
-                "toomany serve: %s: the journal could not be written (disk full?); serving goes on "
-                "without it\n",
-                file);
+        const struct log_field fields[] = {log_text("file", serve->journal.file), {0}};
+        log_event(&serve->log, wall_now(serve), LOG_ERROR, "journal_failed", fields,
+                  "%s: the journal could not be written (disk full?); serving goes on without it",
+                  serve->journal.file);
     }
 }
 
-static bool serve_until_stopped(struct serve *serve, struct cli_stop *stop, struct error *error)
+static void say_where(const struct serve *serve)
 {
-    struct loop loop;
-    if (!loop_init(&loop, CLOCK_REAL, error))
-        return false;
-    struct server *server = server_new(&loop, &serve->server, error);
-    if (server == NULL) {
-        loop_free(&loop);
-        return false;
-    }
-    struct ending ending = {&loop, {.fd = stop->stop_fd, .ready = end, .owner = &ending}};
-    bool watched = loop_watch(&loop, &ending.watch, EPOLLIN, error);
-    if (watched) {
-        printf("toomany: serving %s\n", server_base_url(server));
-        fflush(stdout);
-        answer_requests(&loop, server, serve->journal_file);
-        fprintf(stderr, "toomany serve: stopped after %" PRIu64 " requests\n",
-                journal_total(server_journal(server)));
-    }
-    bool failed = journal_stream_failed(server_journal(server));
-    server_free(server);
-    loop_free(&loop);
-    if (serve->journal != NULL && fflush(serve->journal) != 0)
-        failed = true;
-    if (watched && failed)
-        return error_set_run(error, serve->journal_file,
-                             "the journal could not be written whole (disk full?)");
-    return watched;
+    const char *url = server_base_url(serve->server);
+    const struct log_field fields[] = {
+        log_text("url", url), log_text("version", TOOMANY_VERSION), {0}};
+    printf("toomany: serving %s\n", url);
+    fflush(stdout);
+    if (serve->log.is_json) /* for people the line above says it */
+        log_event(&serve->log, wall_now(serve), LOG_INFO, "serving", fields, "serving %s", url);
+    tell_trust(serve);
+    tell_token(serve);
 }
 
-static int read_options(struct serve *serve, int argc, char **argv)
+static void say_end(const struct serve *serve)
 {
-    enum { PORT = 1000, HOST, CONFIG, SCENARIO, TIER, JOURNAL, SEED, HELP };
-    static const struct option options[] = {
-        {"port", required_argument, NULL, PORT},
-        {"host", required_argument, NULL, HOST},
-        {"config", required_argument, NULL, CONFIG},
-        {"scenario", required_argument, NULL, SCENARIO},
-        {"tier", required_argument, NULL, TIER},
-        {"journal", required_argument, NULL, JOURNAL},
-        {"seed", required_argument, NULL, SEED},
-        {"help", no_argument, NULL, HELP},
-        {0},
+    uint64_t requests = journal_total(server_journal(serve->server));
+    const struct log_field fields[] = {log_number("requests", (int64_t)requests), {0}};
+    log_event(&serve->log, wall_now(serve), LOG_INFO, "stopped", fields,
+              "stopped after %" PRIu64 " requests", requests);
+}
+
+static bool start_server(struct serve *serve, struct error *error)
+{
+    const struct serve_options *options = &serve->options;
+    const char *host = options->host != NULL ? options->host : "127.0.0.1";
+    if (!prepare_tls(serve, host, error) || !prepare_token(serve, host, error))
+        return false;
+    struct server_options server = {
+        .config = serve_setup_config(serve->setup),
+        .host = host,
+        .port = options->port,
+        .seed = options->seed,
+        .bounds = options->bounds,
+        .tls_certificate = serve->tls.certificate,
+        .tls_key = serve->tls.key,
+        .admin_token = options->admin_token,
+        .reload = setup_file(options) != NULL ? reload : NULL,
+        .reload_owner = serve,
+        .log = &serve->log,
+        .journal_capacity = options->journal_entries,
+        .journal_when_full = JOURNAL_DROP_OLDEST,
+        .journal_stream = serve->journal.stream,
+        .journal_stream_bytes_max = options->journal_bytes_max,
+        .journal_stream_next = serve_journal_next,
+        .journal_stream_owner = &serve->journal,
     };
-    int64_t port = 8429;
-    serve->server.seed = 1;
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == PORT && !cli_read_whole("serve", "--port", optarg, 0, 65535, &port))
-            return CLI_USAGE;
-        if (option == SEED && !cli_read_seed("serve", optarg, &serve->server.seed))
-            return CLI_USAGE;
-        if (option == HOST)
-            serve->server.host = optarg;
-        if (option == CONFIG)
-            serve->config_file = optarg;
-        if (option == SCENARIO)
-            serve->scenario_file = optarg;
-        if (option == TIER) {
-            serve->tier = tier_find(optarg);
-            if (serve->tier == NULL) {
-                fprintf(stderr, "toomany serve: --tier %s: wanted one of " TIER_NAMES "\n", optarg);
-                return CLI_USAGE;
-            }
-        }
-        if (option == JOURNAL)
-            serve->journal_file = optarg;
-        if (option == HELP) {
-            fputs(help, stdout);
-            return -1;
-        }
-        if (option == '?')
-            return cli_misused("serve");
+    if (serve->setup->has_scenario) {
+        server.marker_header = serve->setup->scenario.client.marker_header;
+        server.marker_body = serve->setup->scenario.client.marker_body;
     }
-    serve->server.port = (uint16_t)port;
-    if (optind < argc) {
-        fprintf(stderr, "toomany serve: \"%s\" is not an option\n", argv[optind]);
-        return cli_misused("serve");
+    serve->server = server_new(&serve->loop, &server, error);
+    return serve->server != NULL;
+}
+
+static bool serve_until_stopped(struct serve *serve, struct error *error)
+{
+    serve->stop_watch = (struct watch){.fd = serve->stop->stop_fd, .ready = end, .owner = serve};
+    if (!start_server(serve, error) || !watch_hangup(serve, error) ||
+        !loop_watch(&serve->loop, &serve->stop_watch, EPOLLIN, error))
+        return false;
+    say_where(serve);
+    answer_requests(serve);
+    say_end(serve);
+    return true;
+}
+
+/* True when the journal is whole. */
+static bool stop_server(struct serve *serve)
+{
+    bool is_whole = serve->server == NULL || !journal_stream_failed(server_journal(serve->server));
+    if (serve->server != NULL) {
+        server_free(serve->server);
+        serve->server = NULL;
     }
-    if (serve->config_file != NULL && serve->scenario_file != NULL) {
-        fputs("toomany serve: give --config or --scenario, not both\n", stderr);
-        return CLI_USAGE;
+    if (serve->hangup_watch.fd > 0) {
+        loop_unwatch(&serve->loop, &serve->hangup_watch);
+        close(serve->hangup_watch.fd);
     }
-    return CLI_DONE;
+    loop_free(&serve->loop);
+    return is_whole;
+}
+
+static bool run(struct serve *serve, struct error *error)
+{
+    if (!loop_init(&serve->loop, CLOCK_REAL, error))
+        return false;
+    bool is_done = serve_until_stopped(serve, error);
+    bool is_whole = stop_server(serve);
+    is_whole &= serve_journal_close(&serve->journal);
+    if (is_done && !is_whole)
+        return error_set_run(error, serve->journal.file,
+                             "the journal could not be written whole (disk full?)");
+    return is_done;
+}
+
+/* Before there is a loop, too. */
+static int fail(const struct serve *serve, const struct error *error)
+{
+    char text[1400];
+    if (!serve->log.is_json)
+        return cli_fail("serve", error);
+    log_event(&serve->log, machine_wall_s() * NS_PER_S, LOG_ERROR, "failed", NULL, "%s",
+              error_text(error, text, sizeof text));
+    return error->could_not_run ? CLI_COULD_NOT_RUN : CLI_USAGE;
 }
 
 int cli_serve(int argc, char **argv)
 {
-    struct serve serve = {0};
+    struct serve serve = {.hangup_watch.fd = -1};
     struct error error = {0};
-    struct cli_stop *stop = NULL;
-    int status = read_options(&serve, argc, argv);
-    if (status != CLI_DONE)
-        return status < 0 ? CLI_DONE : status;
-    serve.server.journal_when_full = JOURNAL_DROP_OLDEST;
-    if (!load(&serve, &error) || !open_journal(&serve, &error) ||
-        !cli_stop_on_signals(&stop, &error) || !serve_until_stopped(&serve, stop, &error))
-        status = cli_fail("serve", &error);
-    if (serve.journal != NULL && serve.journal != stdout)
-        fclose(serve.journal);
-    if (serve.has_scenario)
-        scenario_free(&serve.scenario);
-    config_free(&serve.config);
-    return status;
+    int status = serve_options_read(&serve.options, argc, argv);
+    serve.log = (struct log){.stream = stderr,
+                             .speaker = "toomany serve",
+                             .level = serve.options.log_level,
+                             .is_json = serve.options.log_is_json};
+    if (status == CLI_DONE) {
+        serve.setup = load_setup(&serve.options, &error);
+        if (serve.setup == NULL || !serve_journal_open(&serve.journal, &serve.options, &error) ||
+            !cli_stop_on_signals(&serve.stop, &error) || !run(&serve, &error))
+            status = fail(&serve, &error);
+    }
+    serve_journal_close(&serve.journal);
+    tls_free(&serve.tls);
+    free_setup(serve.setup);
+    serve_options_free(&serve.options);
+    return status < 0 ? CLI_DONE : status;
 }

@@ -192,6 +192,20 @@ static void answer_reset(struct admin *admin, struct answer *answer)
         answer_failure(answer, 500, "out of memory");
 }
 
+/* What is refused here is said on the server's own log as well: by whoever reads the file. */
+static void answer_reload(struct admin *admin, struct answer *answer)
+{
+    struct error error;
+    char text[1400];
+    if (admin->reload == NULL)
+        answer_failure(answer, 409, "there is no file to read again: start with --config FILE");
+    else if (admin->reload(admin->reload_owner, &error))
+        answer_health(admin, answer);
+    else
+        answer_failure(answer, error.could_not_run ? 500 : 400,
+                       error_text(&error, text, sizeof text));
+}
+
 static void answer_metrics(struct admin *admin, struct answer *answer)
 {
     answer_init(answer, 200);
@@ -212,6 +226,7 @@ void admin_answer(struct admin *admin, const char *method, const char *path, con
         {"journal", {"GET"}, "GET"},
         {"quotas", {"GET", "PATCH"}, "GET, PATCH"},
         {"reset", {"POST"}, "POST"},
+        {"reload", {"POST"}, "POST"},
         {"metrics", {"GET"}, "GET"},
         {"tier", {"GET", "PUT", "POST"}, "GET, PUT, POST"},
     };
@@ -226,8 +241,9 @@ void admin_answer(struct admin *admin, const char *method, const char *path, con
             is_allowed |= strcmp(*allowed, method) == 0;
     }
     if (allow == NULL) {
-        answer_failure(answer, 404,
-                       "unknown; there are health, journal, quotas, tier, reset and metrics");
+        answer_failure(
+            answer, 404,
+            "unknown; there are health, journal, quotas, tier, reset, reload and metrics");
     } else if (!is_allowed) {
         answer_failure(answer, 405, "wrong method; see the Allow header");
         answer_header(answer, "allow", "%s", allow);
@@ -237,6 +253,8 @@ void admin_answer(struct admin *admin, const char *method, const char *path, con
         answer_journal(admin, after, answer);
     } else if (strcmp(name, "reset") == 0) {
         answer_reset(admin, answer);
+    } else if (strcmp(name, "reload") == 0) {
+        answer_reload(admin, answer);
     } else if (strcmp(name, "metrics") == 0) {
         answer_metrics(admin, answer);
     } else if (strcmp(name, "tier") == 0 && strcmp(method, "GET") == 0) {
@@ -248,4 +266,9 @@ void admin_answer(struct admin *admin, const char *method, const char *path, con
     } else {
         answer_quotas(admin, answer);
     }
+}
+
+void admin_refuse(struct answer *answer, int status, const char *message)
+{
+    answer_failure(answer, status, message);
 }

@@ -5,6 +5,7 @@
  *     GET   /_toomany/quotas            limits and what is used of them
  *     PATCH /_toomany/quotas            {"MODEL": {"requests_per_minute": 100}}: sets these limits
  *     POST  /_toomany/reset             script, quotas and journal as at the start
+ *     POST  /_toomany/reload            reads the set-up's file again
  *     GET   /_toomany/metrics           Prometheus
  */
 #ifndef TOOMANY_MOCKSERVER_ADMIN_H
@@ -20,11 +21,16 @@ struct admin {
     struct journal *journal;
     struct metrics *metrics;
     int in_flight;
+    bool (*reload)(void *owner, struct error *error); /* NULL: there is no file */
+    void *reload_owner;
     int64_t now_ns;
 };
 
 /* `after` is the query argument of the journal, or NULL. Fills *answer, which the caller frees. */
 void admin_answer(struct admin *admin, const char *method, const char *path, const char *after,
                   const char *body, size_t body_length, struct answer *answer);
+
+/* The answer to one that may not. */
+void admin_refuse(struct answer *answer, int status, const char *message);
 
 #endif

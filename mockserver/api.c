@@ -91,7 +91,7 @@ void api_free(struct api *api)
     *api = (struct api){0};
 }
 
-bool api_reset(struct api *api, int64_t now_ns)
+static void start_script(struct api *api, int64_t now_ns)
 {
     for (size_t i = 0; i < api->config->script.step_count; i++)
         api->script_states[i] = (struct script_state){.first_played_ns = -1};
@@ -99,6 +99,34 @@ bool api_reset(struct api *api, int64_t now_ns)
         api->change_made[i] = false;
     api->request_count = 0;
     api->start_ns = now_ns;
+}
+
+bool api_change_config(struct api *api, const struct config *config, int64_t now_ns)
+{
+    struct script_state *states = calloc(config->script.step_count + 1, sizeof *states);
+    bool *change_made = calloc(config->change_count + 1, sizeof *change_made);
+    if (states == NULL || change_made == NULL) {
+        free(states);
+        free(change_made);
+        return false;
+    }
+    free(api->script_states);
+    free(api->change_made);
+    api->script_states = states;
+    api->change_made = change_made;
+    api->config = config;
+    start_script(api, now_ns);
+    pools_begin_change(api->pools);
+    set_rules(api);
+    bool is_changed = api_change_tier(api, config->rules.tier, now_ns) &&
+                      api_change_quotas(api, &config->quotas, now_ns);
+    pools_end_change(api->pools, now_ns);
+    return is_changed;
+}
+
+bool api_reset(struct api *api, int64_t now_ns)
+{
+    start_script(api, now_ns);
     random_seed(&api->share_random, api->seed, API_STREAM_SHARES);
     random_seed(&api->id_random, api->seed, API_STREAM_IDS);
     random_seed(&api->latency_random, api->seed, API_STREAM_LATENCY);

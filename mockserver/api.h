@@ -92,6 +92,12 @@ bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int6
 /* Another usage tier, now; what is used stays used. False when memory is out. */
 bool api_change_tier(struct api *api, const struct tier *tier, int64_t now_ns);
 
+/* Another set-up, which must outlive the api; the one before may go then. What is used of pools
+ * stays used where they keep their limits' kind; script and changes start anew, random numbers go
+ * on. False when memory is out: then limits may be changed in part, and the set-up is the new one
+ * or the old. */
+bool api_change_config(struct api *api, const struct config *config, int64_t now_ns);
+
 /* Makes the changes whose time has come. Returns the time of the next one, or -1. */
 int64_t api_make_timed_changes(struct api *api, int64_t now_ns);
 

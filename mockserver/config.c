@@ -279,6 +279,22 @@ static bool read_api_keys(struct config *config, const struct json_reader *reade
     return true;
 }
 
+bool config_add_api_key(struct config *config, const char *key, struct error *error)
+{
+    if (config->api_key_count >= CONFIG_KEYS_MAX)
+        return error_set(error, "--api-key", "more than %d keys, with those of the file",
+                         CONFIG_KEYS_MAX);
+    char **keys = realloc(config->api_keys, (config->api_key_count + 1) * sizeof *keys);
+    if (keys == NULL)
+        return error_set_run(error, "--api-key", "out of memory");
+    config->api_keys = keys;
+    keys[config->api_key_count] = strdup(key);
+    if (keys[config->api_key_count] == NULL)
+        return error_set_run(error, "--api-key", "out of memory");
+    config->api_key_count++;
+    return true;
+}
+
 /* RFC 9110: a field name is a token; a value has no line breaks or other control characters. */
 static bool is_header(const char *name, const char *value)
 {

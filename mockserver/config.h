@@ -83,6 +83,9 @@ void config_free(struct config *config);
 bool config_read(struct config *config, const struct json_reader *reader, const cJSON *object,
                  const char *pointer);
 
+/* One more key that is good. False when there are too many. */
+bool config_add_api_key(struct config *config, const char *key, struct error *error);
+
 /* Reads an object of quotas ({"MODEL": {"requests_per_minute": 60, ...}}). Dimensions that are
  * not named keep what *base says for the model (for PATCH), or are unlimited when base is NULL.
  * A limit of null takes the limit away. An enforcement that is not named is the server's. */

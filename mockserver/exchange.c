@@ -282,6 +282,49 @@ static int64_t end_of_answer(const struct exchange *exchange)
     return entry->first_byte_ns > end_ns ? entry->first_byte_ns : end_ns;
 }
 
+/* Of a request whose body is malformed. */
+static void note_library_refusal(struct exchange *exchange, int status)
+{
+    struct journal_entry *entry = exchange->entry;
+    exchange->is_refused_by_library = true;
+    if (entry == NULL)
+        return;
+    entry->decided_ns = entry->first_byte_ns = loop_now(exchange->server->loop);
+    entry->status = status;
+    snprintf(entry->code, sizeof entry->code, "malformed_request");
+}
+
+static void log_request(const struct server *server, const struct journal_entry *entry)
+{
+    if (!log_writes(server->log, LOG_DEBUG))
+        return;
+    int64_t took_us = (entry->answered_ns - entry->arrived_ns) / NS_PER_US;
+    const struct log_field fields[] = {
+        log_number("sequence", (int64_t)entry->sequence),
+        log_number("connection", (int64_t)entry->connection),
+        log_text("method", entry->method),
+        log_text("path", entry->path),
+        log_text("model", entry->model),
+        log_text("key_tail", entry->key_tail),
+        log_number("status", entry->status),
+        log_text("code", entry->code),
+        log_text("decision", journal_decision_name(entry->decision)),
+        log_text("request_id", entry->request_id),
+        log_number("duration_us", took_us),
+        {0},
+    };
+    log_event(server->log, server->loop->clock.wall_start_ns + loop_now(server->loop), LOG_DEBUG,
+              "request", fields, "%s %s %d %s", entry->method, entry->path, entry->status,
+              journal_decision_name(entry->decision));
+}
+
+static void end_entry(struct server *server, struct journal_entry *entry)
+{
+    metrics_count(server->metrics, entry);
+    log_request(server, entry);
+    journal_finish(server->journal, entry);
+}
+
 void on_completed(void *owner, struct MHD_Connection *connection, void **context,
                   enum MHD_RequestTerminationCode code)
 {
@@ -296,16 +339,17 @@ void on_completed(void *owner, struct MHD_Connection *connection, void **context
         shutdown(exchange->link->fd, SHUT_RD); /* see pass_end_on() */
     link_wait(exchange->link, exchange->server->bounds.idle_ns);
     struct journal_entry *entry = exchange->entry;
+    if (!exchange->is_decided && server->refusal_count > 0)
+        note_library_refusal(exchange, server->refusals[--server->refusal_count]);
     if (entry != NULL) {
         server->in_flight--;
         server->posts_in_flight -= is_post(exchange);
         entry->answered_ns = exchange->is_raw_over ? exchange->raw_end_ns : end_of_answer(exchange);
         entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out &&
-                           !exchange->is_raw_over;
+                           !exchange->is_refused_by_library && !exchange->is_raw_over;
         api_settle(&server->api, &exchange->outcome, entry->answered_ns);
         api_finish(&exchange->outcome);
-        metrics_count(server->metrics, entry);
-        journal_finish(server->journal, entry);
+        end_entry(server, entry);
     }
     exchange_free(exchange);
 }
@@ -329,8 +373,7 @@ void note_refused(struct link *link, int status, const char *code)
     entry->decided_ns = entry->first_byte_ns = entry->answered_ns = now_ns;
     entry->status = status;
     snprintf(entry->code, sizeof entry->code, "%s", code);
-    metrics_count(server->metrics, entry);
-    journal_finish(server->journal, entry);
+    end_entry(server, entry);
 }
 
 static enum MHD_Result take_body(struct exchange *exchange, const char *data, size_t *size)
@@ -374,10 +417,33 @@ static void read_body_marker(struct exchange *exchange)
     }
     cJSON_Delete(root);
 }
+/* Or answers why not. */
+static bool may_administer(struct exchange *exchange)
+{
+    const struct admin_visitor visitor = {
+        .authorization = header_of(exchange, MHD_HTTP_HEADER_AUTHORIZATION),
+        .host = header_of(exchange, MHD_HTTP_HEADER_HOST),
+        .origin = header_of(exchange, MHD_HTTP_HEADER_ORIGIN),
+        .fetch_site = header_of(exchange, "Sec-Fetch-Site"),
+    };
+    const char *message = NULL;
+    int status = admin_guard_status(&exchange->server->guard, &visitor, &message);
+    if (status == 0)
+        return true;
+    admin_refuse(&exchange->outcome.answer, status, message);
+    if (status == 401)
+        answer_header(&exchange->outcome.answer, "www-authenticate", "Bearer");
+    return false;
+}
+
 static void decide_admin(struct exchange *exchange)
 {
     struct server *server = exchange->server;
+    if (!may_administer(exchange))
+        return;
     struct admin admin = {
+        .reload = server->reload,
+        .reload_owner = server->reload_owner,
         .api = &server->api,
         .journal = server->journal,
         .metrics = server->metrics,

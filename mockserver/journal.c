@@ -18,6 +18,9 @@ struct journal {
     uint64_t lost;
     enum journal_when_full when_full;
     FILE *stream;
+    int64_t stream_bytes_max; /* 0: no bound */
+    FILE *(*next_stream)(void *owner);
+    void *next_stream_owner;
     bool stream_failed;
 };
 
@@ -62,6 +65,14 @@ void journal_free(struct journal *journal)
 void journal_stream_to(struct journal *journal, FILE *stream)
 {
     journal->stream = stream;
+}
+
+void journal_bound_stream(struct journal *journal, int64_t bytes_max, FILE *(*next)(void *owner),
+                          void *owner)
+{
+    journal->stream_bytes_max = bytes_max;
+    journal->next_stream = next;
+    journal->next_stream_owner = owner;
 }
 
 static bool has_ended(const struct journal_entry *entry)
@@ -117,7 +128,14 @@ struct journal_entry *journal_begin(struct journal *journal)
 
 void journal_finish(struct journal *journal, struct journal_entry *entry)
 {
-    if (journal->stream != NULL && !journal_write_entry(entry, journal->stream))
+    if (journal->stream == NULL)
+        return;
+    if (!journal_write_entry(entry, journal->stream))
+        journal->stream_failed = true;
+    if (journal->stream_bytes_max == 0 || ftello(journal->stream) < journal->stream_bytes_max)
+        return;
+    journal->stream = journal->next_stream(journal->next_stream_owner);
+    if (journal->stream == NULL)
         journal->stream_failed = true;
 }
 

@@ -65,6 +65,10 @@ void journal_free(struct journal *journal);
  * journal does not own the stream. */
 void journal_stream_to(struct journal *journal, FILE *stream);
 
+/* A stream that has reached `bytes_max` is exchanged for what `next` returns; NULL: it failed. */
+void journal_bound_stream(struct journal *journal, int64_t bytes_max, FILE *(*next)(void *owner),
+                          void *owner);
+
 /* A new entry with its sequence number set and its times at -1; NULL when full and refusing.
  * The pointer is good until the entry is finished. */
 struct journal_entry *journal_begin(struct journal *journal);

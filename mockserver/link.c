@@ -1,6 +1,7 @@
 #include "mockserver/answer.h"
 #include "mockserver/openai_error.h"
 #include "mockserver/server_parts.h"
+#include "mockserver/tls.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -82,7 +83,16 @@ static void count_out(struct link *link)
 
 ssize_t link_send(const struct link *link, const void *data, size_t size)
 {
+    if (link->tls_session != NULL)
+        return tls_send(link->tls_session, data, size);
     return send(link->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void link_end_sending(const struct link *link)
+{
+    if (link->tls_session != NULL)
+        tls_end(link->tls_session);
+    shutdown(link->fd, SHUT_WR);
 }
 
 /* Past libmicrohttpd, which cannot answer a request that has not come whole. Nothing of an answer
@@ -190,7 +200,12 @@ static void link_new(struct server *server, struct MHD_Connection *connection,
     link->end =
         (struct watch){.fd = link->fd, .ready = pass_end_on, .owner = link, .when_quiet = true};
     loop_watch(server->loop, &link->end, EPOLLRDHUP, NULL);
-    link_wait(link, link->is_over_limit ? server->bounds.request_ns : server->bounds.idle_ns);
+    const union MHD_ConnectionInfo *tls =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    link->tls_session = tls != NULL ? tls->tls_session : NULL;
+    /* Who shakes hands for TLS is to be quick, too. */
+    bool is_hurried = link->is_over_limit || link->tls_session != NULL;
+    link_wait(link, is_hurried ? server->bounds.request_ns : server->bounds.idle_ns);
 }
 
 void on_connection(void *owner, struct MHD_Connection *connection, void **socket_context,

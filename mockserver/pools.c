@@ -38,6 +38,9 @@ struct pools {
     struct entry *entries;
     size_t entry_count;
     size_t entry_capacity;
+    struct entry *former_entries; /* while all are changed: what the pools' limits still are */
+    size_t former_count;
+    bool is_changing;
 
     struct model **models;
     size_t model_count;
@@ -133,6 +136,7 @@ void pools_free(struct pools *pools)
     for (size_t i = 0; i < pools->model_slots && pools->models != NULL; i++)
         free(pools->models[i]);
     free_entries(pools->entries, pools->entry_count);
+    free_entries(pools->former_entries, pools->former_count);
     free(pools->chunks);
     free(pools->models);
     free(pools->slots);
@@ -311,6 +315,8 @@ static struct model *model_of(struct pools *pools, const char *name)
  * table does not grow meanwhile: names that have limits are in it. */
 static void apply_limits(struct pools *pools, int64_t now_ns)
 {
+    if (pools->is_changing)
+        return;
     for (size_t i = 0; i < pools->model_slots; i++) {
         if (pools->models[i] != NULL)
             resolve(pools, pools->models[i]);
@@ -378,15 +384,29 @@ bool pools_share(struct pools *pools, const char *name, const char *model, int64
     return true;
 }
 
-void pools_forget_limits(struct pools *pools, int64_t now_ns)
+void pools_begin_change(struct pools *pools)
 {
-    struct entry *old = pools->entries;
-    size_t count = pools->entry_count;
+    pools->is_changing = true;
+    pools->former_entries = pools->entries;
+    pools->former_count = pools->entry_count;
     pools->entries = NULL;
     pools->entry_count = 0;
     pools->entry_capacity = 0;
+}
+
+void pools_end_change(struct pools *pools, int64_t now_ns)
+{
+    pools->is_changing = false;
     apply_limits(pools, now_ns);
-    free_entries(old, count);
+    free_entries(pools->former_entries, pools->former_count);
+    pools->former_entries = NULL;
+    pools->former_count = 0;
+}
+
+void pools_forget_limits(struct pools *pools, int64_t now_ns)
+{
+    pools_begin_change(pools);
+    pools_end_change(pools, now_ns);
 }
 
 /* --- pools ------------------------------------------------------------------------------------ */

@@ -76,6 +76,11 @@ void pools_each_limits(const struct pools *pools,
                                      const struct quota_limits *limits),
                        void *owner);
 
+/* All limits and shares are set anew, at once: between the two none is there, and no pool is to be
+ * asked. What is used of a pool stays used where it is limited before and after. */
+void pools_begin_change(struct pools *pools);
+void pools_end_change(struct pools *pools, int64_t now_ns);
+
 /* Forgets all limits and shares: then nothing is limited until limits are set again. */
 void pools_forget_limits(struct pools *pools, int64_t now_ns);
 

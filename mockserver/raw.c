@@ -46,7 +46,7 @@ static void end_raw(struct exchange *exchange)
     if (end == ANSWER_RESETS)
         reset_connection(exchange->link);
     else
-        shutdown(exchange->link->fd, SHUT_WR);
+        link_end_sending(exchange->link);
     exchange_resume(exchange);
 }
 

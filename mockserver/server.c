@@ -118,9 +118,27 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static bool start_daemon(struct server *server, struct error *error)
+/* libmicrohttpd takes texts that it only reads as void *. */
+static void *cast_away(const char *text)
 {
+    union {
+        const char *from;
+        void *to;
+    } pointer = {.from = text};
+    return pointer.to;
+}
+
+static bool start_daemon(struct server *server, const struct server_options *from,
+                         struct error *error)
+{
+    bool is_tls = from->tls_certificate != NULL;
+    struct MHD_OptionItem certificate[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, cast_away(from->tls_certificate)},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, cast_away(from->tls_key)},
+        {MHD_OPTION_END, 0, NULL},
+    };
     const struct MHD_OptionItem options[] = {
+        {MHD_OPTION_ARRAY, 0, is_tls ? certificate : certificate + 2},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)server->bounds.connections, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)(2 * server->bounds.header_bytes), NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server},
@@ -131,7 +149,8 @@ static bool start_daemon(struct server *server, struct error *error)
     };
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
-            MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_ERROR_LOG,
+            MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_ERROR_LOG |
+            (is_tls ? (unsigned int)MHD_USE_TLS : 0),
         0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (server->daemon == NULL)
         return error_set_run(error, "libmicrohttpd", "did not start (out of descriptors?)");
@@ -181,6 +200,9 @@ struct server *server_new(struct loop *loop, const struct server_options *option
     }
     server->loop = loop;
     server->bounds = bounds_of(options);
+    server->log = options->log;
+    server->reload = options->reload;
+    server->reload_owner = options->reload_owner;
     server->watch.fd = -1;
     server->host = (struct loop_host){.owner = server, .flush = acknowledge};
     loop->host = &server->host;
@@ -195,7 +217,12 @@ struct server *server_new(struct loop *loop, const struct server_options *option
         server->marker_header = strdup(options->marker_header);
     if (options->marker_body != NULL)
         server->marker_body = strdup(options->marker_body);
-    if (server->metrics == NULL || server->journal == NULL ||
+    const char *host = options->host != NULL ? options->host : "127.0.0.1";
+    server->guard.is_loopback = admin_guard_is_loopback(host);
+    if (options->admin_token != NULL)
+        server->guard.token = strdup(options->admin_token);
+    if ((options->admin_token != NULL && server->guard.token == NULL) || server->metrics == NULL ||
+        server->journal == NULL ||
         !api_init(&server->api, options->config, options->seed, loop_now(loop))) {
         error_set_run(error, "", "out of memory");
         server_free(server);
@@ -203,19 +230,21 @@ struct server *server_new(struct loop *loop, const struct server_options *option
     }
     if (options->journal_stream != NULL)
         journal_stream_to(server->journal, options->journal_stream);
+    if (options->journal_stream_bytes_max > 0)
+        journal_bound_stream(server->journal, options->journal_stream_bytes_max,
+                             options->journal_stream_next, options->journal_stream_owner);
     raise_descriptor_limit();
-    const char *host = options->host != NULL ? options->host : "127.0.0.1";
     server->listener.has_room = has_room;
     server->listener.take = take_connection;
     server->listener.owner = server;
-    if (!start_daemon(server, error) ||
+    if (!start_daemon(server, options, error) ||
         !listener_open(&server->listener, loop, host, options->port, error)) {
         server_free(server);
         return NULL;
     }
     snprintf(server->base_url, sizeof server->base_url,
-             strchr(host, ':') != NULL ? "http://[%s]:%u/v1" : "http://%s:%u/v1", host,
-             server->listener.port);
+             strchr(host, ':') != NULL ? "%s://[%s]:%u/v1" : "%s://%s:%u/v1",
+             options->tls_certificate != NULL ? "https" : "http", host, server->listener.port);
     server_make_changes(server, loop_now(loop));
     return server;
 }
@@ -248,9 +277,19 @@ void server_free(struct server *server)
     api_free(&server->api);
     journal_free(server->journal);
     metrics_free(server->metrics);
+    free(server->guard.token);
     free(server->marker_header);
     free(server->marker_body);
     free(server);
+}
+
+bool server_change_config(struct server *server, const struct config *config, struct error *error)
+{
+    int64_t now_ns = loop_now(server->loop);
+    if (!api_change_config(&server->api, config, now_ns))
+        return error_set_run(error, "", "out of memory; the set-up may be changed in part");
+    server_make_changes(server, now_ns);
+    return true;
 }
 
 uint16_t server_port(const struct server *server)

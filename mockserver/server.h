@@ -14,6 +14,7 @@
 #ifndef TOOMANY_MOCKSERVER_SERVER_H
 #define TOOMANY_MOCKSERVER_SERVER_H
 
+#include "base/log.h"
 #include "clock/loop.h"
 #include "mockserver/api.h"
 #include "mockserver/config.h"
@@ -49,9 +50,22 @@ struct server_options {
     const char *marker_header; /* request header that tells calls apart, or NULL */
     const char *marker_body;   /* top-level body member (string) that does, or NULL */
     struct server_bounds bounds;
+    const char *tls_certificate; /* PEM; NULL: no TLS (mockserver/tls.h) */
+    const char *tls_key;
+    const char *admin_token; /* wanted of who uses the admin endpoints; NULL: none, which only a
+                              * loopback address allows (mockserver/admin_guard.h) */
+    /* Reads the set-up again and hands it to server_change_config; called by the admin endpoint.
+     * False with the reason, and nothing is changed. NULL: there is nothing to read again. */
+    bool (*reload)(void *owner, struct error *error);
+    void *reload_owner;
+    const struct log *log;   /* what happens; must outlive the server; NULL: nobody listens */
     size_t journal_capacity; /* 0: JOURNAL_ENTRIES_MAX */
     enum journal_when_full journal_when_full;
     FILE *journal_stream; /* every entry as a line of JSON; NULL none; not owned */
+    /* 0: as much as comes. Else the stream is exchanged as journal_bound_stream() says. */
+    int64_t journal_stream_bytes_max;
+    FILE *(*journal_stream_next)(void *owner);
+    void *journal_stream_owner;
 };
 
 struct server; /* opaque */
@@ -62,6 +76,11 @@ struct server *server_new(struct loop *loop, const struct server_options *option
 
 /* Answers nothing more, closes all connections, frees. */
 void server_free(struct server *server);
+
+/* Takes another set-up, which must outlive the server; the one before may go then. Connections,
+ * what is used of pools, the journal and the counts stay; script and changes start anew. False when
+ * memory is out. */
+bool server_change_config(struct server *server, const struct config *config, struct error *error);
 
 uint16_t server_port(const struct server *server);
 /* "http://127.0.0.1:PORT/v1" */

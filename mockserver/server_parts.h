@@ -9,6 +9,7 @@
 #define TOOMANY_MOCKSERVER_SERVER_PARTS_H
 
 #include "mockserver/admin.h"
+#include "mockserver/admin_guard.h"
 #include "mockserver/listener.h"
 #include "mockserver/metrics.h"
 #include "mockserver/server.h"
@@ -27,6 +28,10 @@ struct server {
     struct metrics *metrics;
     struct listener listener;
     struct server_bounds bounds;
+    struct admin_guard guard;
+    const struct log *log;                            /* or NULL */
+    bool (*reload)(void *owner, struct error *error); /* or NULL */
+    void *reload_owner;
     struct MHD_Daemon *daemon;
     struct watch watch;                /* libmicrohttpd's epoll descriptor */
     struct deadline run_again;         /* it has work that its descriptor does not show */
@@ -57,6 +62,7 @@ struct link {
     struct link *previous;
     uint64_t number;
     int fd;
+    void *tls_session;             /* GnuTLS's; NULL: no TLS */
     struct address_count *address; /* NULL where they are not counted */
     struct exchange *exchange;     /* that is under way, or NULL */
     char path[64];                 /* of the request that is being received */
@@ -99,6 +105,7 @@ struct exchange {
     int64_t raw_end_ns; /* it has ended: the client cannot have read the last of it before */
     bool is_raw_over;
     bool is_timed_out;
+    bool is_refused_by_library;
     bool is_abandoned;
     bool is_parked; /* and its connection suspended */
     bool peer_watched;
@@ -134,6 +141,8 @@ void link_wait(struct link *link, int64_t patience_ns);
 
 /* As send() that does not block, through TLS where the connection has it. */
 ssize_t link_send(const struct link *link, const void *data, size_t size);
+/* No more will be sent. */
+void link_end_sending(const struct link *link);
 
 /* --- exchange.c --- */
 

@@ -28,6 +28,7 @@ build     command:make                      make                  make          
 build     command:cmake                     cmake                 cmake                   cmake
 build     command:pkg-config                pkg-config            pkgconf-pkg-config      pkgconf
 build     library:libmicrohttpd             libmicrohttpd-dev     libmicrohttpd-devel     libmicrohttpd
+build     library:gnutls                    libgnutls28-dev       gnutls-devel            gnutls
 build     library:libcurl                   libcurl4-openssl-dev  libcurl-devel           curl
 build     library:libcjson                  libcjson-dev          cjson-devel             cjson
 build     header:unistr.h                   libunistring-dev      libunistring-devel      libunistring

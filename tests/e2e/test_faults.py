@@ -111,7 +111,7 @@ def test_stall_for_ever_ends_with_the_server(tmp_path):
 def test_refused_for_a_period_then_served(tmp_path):
     with serving(tmp_path, {"script": [{"answer": {"fault": "refuse", "for": "1s"}}]}) as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as idle:
-            idle.sendall(b"GET /_toomany/health HTTP/1.1\r\nHost: x\r\n\r\n")
+            idle.sendall(b"GET /_toomany/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert idle.recv(65536)
             started_s = time.monotonic()
             assert exchange(server) == (b"", "reset")

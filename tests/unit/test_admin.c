@@ -165,7 +165,8 @@ static void only_the_endpoints_and_methods_there_are_answer(void **state)
     static const char *const unknown[] = {"", "helth", "quotas/", "quotas/m", "../v1"};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         ask(set_up, "GET", unknown[i], "");
-        assert_failure(set_up, 404, "there are health, journal, quotas, tier, reset and metrics");
+        assert_failure(set_up, 404,
+                       "there are health, journal, quotas, tier, reset, reload and metrics");
     }
 }
 

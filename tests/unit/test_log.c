@@ -10,8 +10,9 @@
 
 #include <cmocka.h>
 
-#define WALL_NS (INT64_C(1767225600) * NS_PER_S + 7 * NS_PER_MS + 999) /* 2026-01-01 00:00:00.007  \
-                                                                        */
+#define WALL_NS                                                                                    \
+    (INT64_C(1767225600) * NS_PER_S + 7 * NS_PER_MS + 999) /* 2026-01-01 00:00:00.007              \
+                                                            */
 
 /* What one event at `level` writes; to be freed. */
 static char *written(bool is_json, enum log_level least, enum log_level level,
