@@ -167,14 +167,15 @@ static void tell_trust(const struct serve *serve)
 static bool prepare_token(struct serve *serve, const char *host, struct error *error)
 {
     unsigned char bytes[16];
-    char *end;
+    char *token = NULL;
     if (serve->options.admin_token != NULL || admin_guard_is_loopback(host))
         return true;
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes ||
-        (end = serve->options.admin_token = malloc(2 * sizeof bytes + 1)) == NULL)
+        (token = malloc(2 * sizeof bytes + 1)) == NULL)
         return error_set_run(error, "--admin-token", "none could be made; give one");
-    for (size_t i = 0; i < sizeof bytes; i++, end += 2)
-        snprintf(end, 3, "%02x", bytes[i]);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(token + 2 * i, 3, "%02x", bytes[i]);
+    serve->options.admin_token = token;
     serve->has_made_token = true;
     return true;
 }

@@ -117,8 +117,8 @@ static bool read_bound(struct serve_options *options, int id, const char *text)
     } bounds[] = {
         {MAX_JOURNAL_BYTES, "--max-journal-bytes", 1, INT64_C(1) << 50},
         {MAX_JOURNAL_ENTRIES, "--max-journal-entries", 1, 100000000},
-        {MAX_HEADER_BYTES, "--max-header-bytes", 1024, 1024 * 1024},
-        {MAX_BODY_BYTES, "--max-body-bytes", 1, 1024 * 1024 * 1024},
+        {MAX_HEADER_BYTES, "--max-header-bytes", 1024, 1048576},
+        {MAX_BODY_BYTES, "--max-body-bytes", 1, 1073741824},
         {MAX_CONNECTIONS, "--max-connections", 1, 1000000},
         {MAX_ADDRESS_CONNECTIONS, "--max-address-connections", 1, 1000000},
     };

@@ -77,13 +77,13 @@ struct made {
 
 static int set_lifetime(gnutls_x509_crt_t certificate, int64_t wall_s)
 {
-    enum { DAY_S = 24 * 60 * 60 };
+    const time_t day_s = 24 * 60 * 60;
     /* The clocks of clients may be behind. */
-    int result = gnutls_x509_crt_set_activation_time(certificate, (time_t)(wall_s - DAY_S));
+    int result = gnutls_x509_crt_set_activation_time(certificate, (time_t)(wall_s - day_s));
     if (result < 0)
         return result;
     return gnutls_x509_crt_set_expiration_time(certificate,
-                                               (time_t)(wall_s + (TLS_DAYS - 1) * DAY_S));
+                                               (time_t)(wall_s + (TLS_DAYS - 1) * day_s));
 }
 
 static int set_serial(gnutls_x509_crt_t certificate)
