@@ -21,7 +21,7 @@ static const char help[] =
     "  --tier NAME            limits of a usage tier: free, 1, 2, 3, 4, 5\n"
     "  --seed N               of ids, latencies and shares; default 1\n"
     "  --api-key KEY          others get 401; once for each key that is good\n"
-    "  --admin-token TOKEN    wanted at /_toomany/; made where the host is no loopback\n"
+    "  --admin-token TOKEN    wanted at /_toomany/; made for a host beyond loopback\n"
     "  --tls-cert FILE --tls-key FILE, or --tls-self-signed FILE-TO-TRUST\n"
     "  --journal FILE         what it saw and answered, as JSON Lines (-: stdout)\n"
     "  --log-format text|json, --log-level error|warning|info|debug\n"
@@ -36,7 +36,7 @@ static const char help[] =
     "\n"
     "Example:\n"
     "  toomany serve --port 8429 --tier 1 &\n"
-    "  OPENAI_BASE_URL=http://127.0.0.1:8429/v1 OPENAI_API_KEY=k python3 my_program.py\n";
+    "  OPENAI_BASE_URL=http://127.0.0.1:8429/v1 OPENAI_API_KEY=k python3 program.py\n";
 
 enum option_id {
     PORT = 1000,
