@@ -1,9 +1,12 @@
 #include "grade/rule.h"
 
-#include "base/duration.h"
+#include "grade/known_client.h"
+#include "grade/rule_bounds.h"
+#include "grade/rule_fit.h"
+#include "grade/rule_header.h"
+#include "grade/rule_number.h"
 
-#include <stdio.h>
-#include <string.h>
+#include <math.h>
 
 static const char *const family_words[RULE_FAMILY_COUNT] = {
     [RULE_UNKNOWN] = "unknown",
@@ -51,60 +54,173 @@ const char *rule_header_word(enum rule_header header)
     return header_words[header];
 }
 
-/* A first version: it tells those rules that need no more than looking at the delays. */
-void rule_infer(struct rule *rule, const struct rule_observation observations[], size_t count)
+/* A family is sure when the next best is a thousand times less likely. */
+static const double sure_cost = 6.9;
+/* Of each delay, where jitter is not even. */
+static const double uneven_cost = 0.5;
+/* A rule is refused when its ranges would stay so badly filled in one of ten thousand cases. */
+static const double gap_chance_min = 1e-4;
+/* Jitter is called uneven when even one would look so in one of ten thousand cases; its ranges then
+ * need not be filled to their ends, but in the same way at each retry. */
+static const double even_chance_min = 1e-4;
+static const double drift_chance_min = 1e-4;
+
+/* From how often the client ended the runs by itself. */
+static struct rule_number attempts_of(const struct rule_observation observations[], size_t count)
 {
-    *rule = (struct rule){.family = RULE_UNKNOWN, .certainty = RULE_QUESTIONABLE};
-    int64_t least_ns = INT64_MAX;
-    int64_t most_ns = 0;
-    int64_t tolerance_ns = 0;
+    struct rule_number attempts = {0};
     for (size_t i = 0; i < count; i++) {
-        const struct rule_observation *run = &observations[i];
-        if (run->retry_after_ns >= 0)
+        if (!observations[i].gave_up || observations[i].retry_after_ns >= 0)
             continue;
-        rule->run_count++;
-        rule->delay_count += run->delay_count;
-        tolerance_ns = run->tolerance_ns > tolerance_ns ? run->tolerance_ns : tolerance_ns;
-        for (size_t j = 0; j < run->delay_count; j++) {
-            least_ns = run->delays_ns[j] < least_ns ? run->delays_ns[j] : least_ns;
-            most_ns = run->delays_ns[j] > most_ns ? run->delays_ns[j] : most_ns;
-        }
+        double made = (double)observations[i].delay_count + 1;
+        attempts.low = !attempts.known || made < attempts.low ? made : attempts.low;
+        attempts.high = !attempts.known || made > attempts.high ? made : attempts.high;
+        attempts.value = attempts.high;
+        attempts.known = true;
     }
-    if (rule->run_count == 0)
+    return attempts;
+}
+
+static bool first_is_immediate(const struct rule_data *data)
+{
+    return data->index_count > 1 && data->at[0].most_ns <= data->tolerance_ns &&
+           data->most_ns > 2 * data->tolerance_ns;
+}
+
+/* What the family and its numbers leave the rule to keep: what was found about the runs. */
+static void take_fit(struct rule *rule, const struct rule_fit *fit)
+{
+    struct rule found = fit->rule;
+    found.attempts_max = rule->attempts_max;
+    found.first_immediate = rule->first_immediate;
+    found.run_count = rule->run_count;
+    found.delay_count = rule->delay_count;
+    *rule = found;
+}
+
+static void take_unknown(struct rule *rule, const struct rule_data *data, enum rule_family nearest)
+{
+    struct rule_fit unknown = {.rule = {.family = RULE_UNKNOWN, .certainty = RULE_QUESTIONABLE}};
+    take_fit(rule, &unknown);
+    rule->other = nearest;
+    rule->shortest_ns = data->least_ns;
+    rule->longest_ns = data->most_ns;
+    if (data->run_count > 1 && data->index_count > 1 && rule_data_is_same_in_all_runs(data))
+        rule->jitter = RULE_JITTER_REPEATED;
+}
+
+static bool is_jittered(const struct rule *rule)
+{
+    return rule->family == RULE_DECORRELATED ||
+           (rule->jitter != RULE_JITTER_NONE && rule->jitter != RULE_JITTER_UNKNOWN);
+}
+
+static void judge_certainty(struct rule *rule, const struct rule_data *data,
+                            const struct rule_choice *choice)
+{
+    /* How likely a family makes the delays is said for even jitter. */
+    double wanted = rule->jitter_even ? sure_cost : uneven_cost * (double)data->delay_count;
+    if (choice->next.fits && choice->next.cost - choice->best.cost < wanted) {
+        rule->certainty = RULE_QUESTIONABLE;
+        rule->other = choice->next.rule.family;
+    }
+    if (is_jittered(rule) && data->run_count < 2)
+        rule->certainty = RULE_QUESTIONABLE;
+}
+
+static bool is_explained(const struct rule_fit *fit, const struct rule_fill *fill)
+{
+    if (!fit->fits)
+        return false;
+    return fit->chance >= gap_chance_min ||
+           (fill->even_chance < even_chance_min && fill->drift_chance >= drift_chance_min);
+}
+
+/* A client that is known tells which of two families that fit as well it is. */
+static void let_known_decide(struct rule *rule, const struct rule_data *data,
+                             const struct rule_choice *choice)
+{
+    known_client_find(rule, data);
+    if (rule->known == NULL || rule->certainty == RULE_SURE)
         return;
-    if (rule->delay_count == 0) {
-        rule->family = RULE_NONE;
+    enum rule_family family = rule->known->family;
+    if (family != rule->family && family == rule->other) {
+        struct rule found = *rule;
+        take_fit(rule, &choice->next);
+        rule->header = found.header;
+        rule->header_most_ns = found.header_most_ns;
+        known_client_find(rule, data);
+    }
+    if (family == rule->family) {
         rule->certainty = RULE_SURE;
-    } else if (most_ns <= tolerance_ns) {
-        rule->family = RULE_IMMEDIATE;
-        rule->certainty = RULE_SURE;
-    } else if (rule->delay_count >= 2 && most_ns - least_ns <= 2 * tolerance_ns) {
-        rule->family = RULE_FIXED;
-        rule->certainty = RULE_SURE;
-        rule->jitter = RULE_JITTER_NONE;
-        rule->base_ns =
-            (struct rule_number){true, (double)least_ns, (double)(most_ns - tolerance_ns),
-                                 (double)(least_ns + tolerance_ns)};
+        rule->other = RULE_UNKNOWN;
     }
 }
 
-const char *rule_sentence(const struct rule *rule, char text[RULE_SENTENCE_SIZE])
+static void infer_from_delays(struct rule *rule, struct rule_data *data,
+                              const struct rule_observation observations[], size_t count)
 {
-    char base[DURATION_TEXT_SIZE];
-    switch (rule->family) {
-    case RULE_NONE:
-        snprintf(text, RULE_SENTENCE_SIZE, "no retry");
-        break;
-    case RULE_IMMEDIATE:
-        snprintf(text, RULE_SENTENCE_SIZE, "retries at once, without any wait");
-        break;
-    case RULE_FIXED:
-        snprintf(text, RULE_SENTENCE_SIZE, "%s each time",
-                 duration_text((int64_t)rule->base_ns.value, base));
-        break;
-    default:
-        snprintf(text, RULE_SENTENCE_SIZE, "a rule that is not known here");
-        break;
+    struct rule_data whole = *data;
+    if (first_is_immediate(data)) {
+        rule->first_immediate = true;
+        rule_data_drop_first(data);
     }
-    return text;
+    struct rule_choice choice;
+    rule_fit_all(data, &choice);
+    struct rule_fill fill = rule_fill(&choice.best.likeliest, data);
+    bool too_few = data->delay_count < 2;
+    if (too_few || !is_explained(&choice.best, &fill)) {
+        rule->first_immediate = false;
+        take_unknown(rule, &whole, too_few ? RULE_UNKNOWN : choice.best.rule.family);
+        return;
+    }
+    take_fit(rule, &choice.best);
+    rule->jitter_even = fill.even_chance >= even_chance_min;
+    judge_certainty(rule, data, &choice);
+    rule->shortest_ns = whole.least_ns;
+    rule->longest_ns = whole.most_ns;
+    rule_header_find(rule, observations, count);
+    let_known_decide(rule, &whole, &choice);
+}
+
+/* Runs with the header only, or retries with the header only. */
+static void infer_from_header(struct rule *rule, const struct rule_observation observations[],
+                              size_t count, bool retries_without_it)
+{
+    struct rule silent = {.family = RULE_NONE};
+    rule_header_find(&silent, observations, count);
+    rule->header = silent.header;
+    rule->header_most_ns = silent.header_most_ns;
+    if (silent.header == RULE_HEADER_UNSEEN || silent.header == RULE_HEADER_IGNORED ||
+        silent.header == RULE_HEADER_OTHER)
+        return;
+    rule->family = RULE_HEADER_DRIVEN;
+    rule->certainty = retries_without_it ? RULE_QUESTIONABLE : RULE_SURE;
+}
+
+void rule_infer(struct rule *rule, const struct rule_observation observations[], size_t count)
+{
+    *rule = (struct rule){.family = RULE_UNKNOWN, .certainty = RULE_QUESTIONABLE};
+    struct rule_data data;
+    rule_data_collect(&data, observations, count);
+    rule->run_count = data.run_count;
+    rule->delay_count = data.delay_count;
+    rule->attempts_max = attempts_of(observations, count);
+    if (data.run_count == 0) {
+        infer_from_header(rule, observations, count, true);
+    } else if (data.delay_count == 0) {
+        if (rule->attempts_max.known) {
+            rule->family = RULE_NONE;
+            rule->certainty = RULE_SURE;
+        }
+        infer_from_header(rule, observations, count, false);
+    } else if (data.most_ns <= data.tolerance_ns) {
+        rule->family = RULE_IMMEDIATE;
+        rule->certainty = RULE_SURE;
+        rule_header_find(rule, observations, count);
+    } else {
+        infer_from_delays(rule, &data, observations, count);
+        if (rule->family == RULE_UNKNOWN)
+            rule_header_find(rule, observations, count);
+    }
 }
