@@ -203,18 +203,18 @@ static struct spread coarse_search(const struct search *search, double *rate_ste
                                    double *knee_step)
 {
     struct spread best = {.cost = HUGE_VAL};
-    *rate_step = pow(search->rate_high / search->rate_low, 1.0 / RATES);
+    *rate_step = log(search->rate_high / search->rate_low) / RATES;
     *knee_step = 1.0 / KNEES_PER_RETRY;
-    double knee_last = (double)search->data->index_count - 1;
-    double rate = search->rate_low;
-    for (int i = 0; i <= RATES; i++, rate *= *rate_step) {
+    int knees = ((int)search->data->index_count - 1) * KNEES_PER_RETRY;
+    for (int i = 0; i <= RATES; i++) {
+        double rate = search->rate_low * exp(*rate_step * i);
         if (!search->has_knee) {
             take_lower(&best, evaluate(search, rate, HUGE_VAL));
             continue;
         }
         try_knees_seen(search, rate, &best);
-        for (double knee = *knee_step; knee < knee_last; knee += *knee_step)
-            take_lower(&best, evaluate(search, rate, knee));
+        for (int j = 1; j < knees; j++)
+            take_lower(&best, evaluate(search, rate, *knee_step * j));
     }
     return best;
 }
@@ -223,10 +223,9 @@ static struct spread find_best(const struct search *search)
 {
     if (search->family == RULE_FIXED)
         return evaluate(search, 0, HUGE_VAL);
-    double rate_step = 0;
+    double rate_width = 0;
     double knee_step = 0;
-    struct spread best = coarse_search(search, &rate_step, &knee_step);
-    double rate_width = log(rate_step);
+    struct spread best = coarse_search(search, &rate_width, &knee_step);
     int knee_side = search->has_knee ? ZOOM_SIDE : 0;
     double knee_last = (double)search->data->index_count - 1;
     for (int zoom = 0; zoom < ZOOMS; zoom++) {

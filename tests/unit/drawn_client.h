@@ -123,8 +123,8 @@ static int64_t drawn_rounded(const struct drawn_client *client, double s)
 static void drawn_run(const struct drawn_client *client, struct random *random, size_t count,
                       int64_t delays_ns[])
 {
-    double before_s = client->base_s;
     double bare_s = client->base_s;
+    double before_s = bare_s;
     for (size_t i = 0; i < count; i++) {
         double s = bare_s < client->cap_s ? bare_s : client->cap_s;
         if (client->kind == DRAWN_DECORRELATED) {

@@ -464,7 +464,7 @@ static void no_retry_and_retries_at_once_are_families(void **state)
     (void)state;
     static struct seen seen;
     seen.count = 0;
-    assert_int_equal(infer_runs(NULL, 0, 2, -1, &seen).family, RULE_NONE);
+    assert_int_equal(infer_runs((int64_t[]){0}, 0, 2, -1, &seen).family, RULE_NONE);
     seen.runs[0].gave_up = seen.runs[1].gave_up = false;
     struct rule rule;
     rule_infer(&rule, seen.runs, seen.count);
@@ -479,7 +479,7 @@ static void a_client_that_retries_only_when_asked_is_header_driven(void **state)
     (void)state;
     static struct seen seen;
     seen.count = 0;
-    infer_runs(NULL, 0, 2, -1, &seen);
+    infer_runs((int64_t[]){0}, 0, 2, -1, &seen);
     struct rule rule =
         infer_runs((int64_t[]){20 * NS_PER_S, 20 * NS_PER_S}, 2, 1, 20 * NS_PER_S, &seen);
     assert_int_equal(rule.family, RULE_HEADER_DRIVEN);
