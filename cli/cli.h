@@ -18,6 +18,7 @@ int cli_serve(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_call(int argc, char **argv);
 int cli_demo(int argc, char **argv);
+int cli_grade(int argc, char **argv);
 int cli_run(int argc, char **argv);
 int cli_load(int argc, char **argv);
 

@@ -17,6 +17,7 @@ static const struct command {
 } commands[] = {
     {"demo", "shows a broken and a fixed client side by side, throttled for real", cli_demo},
     {"check", "runs a program against scenarios and judges its retries", cli_check},
+    {"grade", "gives a program a report card: how it behaves under rate limits", cli_grade},
     {"serve", "runs the mock server alone", cli_serve},
     {"call", "makes a call with our own client and a retry policy", cli_call},
     {"run", "runs any program in virtual time: nobody waits", cli_run},

@@ -214,6 +214,7 @@ static bool start(struct check *check, struct error *error)
         .seed = options->seed,
         .marker_header = check->scenario->client.marker_header,
         .marker_body = check->scenario->client.marker_body,
+        .journal_capacity = options->journal_capacity,
         .journal_when_full = JOURNAL_REFUSE,
     };
     check->server = server_new(&check->loop, &server, error);
@@ -234,6 +235,9 @@ static bool carry_out(struct check *check, struct error *error)
 {
     if (!start(check, error) || !run_client(check, error))
         return false;
+    if (check->options->journal_seen != NULL)
+        check->options->journal_seen(check->options->owner, server_journal(check->server),
+                                     server_journal_overflowed(check->server));
     struct judge_input input = {
         .scenario = check->scenario,
         .journal = server_journal(check->server),

@@ -12,6 +12,7 @@
 #include "clock/carrier.h"
 #include "harness/result.h"
 #include "harness/scenario.h"
+#include "mockserver/journal.h"
 
 #include <stdatomic.h>
 
@@ -29,6 +30,11 @@ struct check_options {
     enum carrier_choice carrier; /* into virtual time */
     const atomic_bool *stopping; /* set by a signal: ends the client and reports what was seen */
     int stop_fd;                 /* readable when *stopping is set */
+    size_t journal_capacity;     /* requests until the client is ended; 0: JOURNAL_ENTRIES_MAX */
+    /* Called once with the whole journal, before it is freed; `overflowed`: the client was ended
+     * because there was no room for more requests. NULL: nobody asks. */
+    void (*journal_seen)(void *owner, const struct journal *journal, bool overflowed);
+    void *owner;
 };
 
 /* Fills *result, which the caller frees. What keeps a scenario from being carried out is in

@@ -50,6 +50,9 @@ static void *work(void *argument)
             .carrier = suite->options->carrier,
             .stopping = suite->options->stopping,
             .stop_fd = suite->options->stop_fd,
+            .journal_capacity = item->journal_capacity,
+            .journal_seen = item->journal_seen,
+            .owner = item->owner,
         };
         struct result *result = &suite->results->items[index];
         check_scenario(&options, result);

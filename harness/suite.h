@@ -13,6 +13,9 @@ struct suite_item {
     char *const *command; /* as in check_options */
     uint64_t seed;
     int repetition; /* as in struct result */
+    size_t journal_capacity; /* this and the next two as in check_options */
+    void (*journal_seen)(void *owner, const struct journal *journal, bool overflowed);
+    void *owner;
 };
 
 struct suite_options {

@@ -333,6 +333,7 @@ static bool play_script(struct decision *decision, const struct endpoint *endpoi
         .age_ns = decision->now_ns - api->start_ns,
         .is_streamed = decision->call->is_streamed,
     };
+    decision->entry->streamed = decision->call->is_streamed;
     int index = script_next(&api->config->script, api->script_states, &request, decision->now_ns,
                             &api->share_random);
     decision->entry->script_step = index;

@@ -449,7 +449,8 @@ static bool read_answer(struct script_step *step, const struct json_reader *read
     static const char *const known[] = {
         "status",  "error",       "message",          "type", "code", "param", "body", "content",
         "headers", "retry_after", "retry_after_form", NULL};
-    static const char *const forms[] = {"seconds", "milliseconds", "date", NULL};
+    static const char *const forms[] = {"seconds",     "milliseconds", "date",
+                                        "date_rfc850", "date_asctime", NULL};
     int64_t status = 0;
     int form = 0;
     const cJSON *headers = NULL;

@@ -47,6 +47,7 @@ struct journal_entry {
     char call_marker[64];     /* what the scenario asked the client to send, or "" */
     int script_step;          /* from 0; -1 none */
     const char *fault;        /* its name, or NULL */
+    bool streamed;            /* it asked for a stream */
     bool broken;              /* the fault left no answer that a client may take as good */
     bool abandoned;           /* the client went away before it had the whole answer */
 };

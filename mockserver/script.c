@@ -84,6 +84,13 @@ static void answer_error(const struct script_step *step, const char *model, stru
     free(message);
 }
 
+static enum http_date_form date_form(const struct script_step *step)
+{
+    if (step->retry_after_form == RETRY_AFTER_DATE_RFC850)
+        return HTTP_DATE_RFC850;
+    return step->retry_after_form == RETRY_AFTER_DATE_ASCTIME ? HTTP_DATE_ASCTIME : HTTP_DATE_IMF;
+}
+
 static void answer_wait(const struct script_step *step, int64_t wall_ns, struct answer *answer)
 {
     int64_t wait_ns = step->retry_after_ns;
@@ -101,7 +108,7 @@ static void answer_wait(const struct script_step *step, int64_t wall_ns, struct 
     int64_t date_s = (wall_ns + wait_ns + NS_PER_S - 1) / NS_PER_S;
     char date[HTTP_DATE_SIZE];
     answer->retry_after_ns = date_s * NS_PER_S - wall_ns;
-    answer_header(answer, "retry-after", "%s", http_date(date_s, date));
+    answer_header(answer, "retry-after", "%s", http_date_as(date_s, date_form(step), date));
 }
 
 /* What headers that a script wrote itself ask for, so that the journal knows it. */

@@ -26,8 +26,15 @@ enum {
     SCRIPT_HEADERS_MAX = 12, /* beside the server's own, within ANSWER_HEADERS_MAX */
 };
 
-/* How a wait is said: retry-after in seconds, retry-after-ms, or retry-after as an HTTP date. */
-enum retry_after_form { RETRY_AFTER_SECONDS, RETRY_AFTER_MILLISECONDS, RETRY_AFTER_DATE };
+/* How a wait is said: retry-after in seconds, retry-after-ms, or retry-after as an HTTP date in one
+ * of its three formats, which every recipient must read (RFC 9110, 5.6.7). */
+enum retry_after_form {
+    RETRY_AFTER_SECONDS,
+    RETRY_AFTER_MILLISECONDS,
+    RETRY_AFTER_DATE,
+    RETRY_AFTER_DATE_RFC850,
+    RETRY_AFTER_DATE_ASCTIME,
+};
 
 struct script_step {
     /* When it matches; NULL and 0: always. */

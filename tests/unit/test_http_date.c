@@ -21,6 +21,16 @@ static void writes_the_examples_of_rfc_9110(void **state)
     assert_string_equal(http_date(946684799, text), "Fri, 31 Dec 1999 23:59:59 GMT");
 }
 
+static void writes_the_obsolete_formats_of_rfc_9110(void **state)
+{
+    (void)state;
+    char text[HTTP_DATE_SIZE];
+    assert_string_equal(http_date_as(784111777, HTTP_DATE_RFC850, text),
+                        "Sunday, 06-Nov-94 08:49:37 GMT");
+    assert_string_equal(http_date_as(784111777, HTTP_DATE_ASCTIME, text),
+                        "Sun Nov  6 08:49:37 1994");
+}
+
 static void knows_leap_years(void **state)
 {
     (void)state;
@@ -56,6 +66,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_the_examples_of_rfc_9110),
+        cmocka_unit_test(writes_the_obsolete_formats_of_rfc_9110),
         cmocka_unit_test(knows_leap_years),
         cmocka_unit_test(agrees_with_strftime),
     };

@@ -1,0 +1,44 @@
+#include "base/duration.h"
+#include "grade/evidence.h"
+#include "grade/judges.h"
+#include "harness/report_words.h"
+
+enum { GIVE_UP_S = 60, SLEEPS_S = 24 * 3600 };
+
+void judge_waits(const struct probe *probe, const struct probe_evidence *evidence,
+                 struct judgement *judgement)
+{
+    const struct probe_run *run = &evidence->runs[0];
+    char end[EVIDENCE_WORDS_SIZE];
+    char asked[DURATION_TEXT_SIZE];
+    char delay[REPORT_WORDS_SIZE];
+    if (judge_first(run, judgement))
+        return;
+    const struct call *call = run_main_call(run);
+    duration_text(probe->asked_ns, asked);
+    if (call->attempt_count < 2) {
+        run_end_words(run, end);
+        if (run_reports_success(run))
+            judgement_set(judgement, PROBE_WRONG, "it was refused, and yet ended with exit code 0");
+        else if (probe->asked_ns > GIVE_UP_S * NS_PER_S)
+            judgement_set(judgement, PROBE_RIGHT, "it gave up rather than wait %s (%s)", asked,
+                          end);
+        else
+            judgement_set(judgement, PROBE_NOT_APPLICABLE, "it did not retry (%s)", end);
+        return;
+    }
+    int64_t delay_ns = call->attempts[1].delay_ns;
+    report_short_duration(delay_ns, delay);
+    int64_t late_ns = probe->asked_ns + probe->asked_ns / 2 + GIVE_UP_S * NS_PER_S;
+    if (delay_ns < probe->asked_ns - evidence_early_ns(evidence))
+        judgement_set(judgement, probe->is_lenient ? PROBE_NON_STRICT : PROBE_WRONG,
+                      "asked to wait %s, it came back after %s", asked, delay);
+    else if (probe->asked_ns >= SLEEPS_S * NS_PER_S)
+        judgement_set(judgement, PROBE_NON_STRICT,
+                      "it slept for all of %s; who waits for it cannot tell that from a hang",
+                      asked);
+    else if (delay_ns > late_ns)
+        judgement_set(judgement, PROBE_NON_STRICT, "asked to wait %s, it waited %s", asked, delay);
+    else
+        judgement_set(judgement, PROBE_RIGHT, "asked to wait %s, it waited %s", asked, delay);
+}
