@@ -1,9 +1,11 @@
 #include "cli/cli.h"
 
 #include "base/duration.h"
+#include "grade/against.h"
 #include "grade/card.h"
 #include "harness/suite.h"
 
+#include <cjson/cJSON.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,30 +15,34 @@
 static const char help[] =
     "Usage: toomany grade [OPTIONS] -- COMMAND [ARGUMENT...]\n"
     "\n"
-    "Says how a program behaves under rate limits: runs it against a mock server that\n"
+    "Says how a program behaves under rate limits: runs it against a server that\n"
     "refuses it in many ways, and prints a report card. COMMAND makes a call at each\n"
-    "start: it finds the server in OPENAI_BASE_URL, prints the result, and fails by\n"
-    "its exit code. docs/grade.md has wrappers of five lines.\n"
+    "start: it finds the server in OPENAI_BASE_URL and fails by its exit code.\n"
     "\n"
     "  --report KIND[=FILE]  text, json, junit or html, to FILE or stdout; may be\n"
     "                        given several times\n"
-    "  --format KIND, -o FILE  the same for one report\n"
+    "  --format KIND         one report of this kind, to stdout or to\n"
+    "  --output FILE         (also -o FILE)\n"
     "  --fail-on SEVERITY    exits with 1 where something so bad is wrong: minor,\n"
     "                        major (the default), critical, or never\n"
     "  --probe ID            only this probe, or this group; may be given several\n"
     "                        times\n"
     "  --list                the probes; with --format json, all about them\n"
-    "  --against FILE        prints what differs from an earlier report in JSON\n"
-    "  --trigger COMMAND     the program is a service; COMMAND, a line of shell, makes\n"
-    "                        it call, and fails where it failed\n"
+    "  --against FILE        what differs from an earlier report in JSON\n"
+    "  --trigger COMMAND     the program is a service: COMMAND, a line of shell,\n"
+    "                        makes it call, and fails where it failed\n"
     "  --trigger-delay 1s    from the service's start to the trigger\n"
     "  --runs N              starts for probes that compare runs; default 5\n"
-    "  --seed N              default 1\n"
+    "  --seed N              of what the server draws; default 1\n"
     "  --jobs N              starts side by side; default one a processor\n"
     "  --full                in real time: also probes that take minutes\n"
-    "  --time, --carrier     as of `toomany check`\n"
-    "  --verbose             each probe in the text, too\n"
+    "  --time KIND           auto, the default, virtual or real; and\n"
+    "  --carrier KIND        as for `toomany check`\n"
+    "  --verbose             the text shows every probe\n"
     "  --help\n"
+    "\n"
+    "Exit status: 0 nothing so bad is wrong, 1 something is, 2 wrong usage, 3 it\n"
+    "could not be carried out.\n"
     "\n"
     "Example:\n"
     "  toomany grade --report html=card.html -- python3 my_program.py\n";
@@ -55,7 +61,8 @@ struct grade_command {
     const char *only[PROBES_MAX + 1];
     size_t only_count;
     enum probe_severity fail_on; /* SEVERITY_COUNT: never */
-    const char *against;
+    const char *against_file;
+    struct against *against; /* an earlier report, or NULL */
     bool lists;
     bool verbose;
     bool shows_progress;
@@ -208,7 +215,7 @@ static bool read_option(struct grade_command *command, int option)
         command->lists = true;
         return true;
     case AGAINST:
-        command->against = optarg;
+        command->against_file = optarg;
         return true;
     case TRIGGER:
         options->trigger = optarg;
@@ -316,6 +323,18 @@ static bool write_reports(const struct grade_command *command, const struct grad
     return all_written;
 }
 
+/* The differences go where people read: to stderr where stdout holds a report for programs. */
+static bool write_differences(const struct grade_command *command, const struct grade *grade)
+{
+    FILE *stream = stdout;
+    for (size_t i = 0; i < command->report_count; i++) {
+        if (command->reports[i].path == NULL && command->reports[i].kind->write != card_text)
+            stream = stderr;
+    }
+    struct report_style style = report_style_for(stream);
+    return command->against == NULL || against_write(command->against, grade, &style, stream);
+}
+
 static int run(struct grade_command *command)
 {
     struct cli_stop *stop = NULL;
@@ -334,7 +353,7 @@ static int run(struct grade_command *command)
             status = CLI_COULD_NOT_RUN;
         else if (worst != SEVERITY_COUNT && worst >= command->fail_on)
             status = CLI_NOT_HELD;
-        if (!write_reports(command, &grade))
+        if (!write_reports(command, &grade) || !write_differences(command, &grade))
             status = CLI_COULD_NOT_RUN;
     }
     grade_free(&grade);
@@ -352,14 +371,52 @@ static void choose_reports(struct grade_command *command)
     }
 }
 
-static int list(void)
+static void add_probe(cJSON *probes, const struct probe *probe)
 {
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddStringToObject(item, "id", probe->id);
+    cJSON_AddStringToObject(item, "group", probe_group_name(probe->group));
+    cJSON_AddStringToObject(item, "severity", probe_severity_name(probe->severity));
+    cJSON_AddStringToObject(item, "requirement", probe->requirement);
+    cJSON_AddStringToObject(item, "source", probe->source);
+    cJSON_AddStringToObject(item, "sent", probe->sent);
+    cJSON_AddStringToObject(item, "cure", probe->cure);
+    cJSON_AddBoolToObject(item, "long", probe->is_long);
+    cJSON_AddItemToArray(probes, item);
+}
+
+static void list_json(void)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON *probes = cJSON_AddArrayToObject(root, "probes");
+    for (size_t i = 0; probe_table()[i] != NULL; i++)
+        add_probe(probes, probe_table()[i]);
+    char *text = cJSON_Print(root);
+    puts(text != NULL ? text : "");
+    cJSON_free(text);
+    cJSON_Delete(root);
+}
+
+static void list_text(void)
+{
+    int group = -1;
     for (size_t i = 0; probe_table()[i] != NULL; i++) {
         const struct probe *probe = probe_table()[i];
-        printf("%-32s %-9s %s\n", probe->id, probe_severity_name(probe->severity),
+        if (group != (int)probe->group)
+            printf("%s%s\n", group < 0 ? "" : "\n", probe_group_name(probe->group));
+        group = (int)probe->group;
+        printf("  %-30s %-9s %s\n", probe->id, probe_severity_name(probe->severity),
                probe->requirement);
     }
-    return fflush(stdout) == 0 ? CLI_DONE : CLI_COULD_NOT_RUN;
+}
+
+static int list(const struct grade_command *command)
+{
+    if (command->format != NULL && strcmp(command->format->name, "json") == 0)
+        list_json();
+    else
+        list_text();
+    return fflush(stdout) == 0 && !ferror(stdout) ? CLI_DONE : CLI_COULD_NOT_RUN;
 }
 
 int cli_grade(int argc, char **argv)
@@ -378,7 +435,15 @@ int cli_grade(int argc, char **argv)
     if (status != CLI_DONE)
         return status < 0 ? CLI_DONE : status;
     if (command.lists)
-        return list();
+        return list(&command);
     choose_reports(&command);
-    return run(&command);
+    struct error error = {0};
+    if (command.against_file != NULL) {
+        command.against = against_load(command.against_file, &error);
+        if (command.against == NULL)
+            return cli_fail("grade", &error);
+    }
+    status = run(&command);
+    against_free(command.against);
+    return status;
 }

@@ -5,6 +5,7 @@
 #include "clock/machine_timer.h"
 #include "grade/command.h"
 #include "grade/evidence.h"
+#include "grade/observe.h"
 #include "harness/report_words.h"
 #include "harness/suite.h"
 
@@ -476,8 +477,10 @@ bool grade_run(const struct grade_options *options, struct grade *grade, struct 
     grade->wall_ms = (machine_now() - started_ns) / NS_PER_MS;
     free(battery.items);
     free(battery.places);
-    if (ran)
+    if (ran) {
         grade_score(grade);
+        grade_observe(grade);
+    }
     return ran;
 }
 

@@ -91,6 +91,16 @@ static void write_groups(const struct page *page)
     }
 }
 
+static void write_rule(const struct page *page)
+{
+    char sentence[RULE_SENTENCE_SIZE];
+    if (!page->grade->has_rule)
+        return;
+    fputc('\n', page->stream);
+    put(page, GROUP_COLUMN, COUNTS_COLUMN, "its rule", INK_PLAIN,
+        rule_sentence(&page->grade->rule, sentence));
+}
+
 static void write_finding(const struct page *page, size_t number, const struct finding *finding)
 {
     char text[128];
@@ -153,6 +163,7 @@ bool card_text(const struct grade *grade, const struct report_style *style, FILE
     struct page page = {grade, style, stream};
     write_head(&page);
     write_groups(&page);
+    write_rule(&page);
     write_worst(&page);
     if (style->verbose)
         write_all(&page);

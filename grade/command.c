@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* $1: how many. Each has a key of its own, so that their calls are told apart. The exit code is that
- * of one that failed. */
+/* $1: how many. Each has a key of its own, so that their calls are told apart. The exit code is
+ * that of one that failed. */
 static const char several[] =
     "n=$1; shift; pids=\n"
     "while [ $n -gt 0 ]; do\n"

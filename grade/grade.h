@@ -20,6 +20,7 @@
 #define TOOMANY_GRADE_GRADE_H
 
 #include "grade/probe.h"
+#include "grade/rule.h"
 #include "harness/check.h"
 
 enum {
@@ -98,6 +99,8 @@ struct grade {
     size_t finding_count;
     struct group_score groups[GROUP_COUNT];
     char letter; /* overall */
+    bool has_rule;
+    struct rule rule; /* that its delays follow */
 };
 
 /* Fills *grade, which the caller frees also after failure. False with the error filled, and its

@@ -35,8 +35,10 @@ void judge_herd(const struct probe *probe, const struct probe_evidence *evidence
                 struct judgement *judgement)
 {
     /* Five delays that are drawn from a range of a quarter, as the official SDKs do, lie within a
-     * fiftieth of one another with a chance of one in 10,000; those without jitter always do. */
-    enum { SPREAD_SHARE = 50 };
+     * 200th of one another with a chance of one in a million. To what Retry-After asks a client
+     * adds less of its own. Those without jitter come at one moment, but for the machine's noise.
+     */
+    int64_t share = probe->asked_ns > 0 ? 1000 : evidence->is_virtual ? 200 : 50;
     const struct probe_run *run = &evidence->runs[0];
     size_t count = probe->programs;
     int64_t answered[CALLS_MAX];
@@ -60,7 +62,7 @@ void judge_herd(const struct probe *probe, const struct probe_evidence *evidence
     char high[REPORT_WORDS_SIZE];
     report_short_duration(low_ns, low);
     report_short_duration(high_ns, high);
-    if (high_ns - low_ns <= high_ns / SPREAD_SHARE + evidence_instant_ns(evidence))
+    if (high_ns - low_ns <= high_ns / share + evidence_instant_ns(evidence))
         judgement_set(judgement, probe->is_lenient ? PROBE_NON_STRICT : PROBE_WRONG,
                       "all %zu came back together, %s after they were refused", count, low);
     else

@@ -1,7 +1,6 @@
 #include "base/duration.h"
 #include "grade/evidence.h"
 #include "grade/judges.h"
-#include "harness/report_words.h"
 
 enum { GIVE_UP_S = 60, SLEEPS_S = 24 * 3600 };
 
@@ -11,7 +10,7 @@ void judge_waits(const struct probe *probe, const struct probe_evidence *evidenc
     const struct probe_run *run = &evidence->runs[0];
     char end[EVIDENCE_WORDS_SIZE];
     char asked[DURATION_TEXT_SIZE];
-    char delay[REPORT_WORDS_SIZE];
+    char delay[DURATION_TEXT_SIZE];
     if (judge_first(run, judgement))
         return;
     const struct call *call = run_main_call(run);
@@ -28,9 +27,9 @@ void judge_waits(const struct probe *probe, const struct probe_evidence *evidenc
         return;
     }
     int64_t delay_ns = call->attempts[1].delay_ns;
-    report_short_duration(delay_ns, delay);
+    duration_text(delay_ns, delay);
     int64_t late_ns = probe->asked_ns + probe->asked_ns / 2 + GIVE_UP_S * NS_PER_S;
-    if (delay_ns < probe->asked_ns - evidence_early_ns(evidence))
+    if (delay_ns < probe->asked_ns - probe->slack_ns - evidence_early_ns(evidence))
         judgement_set(judgement, probe->is_lenient ? PROBE_NON_STRICT : PROBE_WRONG,
                       "asked to wait %s, it came back after %s", asked, delay);
     else if (probe->asked_ns >= SLEEPS_S * NS_PER_S)

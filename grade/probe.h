@@ -98,6 +98,7 @@ struct probe {
     bool needs_stream;  /* only for programs that ask for a stream */
     bool is_long;       /* waits for minutes: left out in real time, without --full */
     int64_t asked_ns;   /* what Retry-After asks, for the judges that read it */
+    int64_t slack_ns;   /* and how much of it its form rounds away */
     bool is_lenient;    /* what a strict judge calls wrong is non-strict here */
     size_t failures;    /* refusals before it is served, for those that read it */
 

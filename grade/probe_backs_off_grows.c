@@ -2,46 +2,65 @@
 
 #include <math.h>
 
-/* Of how unlikely a growth must be if the delays did not grow, to be believed. */
-static const double LEVEL = 1e-4;
+/* How unlikely it must be that the delays do not grow. */
+static const double LEVEL = 1e-3;
 
-/* The longest first and the longest last delay of the runs: of jittered delays the longest tells
- * the range best. If both were drawn evenly from one range that begins at 0, the longest of n would
- * exceed `ratio` times the other with a chance of less than ratio^-n; of a narrower range with
- * less. */
+enum { RUNS_MIN = 5, RUNS_FOR_NO = 15 };
+
+/* The first and the last delays of the runs. */
 struct ends {
     size_t runs; /* with two delays or more */
-    int64_t first_ns;
-    int64_t last_ns;
-    int64_t shortest_ns;
-    int64_t longest_ns;
+    int64_t first_least_ns, first_most_ns;
+    int64_t last_least_ns, last_most_ns;
+    int64_t least_ns, most_ns; /* of all delays */
 };
+
+static void widen(int64_t ns, int64_t *least_ns, int64_t *most_ns)
+{
+    *least_ns = ns < *least_ns ? ns : *least_ns;
+    *most_ns = ns > *most_ns ? ns : *most_ns;
+}
 
 static struct ends ends_of(const struct probe_evidence *evidence)
 {
-    struct ends ends = {.shortest_ns = INT64_MAX};
+    struct ends ends = {
+        .first_least_ns = INT64_MAX, .last_least_ns = INT64_MAX, .least_ns = INT64_MAX};
     for (size_t i = 0; i < evidence->run_count; i++) {
         const struct call *call = run_main_call(&evidence->runs[i]);
         if (call == NULL || call->attempt_count < 3)
             continue;
-        int64_t first_ns = call->attempts[1].delay_ns;
-        int64_t last_ns = call->attempts[call->attempt_count - 1].delay_ns;
         ends.runs++;
-        ends.first_ns = first_ns > ends.first_ns ? first_ns : ends.first_ns;
-        ends.last_ns = last_ns > ends.last_ns ? last_ns : ends.last_ns;
-        for (size_t j = 1; j < call->attempt_count; j++) {
-            int64_t delay_ns = call->attempts[j].delay_ns;
-            ends.shortest_ns = delay_ns < ends.shortest_ns ? delay_ns : ends.shortest_ns;
-            ends.longest_ns = delay_ns > ends.longest_ns ? delay_ns : ends.longest_ns;
-        }
+        widen(call->attempts[1].delay_ns, &ends.first_least_ns, &ends.first_most_ns);
+        widen(call->attempts[call->attempt_count - 1].delay_ns, &ends.last_least_ns,
+              &ends.last_most_ns);
+        for (size_t j = 1; j < call->attempt_count; j++)
+            widen(call->attempts[j].delay_ns, &ends.least_ns, &ends.most_ns);
     }
     return ends;
+}
+
+/* If all delays were drawn evenly from one range up to the longest, the first ones of all runs
+ * would stay below their longest, and the last ones above their shortest, with this chance; from a
+ * range that does not begin at 0, with less. */
+static double chance_of(const struct ends *ends)
+{
+    double most = (double)ends->most_ns;
+    double below = (double)ends->first_most_ns / most;
+    double above = (most - (double)ends->last_least_ns) / most;
+    return pow(below * above, (double)ends->runs);
+}
+
+/* Whether first and last delays are the same in each run, and the last longer. */
+static bool grows_evenly(const struct ends *ends, int64_t noise_ns)
+{
+    return ends->runs >= 2 && ends->first_most_ns - ends->first_least_ns <= noise_ns &&
+           ends->last_most_ns - ends->last_least_ns <= noise_ns &&
+           ends->last_least_ns > ends->first_most_ns + ends->first_most_ns / 10 + noise_ns;
 }
 
 static void judge(const struct probe *probe, const struct probe_evidence *evidence,
                   struct judgement *judgement)
 {
-    enum { RUNS_FOR_NO = 15 };
     char text[EVIDENCE_WORDS_SIZE];
     (void)probe;
     const struct call *call = run_main_call(&evidence->runs[0]);
@@ -51,25 +70,25 @@ static void judge(const struct probe *probe, const struct probe_evidence *eviden
         return;
     }
     call_delays_words(call, text);
-    int64_t noise_ns = evidence->is_virtual ? evidence_early_ns(evidence) : ends.longest_ns / 10;
-    double ratio = (double)ends.last_ns / (double)(ends.first_ns > 0 ? ends.first_ns : 1);
-    if (ends.longest_ns - ends.shortest_ns <= noise_ns + ends.longest_ns / 50)
+    int64_t noise_ns = evidence->is_virtual ? evidence_early_ns(evidence) : ends.most_ns / 20;
+    if (ends.most_ns - ends.least_ns <= noise_ns)
         judgement_set(judgement, PROBE_WRONG, "the delays are all alike: %s", text);
-    else if (ratio > 1.2 && pow(ratio, -(double)ends.runs) < LEVEL)
-        judgement_set(judgement, PROBE_RIGHT, "the delays grow: %s", text);
-    else if (ratio > 1.2 && (double)ends.last_ns - (double)ends.first_ns > 0 &&
-             ends.shortest_ns > (ends.first_ns / 10) * 7 && ends.last_ns > ends.first_ns * 14 / 10)
+    else if (grows_evenly(&ends, noise_ns) ||
+             (ends.runs >= RUNS_MIN && ends.last_most_ns > ends.first_most_ns &&
+              chance_of(&ends) < LEVEL))
         judgement_set(judgement, PROBE_RIGHT, "the delays grow: %s", text);
     else if (evidence->may_run_more) {
         judgement_set(judgement, PROBE_QUESTIONABLE, "%s", text);
         judgement->wants_more_runs = true;
-    } else if (ratio < 1.2 && ends.runs >= RUNS_FOR_NO)
+    } else if (ends.last_most_ns < ends.first_most_ns + ends.first_most_ns / 5 &&
+               ends.runs >= RUNS_FOR_NO)
         judgement_set(judgement, PROBE_WRONG,
                       "in %zu runs the last delay was no longer than the first: %s", ends.runs,
                       text);
     else
         judgement_set(judgement, PROBE_QUESTIONABLE,
-                      "%zu runs do not show whether the delays grow: %s", ends.runs, text);
+                      "it is not clear from %zu of its runs whether the delays grow: %s", ends.runs,
+                      text);
 }
 
 extern const struct probe probe_backs_off_grows;

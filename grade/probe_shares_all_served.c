@@ -39,7 +39,8 @@ const struct probe probe_shares_all_served = {
     .source = "OpenAI, Rate limits guide",
     .sent = "4 at once, 2 admitted at a time, 20 ms each",
     .cure = "Retry 429, with jitter, or let no more calls go at once than the limit admits.",
-    .server = "{\"latency\": \"20ms\", \"rules\": {\"per\": \"organization\"}, \"quotas\": {\"*\": {\"concurrent_requests\": 2}}}",
+    .server = "{\"latency\": \"20ms\", \"rules\": {\"per\": \"organization\"}, \"quotas\": {\"*\": "
+              "{\"concurrent_requests\": 2}}}",
     .programs = 4,
     .judge = judge,
 };

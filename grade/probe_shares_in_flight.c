@@ -29,7 +29,8 @@ const struct probe probe_shares_in_flight = {
     .source = "OpenAI, Rate limits guide",
     .sent = "4 at once, 2 admitted at a time, 20 ms each",
     .cure = "Lower the number of workers when a 429 comes.",
-    .server = "{\"latency\": \"20ms\", \"rules\": {\"per\": \"organization\"}, \"quotas\": {\"*\": {\"concurrent_requests\": 2}}}",
+    .server = "{\"latency\": \"20ms\", \"rules\": {\"per\": \"organization\"}, \"quotas\": {\"*\": "
+              "{\"concurrent_requests\": 2}}}",
     .programs = 4,
     .judge = judge,
 };

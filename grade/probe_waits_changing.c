@@ -15,6 +15,12 @@ static void judge(const struct probe *probe, const struct probe_evidence *eviden
         return;
     const struct call *call = run_main_call(run);
     call_delays_words(call, text);
+    if (call->attempt_count > 1 &&
+        call->attempts[1].delay_ns < asked_ns[0] - evidence_early_ns(evidence)) {
+        judgement_set(judgement, PROBE_NOT_APPLICABLE,
+                      "it follows none of them (%s); waits/seconds tells", text);
+        return;
+    }
     for (size_t i = 0; i < ASKED_COUNT && i + 1 < call->attempt_count; i++) {
         if (call->attempts[i + 1].delay_ns >= asked_ns[i] - evidence_early_ns(evidence))
             continue;

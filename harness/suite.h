@@ -12,7 +12,7 @@ struct suite_item {
     const struct scenario *scenario;
     char *const *command; /* as in check_options */
     uint64_t seed;
-    int repetition; /* as in struct result */
+    int repetition;          /* as in struct result */
     size_t journal_capacity; /* this and the next two as in check_options */
     void (*journal_seen)(void *owner, const struct journal *journal, bool overflowed);
     void *owner;
