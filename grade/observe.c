@@ -8,6 +8,7 @@
 
 struct observations {
     struct rule_observation *items;
+    int64_t **delays_ns; /* of each; owned */
     size_t count;
 };
 
@@ -27,6 +28,7 @@ static void observe(struct observations *observations, const struct grade_start 
         delays_ns[i - 1] = call->attempts[i].delay_ns;
     bool is_exact = result->time == CLOCK_VIRTUAL && !result->is_inexact;
     int last_status = call->attempts[call->attempt_count - 1].status;
+    observations->delays_ns[observations->count] = delays_ns;
     observations->items[observations->count++] = (struct rule_observation){
         .delays_ns = delays_ns,
         .delay_count = call->attempt_count - 1,
@@ -52,11 +54,11 @@ void grade_observe(struct grade *grade)
     size_t room = 0;
     for (size_t i = 0; i < grade->setup_count; i++)
         room += grade->setups[i].start_count;
-    struct observations observations = {.items = calloc(room + 1, sizeof *observations.items)};
-    if (observations.items == NULL)
-        return;
+    struct observations observations = {.items = calloc(room + 1, sizeof *observations.items),
+                                        .delays_ns = calloc(room + 1, sizeof(int64_t *))};
     bool sees_own_rule = false;
-    for (size_t i = 0; i < grade->finding_count; i++) {
+    bool has_room = observations.items != NULL && observations.delays_ns != NULL;
+    for (size_t i = 0; has_room && i < grade->finding_count; i++) {
         const struct finding *finding = &grade->findings[i];
         int64_t asked_ns = asked_by(finding->probe);
         if (finding->setup == NULL || finding->setup->programs > 1 || asked_ns < -1)
@@ -70,6 +72,7 @@ void grade_observe(struct grade *grade)
         grade->has_rule = true;
     }
     for (size_t i = 0; i < observations.count; i++)
-        free((void *)(uintptr_t)observations.items[i].delays_ns);
+        free(observations.delays_ns[i]);
+    free(observations.delays_ns);
     free(observations.items);
 }

@@ -59,7 +59,8 @@ void grade_score(struct grade *grade)
         struct group_score *group = &grade->groups[i];
         size_t judged = group->counts[PROBE_RIGHT] + group->counts[PROBE_WRONG] +
                         group->counts[PROBE_NON_STRICT];
-        group->letter = judged == 0 ? '-' : letter_of(group->points);
+        if (judged > 0)
+            group->letter = letter_of(group->points);
     }
     grade->letter = overall(grade);
 }
