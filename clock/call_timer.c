@@ -158,7 +158,7 @@ static bool is_pending(const struct guest_timer *timer)
     if (tracee == NULL || timer->event.sigev_notify == SIGEV_NONE)
         return false;
     uint64_t pending =
-        proc_thread_number(&tracee->files, to_thread ? "\nSigPnd:" : "\nShdPnd:", 16);
+        proc_thread_number(tracee->tid, to_thread ? "\nSigPnd:" : "\nShdPnd:", 16);
     return (pending >> (timer->event.sigev_signo - 1) & 1) != 0;
 }
 

@@ -52,7 +52,7 @@ static void clear_sets(const struct tracee *tracee)
     const struct user_regs_struct *asked = &tracee->asked;
     static const char zeros[8192]; /* sets of 65,536 descriptors */
     /* As the kernel does: no more than the process has room for, whatever count it gave. */
-    uint64_t count = proc_thread_number(&tracee->files, "\nFDSize:", 10);
+    uint64_t count = proc_thread_number(tracee->tid, "\nFDSize:", 10);
     if (count > asked->rdi)
         count = asked->rdi;
     size_t bytes = (size_t)(count + 63) / 64 * 8;
@@ -171,16 +171,16 @@ void sleep_ends(struct tracer *tracer, struct tracee *tracee, struct user_regs_s
 static bool is_ignored(const struct tracee *tracee, int number)
 {
     uint64_t bit = UINT64_C(1) << (number - 1);
-    if ((proc_thread_number(&tracee->files, "\nSigIgn:", 16) & bit) != 0)
+    if ((proc_thread_number(tracee->tid, "\nSigIgn:", 16) & bit) != 0)
         return true;
     bool is_by_default =
         number == SIGCHLD || number == SIGURG || number == SIGWINCH || number == SIGCONT;
-    return is_by_default && (proc_thread_number(&tracee->files, "\nSigCgt:", 16) & bit) == 0;
+    return is_by_default && (proc_thread_number(tracee->tid, "\nSigCgt:", 16) & bit) == 0;
 }
 
 static bool is_caught(const struct tracee *tracee, int number)
 {
-    return (proc_thread_number(&tracee->files, "\nSigCgt:", 16) >> (number - 1) & 1) != 0;
+    return (proc_thread_number(tracee->tid, "\nSigCgt:", 16) >> (number - 1) & 1) != 0;
 }
 
 /* Calls that end with EINTR whatever the signal; so do those on sockets with a time-out. */

@@ -209,6 +209,19 @@ static bool has_starved(const struct loop *loop)
     return machine_now() - loop->busy_since_ns > SERVER_STARVES_NS;
 }
 
+/* What has arrived at the server, once it is proved that nobody is about to send more. */
+static bool hand_out_quiet_event(struct loop *loop, bool all_wait)
+{
+    struct epoll_event event;
+    if (wait_event(loop->quiet_epoll_fd, &event, 0) <= 0)
+        return false;
+    if (!all_wait || loop->guests->still_wait(loop->guests->owner)) {
+        struct watch *watch = event.data.ptr;
+        watch->ready(watch->owner, event.events);
+    }
+    return true;
+}
+
 static bool turn_with_guests(struct loop *loop, int64_t wait_ns)
 {
     if (hand_out_event(loop->epoll_fd, 0))
@@ -222,7 +235,7 @@ static bool turn_with_guests(struct loop *loop, int64_t wait_ns)
         loop->busy_since_ns = 0;
     else if (loop->busy_since_ns == 0)
         loop->busy_since_ns = machine_now();
-    if ((all_wait || has_starved(loop)) && hand_out_event(loop->quiet_epoll_fd, 0))
+    if ((all_wait || has_starved(loop)) && hand_out_quiet_event(loop, all_wait))
         return true;
     if (!all_wait) {
         hand_out_event(loop->epoll_fd, look_again_ns(loop));

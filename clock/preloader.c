@@ -273,9 +273,8 @@ static void describe_thread(const struct guest *guest, FILE *stream)
     char name[32];
     char left[DURATION_TEXT_SIZE];
     char state = '?';
-    uint64_t switches;
     guest_name(guest, name);
-    proc_thread_state(&guest->files, &state, &switches);
+    proc_thread_state(&guest->files, &state);
     int64_t due_ns = guest->slot != NULL ? atomic_load(&guest->slot->due_ns) : PAGE_NEVER;
     if (guest->slot != NULL && atomic_load(&guest->slot->state) == PAGE_WAITS)
         fprintf(stream, "%s waits in %s for another %s", name, wait_name(guest),

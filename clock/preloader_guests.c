@@ -52,6 +52,7 @@ struct guest *guest_add(struct preloader *preloader, pid_t tid, pid_t pid)
     process->thread_count++;
     guest = must_have(calloc(1, sizeof *guest));
     *guest = (struct guest){.preloader = preloader, .tid = tid, .process = process};
+    guest->blocked_runs = PROC_THREAD_RUNS_NEVER;
     guest->due = (struct deadline){.fire = looks_end_wait, .owner = guest};
     proc_thread_open(&guest->files, tid);
     HASH_ADD_INT(preloader->by_tid, tid, guest);
@@ -206,10 +207,9 @@ static enum kinship kinship_of(const struct preloader *preloader, const struct p
 static bool is_known(const struct preloader *preloader, pid_t tid)
 {
     struct guest *guest = NULL;
-    uint64_t switches;
     char state;
     HASH_FIND_INT(preloader->by_tid, &tid, guest);
-    return guest != NULL && proc_thread_state(&guest->files, &state, &switches);
+    return guest != NULL && proc_thread_state(&guest->files, &state);
 }
 
 static enum kinship consider(struct preloader *preloader, pid_t tid)

@@ -76,10 +76,10 @@ void looks_take_deadline(struct guest *guest)
 
 enum look { LOOK_WORKS, LOOK_SLEEPS, LOOK_GONE, LOOK_ENDED };
 
-static enum look look_at(const struct guest *guest, uint64_t *switches)
+static enum look look_at(const struct guest *guest)
 {
     char state;
-    if (!proc_thread_state(&guest->files, &state, switches))
+    if (!proc_thread_state(&guest->files, &state))
         return LOOK_ENDED;
     if (state == 'Z' || state == 'X') {
         guest->preloader->has_zombies = true;
@@ -100,11 +100,11 @@ static bool is_in_our_wait(const struct guest *guest)
 /* What it sleeps in, read once a sleep. */
 static bool know_blocked(struct guest *guest)
 {
-    if (guest->blocked_switches == guest->switches)
+    if (guest->blocked_runs == guest->runs)
         return true;
     if (!proc_call_read(&guest->files, guest->tid, &guest->blocked))
         return false;
-    guest->blocked_switches = guest->switches;
+    guest->blocked_runs = guest->runs;
     guest->timed_since_ns = 0;
     return true;
 }
@@ -112,9 +112,11 @@ static bool know_blocked(struct guest *guest)
 /* The first look. */
 static enum look look_closely(struct guest *guest)
 {
-    enum look look = look_at(guest, &guest->switches);
+    enum look look = look_at(guest);
     if (look != LOOK_SLEEPS)
         return look == LOOK_GONE ? LOOK_SLEEPS : look;
+    if (!proc_thread_runs(&guest->files, &guest->runs))
+        return LOOK_ENDED;
     return know_blocked(guest) && !proc_call_is_disk_wait(&guest->blocked) ? LOOK_SLEEPS
                                                                            : LOOK_WORKS;
 }
@@ -123,14 +125,14 @@ static enum look look_closely(struct guest *guest)
 static bool has_slept_on(const struct guest *guest)
 {
     struct proc_call call;
-    uint64_t switches = 0;
-    enum look look = look_at(guest, &switches);
+    uint64_t runs;
+    enum look look = look_at(guest);
     if (look != LOOK_SLEEPS)
         return look == LOOK_GONE;
     bool is_same_wait =
         guest->slot == NULL || atomic_load(&guest->slot->generation) == guest->generation;
     return is_same_wait && proc_call_read(&guest->files, guest->tid, &call) &&
-           switches == guest->switches;
+           proc_thread_runs(&guest->files, &runs) && runs == guest->runs;
 }
 
 /* ---- all of them ---- */
@@ -238,7 +240,7 @@ static bool are_all_carried(struct preloader *preloader)
         const char *reason = NULL;
         if (guest->tid == guest->process->pid)
             reason = guests_not_carried(preloader, guest->process);
-        bool is_timed = guest->blocked_switches == guest->switches &&
+        bool is_timed = guest->blocked_runs == guest->runs &&
                         proc_call_is_timed(&guest->blocked) && !is_in_our_wait(guest);
         if (reason == NULL && is_timed) {
             if (guest->timed_since_ns == 0)

@@ -31,8 +31,8 @@ struct guest {
     uint32_t generation; /* ... in this generation */
     int64_t called_ns;   /* machine time at which it was last woken; 0: not in this wait */
 
-    uint64_t switches;         /* from and to a processor, at the last look */
-    uint64_t blocked_switches; /* when `blocked` was read */
+    uint64_t runs;         /* at the last look (proc_thread.h) */
+    uint64_t blocked_runs; /* when `blocked` was read */
     struct proc_call blocked;
     uint32_t turn_generation; /* of a wait for its turn (preloader_looks.c), ... */
     int64_t turn_since_ns;    /* ... and the machine time at which it was first seen */

@@ -26,7 +26,7 @@ static bool read_channel(pid_t tid, char text[64])
 bool proc_call_read(const struct proc_thread *thread, pid_t tid, struct proc_call *call)
 {
     char text[256];
-    ssize_t length = pread(thread->syscall_fd, text, sizeof text - 1, 0);
+    ssize_t length = pread(thread->call_fd, text, sizeof text - 1, 0);
     char channel[64];
     *call = (struct proc_call){.number = PROC_CALL_HIDDEN};
     if (length < 0 && (errno == EPERM || errno == EACCES || errno == EBADF))

@@ -1,15 +1,17 @@
 /* proc_thread: what /proc says of a thread, and what of it proves that the thread sleeps.
  *
- * Two looks prove that a thread has slept all the time between them:
+ * Two looks prove that a thread has slept all the time between them, and was not about to run:
  *
- *     first look:   state S, `switches` is noted
- *     second look:  proc_thread_blocked() answers, state S, the same `switches`
+ *     first look:   proc_thread_runs() is noted, then proc_thread_blocked() answers
+ *     second look:  state S, then proc_thread_has_not_run() since the number that was noted
  *
  * A thread counts as sleeping in its state shortly before it leaves the processor, and may change
- * its mind; but proc_thread_blocked() answers only for one that has left it (the kernel waits), and
- * whoever has left it since the first look has switched once more. So the thread was off the
- * processor at the first look already. Where that holds for every thread of a set, there was a
- * moment, between the end of the first round and the start of the second, in which all slept.
+ * its mind; but proc_thread_blocked() answers only for one that has left it (the kernel waits). It
+ * has got none since, or it would have run once more; and it was not woken either, or it would not
+ * yet be in state S again. Where that holds for every thread of a set, there was a moment, between
+ * the end of the first round and the start of the second, in which all slept.
+ *
+ * A first look holds for as long as the thread does not run: it is then only its proc_thread_runs().
  */
 #ifndef TOOMANY_CLOCK_PROC_THREAD_H
 #define TOOMANY_CLOCK_PROC_THREAD_H
@@ -18,23 +20,34 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Open files of /proc/TID, so that a look is a read. */
+/* Open files of /proc/TID, so that a look is a read; each is opened for every look (-1) where the
+ * program has no descriptors left. */
 struct proc_thread {
-    int status_fd;
-    int syscall_fd;
+    pid_t tid;
+    int state_fd;
+    int runs_fd;
+    int call_fd;
 };
 
 /* A thread that is gone is opened too: all looks at it then fail. */
 void proc_thread_open(struct proc_thread *thread, pid_t tid);
 void proc_thread_close(struct proc_thread *thread);
 
-/* The state's letter (R, S, D, T, t, Z, X) and the number of switches from and to a processor, of
- * its own accord or not. False when the thread is gone. */
-bool proc_thread_state(const struct proc_thread *thread, char *state, uint64_t *switches);
+/* The state's letter (R, S, D, T, t, Z, X). False when the thread is gone. */
+bool proc_thread_state(const struct proc_thread *thread, char *state);
+
+/* A number that has grown when the thread has got a processor and left it again; PROC_THREAD_RUNS_NEVER is none. False
+ * when the thread is gone. */
+bool proc_thread_runs(const struct proc_thread *thread, uint64_t *runs);
+#define PROC_THREAD_RUNS_NEVER UINT64_MAX
+
+/* Whether it was off the processors all the time since proc_thread_runs() gave `runs` and then
+ * proc_thread_blocked() answered. */
+bool proc_thread_has_not_run(const struct proc_thread *thread, uint64_t runs);
 
 /* The number after `label` ("FDSize:", or in base 16 "SigCgt:") in its status; 0 when it is gone.
  */
-uint64_t proc_thread_number(const struct proc_thread *thread, const char *label, int base);
+uint64_t proc_thread_number(pid_t tid, const char *label, int base);
 
 /* The system call that it is blocked in, with its first argument; -1 where it is in none. False
  * while it is on a processor. */

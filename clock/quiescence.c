@@ -18,24 +18,32 @@
 
 #define TURN_LASTS_NS (20 * NS_PER_MS) /* in real time */
 
-/* What it sleeps in, where the filter did not stop it: read once a sleep. */
-static bool know_blocked(struct tracee *tracee)
+/* A wait on a socket that has a time-out of its own. */
+static void take_socket_timeout(struct tracee *tracee)
 {
-    if (tracee->blocked_switches == tracee->switches)
-        return true;
-    if (!proc_thread_blocked(&tracee->files, &tracee->blocked_in, &tracee->blocked_argument))
-        return false;
-    tracee->blocked_switches = tracee->switches;
+    struct loop *loop = tracee->process->tracer->loop;
     bool goes_on = tracee->receive_goes_on && tracee->receive.position != 0;
     tracee->receive_goes_on = false;
     if (goes_on)
-        return true;
-    loop_cancel(tracee->process->tracer->loop, &tracee->receive);
+        return;
+    loop_cancel(loop, &tracee->receive);
     int64_t timeout_ns;
     if (socket_timeout(tracee, tracee->blocked_in, tracee->blocked_argument, &timeout_ns)) {
-        loop_after(tracee->process->tracer->loop, &tracee->receive, timeout_ns);
+        loop_after(loop, &tracee->receive, timeout_ns);
         tracee->receive.is_at_once = false;
     }
+}
+
+/* What it sleeps in: read once a sleep. */
+static bool know_blocked(struct tracee *tracee)
+{
+    if (tracee->blocked_runs == tracee->runs)
+        return true;
+    if (!proc_thread_blocked(&tracee->files, &tracee->blocked_in, &tracee->blocked_argument))
+        return false;
+    tracee->blocked_runs = tracee->runs;
+    if (tracee->phase != TRACEE_WAITS)
+        take_socket_timeout(tracee);
     return true;
 }
 
@@ -47,10 +55,10 @@ static bool is_in_disk_wait(const struct tracee *tracee)
 
 enum look { LOOK_WORKS, LOOK_SLEEPS, LOOK_GONE };
 
-static enum look look_at(const struct tracee *tracee, uint64_t *switches)
+static enum look look_at(const struct tracee *tracee)
 {
     char state;
-    if (tracee->process == NULL || !proc_thread_state(&tracee->files, &state, switches))
+    if (tracee->process == NULL || !proc_thread_state(&tracee->files, &state))
         return LOOK_WORKS; /* its end will be reported */
     /* A zombie is about to be reported, and until then its parent does not know: something is still
      * to happen. Only the first thread of a process stays one while the others live. */
@@ -64,48 +72,48 @@ static enum look look_at(const struct tracee *tracee, uint64_t *switches)
     return state == 'S' || state == 'T' ? LOOK_SLEEPS : LOOK_WORKS;
 }
 
-/* Whether it is in a wait that the filter stopped. It cannot have left that, done something and
- * come back, because the tracer would have seen it; so being blocked now is enough. A thread that
- * has left its wait and stands in a stop looks blocked too, but then a report is waiting; and so
- * does one that has been woken, until the other processor has heard of it, which a stalled virtual
- * one may do late: the second look sees by its state that it is no longer asleep. */
-static bool is_watched_wait(const struct tracee *tracee)
-{
-    return tracee->phase == TRACEE_WAITS && !tracee->is_stopped && !tracee->is_vforked &&
-           tracee->process != NULL && !tracee->process->tracer->client_is_zombie;
-}
-
-static bool is_in_wait(const struct tracee *tracee)
+static bool is_blocked(const struct tracee *tracee)
 {
     int64_t number;
     uint64_t argument;
     return proc_thread_blocked(&tracee->files, &number, &argument);
 }
 
+static bool is_in_usual_sleep(const struct tracee *tracee)
+{
+    return !tracee->is_vforked && !tracee->is_stopped;
+}
+
+/* The first look (proc_thread.h). A thread that stands in a stop looks blocked too, but then a
+ * report is waiting. */
 static bool is_asleep(struct tracee *tracee)
 {
-    if (is_watched_wait(tracee))
-        return !tracee->is_over && is_in_wait(tracee);
-    enum look look = look_at(tracee, &tracee->switches);
+    enum look look = look_at(tracee);
     if (look != LOOK_SLEEPS)
         return look == LOOK_GONE;
-    if (tracee->is_vforked || tracee->is_stopped)
-        return is_in_wait(tracee);
+    if (tracee->is_over || !proc_thread_runs(&tracee->files, &tracee->runs))
+        return false;
+    if (!is_in_usual_sleep(tracee))
+        return is_blocked(tracee);
     return know_blocked(tracee) && !is_in_disk_wait(tracee);
 }
 
-/* The second look (proc_thread.h). */
+/* Whether an earlier first look at it still holds. Not for one that has been woken since and has not
+ * got a processor yet, which the second look sees. */
+static bool has_not_run(struct tracee *tracee)
+{
+    return is_in_usual_sleep(tracee) && !tracee->is_over &&
+           proc_thread_runs(&tracee->files, &tracee->runs) &&
+           tracee->runs == tracee->blocked_runs && !is_in_disk_wait(tracee);
+}
+
+/* The second look. */
 static bool has_slept_on(const struct tracee *tracee)
 {
-    int64_t number;
-    uint64_t argument;
-    uint64_t switches = 0;
-    enum look look = look_at(tracee, &switches);
+    enum look look = look_at(tracee);
     if (look != LOOK_SLEEPS)
         return look == LOOK_GONE;
-    if (is_watched_wait(tracee))
-        return is_in_wait(tracee) && !tracee->is_over;
-    return proc_thread_blocked(&tracee->files, &number, &argument) && switches == tracee->switches;
+    return !tracee->is_over && proc_thread_has_not_run(&tracee->files, tracee->runs);
 }
 
 /* Whether a stop or an end is to be taken up. After the client's own end, which stays reported,
@@ -200,7 +208,7 @@ bool quiescence_all_wait(void *owner)
         return false;
     }
     for (struct tracee *tracee = tracer->first; tracee != NULL; tracee = tracee->next) {
-        if (is_asleep(tracee))
+        if (has_not_run(tracee) || is_asleep(tracee))
             continue;
         tracer->suspect = tracee;
         consider_clock_watch(tracer);
@@ -219,8 +227,10 @@ bool quiescence_still_waits(void *owner)
     if (proc_packets_wait(tracer->softnet_fd))
         return false;
     for (struct tracee *tracee = tracer->first; tracee != NULL; tracee = tracee->next) {
-        if (!has_slept_on(tracee))
-            return false;
+        if (has_slept_on(tracee))
+            continue;
+        tracer->suspect = tracee;
+        return false;
     }
     return !has_report(tracer);
 }

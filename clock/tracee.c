@@ -65,6 +65,7 @@ struct tracee *tracee_add(struct tracer *tracer, pid_t tid)
         abort();
     }
     tracee->tid = tid;
+    tracee->blocked_runs = PROC_THREAD_RUNS_NEVER;
     tracee->due = (struct deadline){.fire = tracer_end_wait, .owner = tracee};
     tracee->receive = (struct deadline){.fire = tracer_end_receive, .owner = tracee};
     proc_thread_open(&tracee->files, tid);
@@ -176,10 +177,9 @@ static void describe_thread(const struct tracee *tracee, FILE *stream)
 {
     char name[32];
     char left[DURATION_TEXT_SIZE];
-    uint64_t switches;
     char state = '?';
     tracee_name(tracee, name);
-    proc_thread_state(&tracee->files, &state, &switches);
+    proc_thread_state(&tracee->files, &state);
     if (tracee->phase == TRACEE_WAITS)
         fprintf(stream, "%s waits in %s for another %s", name, tracee->call->name,
                 duration_text(tracee->due.at_ns - tracer_now(tracee->process->tracer), left));

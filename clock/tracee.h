@@ -60,9 +60,9 @@ struct tracee {
 
     /* For the proof that it has not run between two looks. */
     struct proc_thread files;
-    uint64_t switches;         /* from and to a processor, at the last look */
-    uint64_t blocked_switches; /* when `blocked_in` was read */
-    int64_t blocked_in;        /* the system call that it sleeps in, not stopped by the filter */
+    uint64_t runs;         /* at the last look (proc_thread.h) */
+    uint64_t blocked_runs; /* when `blocked_in` was read */
+    int64_t blocked_in;    /* the system call that it sleeps in */
     uint64_t blocked_argument;
     bool receive_goes_on;    /* it was interrupted by a signal that it is not to hear of */
     struct deadline receive; /* the end of a wait on a socket with SO_RCVTIMEO or SO_SNDTIMEO */

@@ -226,7 +226,7 @@ static void on_exec(struct tracer *tracer, struct tracee *tracee)
     /* The files of the thread that ran before belong to another task now. */
     proc_thread_close(&tracee->files);
     proc_thread_open(&tracee->files, tracee->tid);
-    tracee->blocked_switches = 0;
+    tracee->blocked_runs = PROC_THREAD_RUNS_NEVER;
     guest_timers_exec(tracee->process);
     prepare_program(tracer, tracee);
     resume(tracee, 0);
