@@ -1,4 +1,4 @@
-"""200 threads, each with a call of its own that is answered 429 until a minute has passed."""
+"""Many threads, each with a call of its own that waits as long as it is told."""
 
 import sys
 import threading
