@@ -157,8 +157,7 @@ static bool is_pending(const struct guest_timer *timer)
         tracee_find(timer->tracer, to_thread ? timer->event._sigev_un._tid : timer->process->pid);
     if (tracee == NULL || timer->event.sigev_notify == SIGEV_NONE)
         return false;
-    uint64_t pending =
-        proc_thread_number(tracee->tid, to_thread ? "\nSigPnd:" : "\nShdPnd:", 16);
+    uint64_t pending = proc_thread_number(tracee->tid, to_thread ? "\nSigPnd:" : "\nShdPnd:", 16);
     return (pending >> (timer->event.sigev_signo - 1) & 1) != 0;
 }
 

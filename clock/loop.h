@@ -35,8 +35,8 @@ struct watch {
  *
  * While one of them works, time stands still and the server does not look at its sockets, so that
  * what it finds there does not depend on how fast who ran. When all wait, and a second look proves
- * that nobody has run since the first, the server gets what has arrived; when nothing has, the clock
- * moves to the earliest deadline. Deadlines fire one at a time, each when all wait again. */
+ * that nobody has run since the first, the server gets what has arrived; when nothing has, the
+ * clock moves to the earliest deadline. Deadlines fire one at a time, each when all wait again. */
 struct loop_guests {
     void *owner;
     /* True when every thread of every guest is asleep. */

@@ -240,8 +240,8 @@ static bool are_all_carried(struct preloader *preloader)
         const char *reason = NULL;
         if (guest->tid == guest->process->pid)
             reason = guests_not_carried(preloader, guest->process);
-        bool is_timed = guest->blocked_runs == guest->runs &&
-                        proc_call_is_timed(&guest->blocked) && !is_in_our_wait(guest);
+        bool is_timed = guest->blocked_runs == guest->runs && proc_call_is_timed(&guest->blocked) &&
+                        !is_in_our_wait(guest);
         if (reason == NULL && is_timed) {
             if (guest->timed_since_ns == 0)
                 guest->timed_since_ns = now_ns;

@@ -38,8 +38,8 @@ static const char *runs_name(void)
     const char *known = name;
     if (known == NULL) {
         char text[LINE_BYTES];
-        bool has_counts = read_line(getpid(), "schedstat", text, sizeof text) > 0 &&
-                          strcmp(text, "0 0 0\n") != 0;
+        bool has_counts =
+            read_line(getpid(), "schedstat", text, sizeof text) > 0 && strcmp(text, "0 0 0\n") != 0;
         name = known = has_counts ? "schedstat" : "status";
     }
     return known;

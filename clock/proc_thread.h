@@ -11,7 +11,8 @@
  * yet be in state S again. Where that holds for every thread of a set, there was a moment, between
  * the end of the first round and the start of the second, in which all slept.
  *
- * A first look holds for as long as the thread does not run: it is then only its proc_thread_runs().
+ * A first look holds for as long as the thread does not run: it is then only its
+ * proc_thread_runs().
  */
 #ifndef TOOMANY_CLOCK_PROC_THREAD_H
 #define TOOMANY_CLOCK_PROC_THREAD_H
@@ -36,8 +37,8 @@ void proc_thread_close(struct proc_thread *thread);
 /* The state's letter (R, S, D, T, t, Z, X). False when the thread is gone. */
 bool proc_thread_state(const struct proc_thread *thread, char *state);
 
-/* A number that has grown when the thread has got a processor and left it again; PROC_THREAD_RUNS_NEVER is none. False
- * when the thread is gone. */
+/* A number that has grown when the thread has got a processor and left it again;
+ * PROC_THREAD_RUNS_NEVER is none. False when the thread is gone. */
 bool proc_thread_runs(const struct proc_thread *thread, uint64_t *runs);
 #define PROC_THREAD_RUNS_NEVER UINT64_MAX
 

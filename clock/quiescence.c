@@ -98,8 +98,8 @@ static bool is_asleep(struct tracee *tracee)
     return know_blocked(tracee) && !is_in_disk_wait(tracee);
 }
 
-/* Whether an earlier first look at it still holds. Not for one that has been woken since and has not
- * got a processor yet, which the second look sees. */
+/* Whether an earlier first look at it still holds. Not for one that has been woken since and has
+ * not got a processor yet, which the second look sees. */
 static bool has_not_run(struct tracee *tracee)
 {
     return is_in_usual_sleep(tracee) && !tracee->is_over &&

@@ -121,7 +121,7 @@ COMMANDS = {
     "java-quiet": (quiet_java, NEARLY),
 }
 # The longest wait of a client in seconds. The Python SDK itself takes no longer one from the server.
-# The JVM's own threads tick 25 times a second, so that a day has two million moves of the clock:
+# The JVM's own threads tick 25 times a second, so that a day has 1.7 million moves of the clock:
 # minutes, which the long run alone takes.
 LONGEST_S = {"python-sdk": 60, "python-sdk-async": 60, "java": 3600}
 
