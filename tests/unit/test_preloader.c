@@ -19,8 +19,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* A program, carried to its end. */
 struct ride {
     struct loop loop;
