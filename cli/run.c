@@ -134,6 +134,7 @@ static bool start(struct run_command *run, struct error *error)
     char **environment = carrier_environment(run->carrier, (const char *const *)environ);
     if (environment == NULL)
         return error_set_run(error, "", "out of memory");
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* who has lost its parent becomes ours, and is carried on */
     pid_t parent = getpid();
     run->pid = fork();
     if (run->pid < 0)

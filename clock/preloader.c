@@ -204,6 +204,8 @@ void preloader_free(struct preloader *preloader)
         return;
     if (preloader->loop->guests == &preloader->guests)
         loop_set_guests(preloader->loop, NULL);
+    if (preloader->client != 0)
+        guests_know_family(preloader); /* who was born shortly before the client's end, too */
     while (preloader->first != NULL) {
         if (preloader->first->process->pid != preloader->client)
             kill(preloader->first->process->pid, SIGKILL);

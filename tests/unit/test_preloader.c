@@ -288,6 +288,7 @@ static void those_who_are_left_end_with_it(void **state)
 
 int main(void)
 {
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* as a harness is: orphans become its children */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_hour_is_an_hour),
         cmocka_unit_test(those_who_wait_side_by_side_are_due_in_order),
