@@ -113,8 +113,12 @@ static bool know_blocked(struct guest *guest)
 static enum look look_closely(struct guest *guest)
 {
     enum look look = look_at(guest);
+    if (look == LOOK_GONE) {
+        guest->blocked_runs = PROC_THREAD_RUNS_NEVER; /* it is in no call any more */
+        return LOOK_SLEEPS;
+    }
     if (look != LOOK_SLEEPS)
-        return look == LOOK_GONE ? LOOK_SLEEPS : look;
+        return look;
     if (!proc_thread_runs(&guest->files, &guest->runs))
         return LOOK_ENDED;
     return know_blocked(guest) && !proc_call_is_disk_wait(&guest->blocked) ? LOOK_SLEEPS

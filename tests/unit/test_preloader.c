@@ -151,6 +151,21 @@ static void a_killed_wait_is_no_deadline(void **state)
     end(&ride);
 }
 
+/* Its parent is gone before it waits, and nobody takes note of its end. */
+static void an_orphan_is_carried(void **state)
+{
+    (void)state;
+    SKIP_WHERE_IT_CANNOT_BE_HAD();
+    struct ride ride;
+    start(&ride, SH("sh -c 'sleep 5 & exit 0'; sleep 10; exit 3"));
+    carry(&ride);
+    assert_int_equal(WEXITSTATUS(ride.status), 3);
+    assert_null(preloader_summary(ride.preloader).let_go);
+    assert_int_equal(preloader_summary(ride.preloader).jumps, 2);
+    assert_int_equal(loop_now(&ride.loop), 10 * NS_PER_S);
+    end(&ride);
+}
+
 static char *described(const struct ride *ride)
 {
     char *text = NULL;
@@ -293,6 +308,7 @@ int main(void)
         cmocka_unit_test(an_hour_is_an_hour),
         cmocka_unit_test(those_who_wait_side_by_side_are_due_in_order),
         cmocka_unit_test(a_killed_wait_is_no_deadline),
+        cmocka_unit_test(an_orphan_is_carried),
         cmocka_unit_test(each_thread_is_told_of),
         cmocka_unit_test(a_static_program_lets_the_clock_run),
         cmocka_unit_test(the_environment_keeps_what_is_preloaded_already),
