@@ -89,6 +89,8 @@ static void list_limits(void *owner, const char *model, const struct quota_limit
             cJSON_AddNumberToObject(object, quota_dimension_name((enum quota_dimension)i),
                                     (double)limits->limit[i]);
     }
+    if (limits->batch_queue_tokens != QUOTA_UNLIMITED)
+        cJSON_AddNumberToObject(object, "batch_queue_tokens", (double)limits->batch_queue_tokens);
 }
 
 static void list_pool(void *owner, const struct pool *pool)

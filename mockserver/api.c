@@ -4,11 +4,14 @@
 #include "base/duration.h"
 #include "base/json_text.h"
 #include "base/text.h"
+#include "mockserver/account.h"
+#include "mockserver/azure.h"
 #include "mockserver/endpoint.h"
 #include "mockserver/http_date.h"
 #include "mockserver/openai_error.h"
 #include "mockserver/ratelimit_headers.h"
 #include "mockserver/refusal.h"
+#include "mockserver/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +23,12 @@ struct decision {
     struct api *api;
     const struct api_request *request;
     const char *key;
+    struct account account;
+    char owner_text[ACCOUNT_OWNER_SIZE];
+    const char *owner; /* of the pools it draws from */
+    struct openai_names names;
+    struct azure_route route; /* the path as OpenAI calls it */
+    const char *api_version;  /* of Azure's query, or NULL */
     int64_t now_ns;
     int64_t wall_ns;
     struct journal_entry *entry;
@@ -67,17 +76,17 @@ static void set_rules(struct api *api)
     initial.enforcement = rules->enforcement;
     initial.refused_count = rules->refused_count;
     pools_set_initial(api->pools, &initial);
-    pools_join_keys(api->pools, rules->scope != LIMIT_PER_KEY);
 }
 
 bool api_init(struct api *api, const struct config *config, uint64_t seed, int64_t now_ns)
 {
     *api = (struct api){.config = config, .seed = seed};
     api->pools = pools_new();
+    api->store = store_new();
     api->script_states = calloc(config->script.step_count + 1, sizeof *api->script_states);
     api->change_made = calloc(config->change_count + 1, sizeof *api->change_made);
-    bool is_ready = api->pools != NULL && api->script_states != NULL && api->change_made != NULL &&
-                    api_reset(api, now_ns);
+    bool is_ready = api->pools != NULL && api->store != NULL && api->script_states != NULL &&
+                    api->change_made != NULL && api_reset(api, now_ns);
     if (!is_ready)
         api_free(api);
     return is_ready;
@@ -86,6 +95,7 @@ bool api_init(struct api *api, const struct config *config, uint64_t seed, int64
 void api_free(struct api *api)
 {
     pools_free(api->pools);
+    store_free(api->store);
     free(api->script_states);
     free(api->change_made);
     *api = (struct api){0};
@@ -138,6 +148,7 @@ bool api_reset(struct api *api, int64_t now_ns)
         !api_change_quotas(api, &api->config->quotas, now_ns))
         return false;
     pools_reset(api->pools, now_ns);
+    store_clear(api->store);
     return true;
 }
 
@@ -181,6 +192,21 @@ const char *api_key_of(const char *authorization)
     return authorization + strspn(authorization, " ");
 }
 
+const char *api_request_header(const struct api_request *request, const char *name)
+{
+    return request->find != NULL ? request->find(request->owner, API_HEADER, name) : NULL;
+}
+
+const char *api_request_argument(const struct api_request *request, const char *name)
+{
+    return request->find != NULL ? request->find(request->owner, API_ARGUMENT, name) : NULL;
+}
+
+static bool is_azure(const struct api *api)
+{
+    return api->config->rules.dialect == DIALECT_AZURE;
+}
+
 static bool reject(struct decision *decision, int status, const char *message, const char *code,
                    const char *param)
 {
@@ -206,9 +232,26 @@ static bool reject_key(struct decision *decision)
     return reject(decision, 401, message, "invalid_api_key", NULL);
 }
 
+static bool is_good_key(const struct config *config, const char *key)
+{
+    if (config->api_keys == NULL || account_has_key(config, key))
+        return true;
+    for (size_t i = 0; i < config->api_key_count; i++) {
+        if (strcmp(config->api_keys[i], key) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool check_key(struct decision *decision)
 {
     const struct config *config = decision->api->config;
+    if (is_azure(decision->api) &&
+        (decision->key[0] == '\0' || !is_good_key(config, decision->key))) {
+        azure_answer_key(&decision->outcome->answer);
+        decision->entry->decision = JOURNAL_REJECTED;
+        return false;
+    }
     if (decision->key[0] == '\0')
         return reject(
             decision, 401,
@@ -218,13 +261,30 @@ static bool check_key(struct decision *decision)
             "prompted for a username and password. You can obtain an API key from "
             "https://platform.openai.com/account/api-keys.",
             NULL, NULL);
-    if (config->api_keys == NULL)
-        return true;
-    for (size_t i = 0; i < config->api_key_count; i++) {
-        if (strcmp(config->api_keys[i], decision->key) == 0)
-            return true;
-    }
-    return reject_key(decision);
+    return is_good_key(config, decision->key) || reject_key(decision);
+}
+
+/* Whose the request is. The words of the first are in many logs (Azure-Samples/
+ * ai-rag-chat-evaluator#76); of the second only the code is known. */
+static bool check_account(struct decision *decision)
+{
+    const struct limit_rules *rules = &decision->api->config->rules;
+    enum account_match match =
+        account_find(decision->api->config, decision->key,
+                     api_request_header(decision->request, "openai-organization"),
+                     api_request_header(decision->request, "openai-project"), &decision->account);
+    decision->names.organization = decision->account.organization;
+    decision->names.project = decision->account.project;
+    decision->owner =
+        account_owner(&decision->account, rules->scope, decision->key, decision->owner_text);
+    if (match == ACCOUNT_OTHER_ORGANIZATION)
+        return reject(decision, 401,
+                      "OpenAI-Organization header should match organization for API key",
+                      "mismatched_organization", NULL);
+    if (match == ACCOUNT_OTHER_PROJECT)
+        return reject(decision, 401, "OpenAI-Project header should match project for API key",
+                      "mismatched_project", NULL);
+    return true;
 }
 
 static const struct config_model *find_model(const struct config *config, const char *id)
@@ -234,6 +294,12 @@ static const struct config_model *find_model(const struct config *config, const 
             return &config->models[i];
     }
     return NULL;
+}
+
+const char *api_content_of(const struct api *api, const char *model)
+{
+    const struct config_model *found = find_model(api->config, model);
+    return found != NULL ? found->content : NULL;
 }
 
 bool api_serves_model(const struct api *api, const char *id)
@@ -288,10 +354,10 @@ static void ask_quota(struct decision *decision, const struct endpoint *endpoint
 {
     const struct endpoint_call *call = decision->call;
     struct pool *pool =
-        pools_get(decision->api->pools, decision->key, call->model, decision->now_ns);
+        pools_get(decision->api->pools, decision->owner, call->model, decision->now_ns);
     if (pool == NULL) {
         openai_error_answer_kind(&decision->outcome->answer,
-                                 openai_error_find("server_is_overloaded"), call->model, -1);
+                                 openai_error_find("server_is_overloaded"), &decision->names, -1);
         decision->entry->decision = JOURNAL_REJECTED;
         return;
     }
@@ -309,13 +375,30 @@ static void ask_quota(struct decision *decision, const struct endpoint *endpoint
         pool->throttled[quota.stopped_by]++;
         decision->entry->decision = JOURNAL_THROTTLED;
         decision->entry->limit = quota.stopped_by;
-        refusal_answer(&decision->outcome->answer, rules, &quota, call->model,
-                       decision->request->path);
+        const struct refusal_request request = {
+            .names = decision->names,
+            .path = decision->route.path,
+            .api_version = decision->api_version,
+        };
+        refusal_answer(&decision->outcome->answer, rules, &quota, &request);
         decision->outcome->latency_ns = distribution_draw(&decision->api->config->refusal_latency,
                                                           &decision->api->refusal_random);
     }
     ratelimit_headers_add(&decision->outcome->answer, rules, &pool->quota, &quota,
                           decision->now_ns);
+}
+
+/* An answer without a model: something is looked up or stored. */
+static void make_plain(struct decision *decision, const struct endpoint *endpoint)
+{
+    struct endpoint_call *call = decision->call;
+    answer_init(call->answer, 200);
+    call->created_s = decision->wall_ns / NS_PER_S;
+    if (endpoint_makes_objects(endpoint))
+        call->bits = random_bits(&decision->api->id_random);
+    store_bring_to(decision->api->store, decision->now_ns);
+    endpoint->make(call);
+    decision->entry->decision = call->answer->status < 400 ? JOURNAL_SERVED : JOURNAL_REJECTED;
 }
 
 /* Plays a step of the script if one is due; NULL when none is or it leaves the answer to the
@@ -324,10 +407,11 @@ static bool play_script(struct decision *decision, const struct endpoint *endpoi
                         const struct script_step **serving_step)
 {
     struct api *api = decision->api;
-    const char *model = decision->call->model;
     struct script_request request = {
-        .model = model,
+        .model = decision->call->model,
         .path = decision->request->path,
+        .route = decision->route.path,
+        .asks_model = endpoint->read != NULL,
         .key_tail = decision->entry->key_tail,
         .number = api->request_count,
         .age_ns = decision->now_ns - api->start_ns,
@@ -345,7 +429,10 @@ static bool play_script(struct decision *decision, const struct endpoint *endpoi
         return false;
     }
     if (step->fault.kind != NULL) {
-        serve(decision, endpoint, step);
+        if (endpoint->read != NULL)
+            serve(decision, endpoint, step);
+        else
+            make_plain(decision, endpoint);
         decision->fault = &step->fault;
         decision->entry->decision = JOURNAL_FAULT;
         return true;
@@ -353,45 +440,62 @@ static bool play_script(struct decision *decision, const struct endpoint *endpoi
     if (step->latency_ns >= 0)
         decision->outcome->latency_ns = step->latency_ns;
     int64_t answer_wall_ns = decision->wall_ns + decision->outcome->latency_ns;
-    script_answer(step, model, answer_wall_ns, &decision->outcome->answer);
+    script_answer(step, &decision->names, answer_wall_ns, &decision->outcome->answer);
     decision->entry->decision = JOURNAL_SCRIPTED;
     return true;
+}
+
+static void answer_unknown_model(struct decision *decision)
+{
+    struct answer *answer = &decision->outcome->answer;
+    if (is_azure(decision->api))
+        azure_answer_deployment(answer);
+    else
+        openai_error_answer_kind(answer, openai_error_find("model_not_found"), &decision->names,
+                                 -1);
 }
 
 /* An endpoint that asks a model. */
 static void decide_model_call(struct decision *decision, const struct endpoint *endpoint)
 {
     struct endpoint_call *call = decision->call;
-    struct answer *answer = &decision->outcome->answer;
     if (!endpoint->read(call)) {
         decision->entry->decision = JOURNAL_REJECTED;
         return;
     }
     text_copy(decision->entry->model, sizeof decision->entry->model, call->model);
+    decision->names.model = decision->entry->model;
     decision->entry->tokens =
         limit_rules_tokens(&decision->api->config->rules, call->tokens, call->tokens_max);
     const struct script_step *step = NULL;
     if (!api_serves_model(decision->api, call->model)) {
-        openai_error_answer_kind(answer, openai_error_find("model_not_found"), call->model, -1);
+        answer_unknown_model(decision);
         decision->entry->decision = JOURNAL_REJECTED;
     } else if (!play_script(decision, endpoint, &step)) {
         ask_quota(decision, endpoint, step);
     }
 }
 
-/* One that only looks something up, or stores it: script and quotas are not asked. */
+/* One that only looks something up, or stores it: quotas are not asked, and of the script only what
+ * names its path. */
 static void decide_plain_call(struct decision *decision, const struct endpoint *endpoint)
 {
-    struct endpoint_call *call = decision->call;
-    answer_init(call->answer, 200);
-    call->created_s = decision->wall_ns / NS_PER_S;
-    endpoint->make(call);
-    decision->entry->decision = call->answer->status < 400 ? JOURNAL_SERVED : JOURNAL_REJECTED;
+    const struct script_step *step = NULL;
+    decision->names.model = "";
+    if (!play_script(decision, endpoint, &step))
+        make_plain(decision, endpoint);
+    if (step != NULL && step->latency_ns >= 0)
+        decision->outcome->latency_ns = step->latency_ns;
 }
 
 static void reject_path(struct decision *decision, const char *allowed)
 {
     char message[256];
+    if (allowed == NULL && is_azure(decision->api)) {
+        azure_answer_path(&decision->outcome->answer);
+        decision->entry->decision = JOURNAL_REJECTED;
+        return;
+    }
     if (allowed == NULL) {
         snprintf(message, sizeof message, "Invalid URL (%.16s %.100s)", decision->request->method,
                  decision->request->path);
@@ -406,20 +510,40 @@ static void reject_path(struct decision *decision, const char *allowed)
     answer_header(&decision->outcome->answer, "allow", "%s", allowed);
 }
 
+/* The path as OpenAI calls it; false where it is Azure's without its version. */
+static bool find_route(struct decision *decision)
+{
+    const struct api_request *request = decision->request;
+    struct azure_route *route = &decision->route;
+    if (!is_azure(decision->api) || !azure_route(request->path, route)) {
+        text_copy(route->path, sizeof route->path, request->path);
+        return strlen(request->path) < sizeof route->path;
+    }
+    decision->api_version = api_request_argument(request, "api-version");
+    return !route->needs_version ||
+           (decision->api_version != NULL && decision->api_version[0] != '\0');
+}
+
 static void decide(struct decision *decision)
 {
+    if (!check_key(decision) || !check_account(decision))
+        return;
+    const char *allowed = NULL;
+    bool has_path = find_route(decision);
     struct endpoint_call call = {
         .api = decision->api,
         .request = decision->request,
         .now_ns = decision->now_ns,
+        .wall_ns = decision->wall_ns,
+        .deployment = decision->route.deployment,
+        .owner = decision->owner,
+        .names = decision->names,
         .tokens_max = -1,
         .answer = &decision->outcome->answer,
     };
-    const char *allowed = NULL;
-    if (!check_key(decision))
-        return;
     const struct endpoint *endpoint =
-        endpoint_find(decision->request->method, decision->request->path, call.id, &allowed);
+        has_path ? endpoint_find(decision->request->method, decision->route.path, call.id, &allowed)
+                 : NULL;
     decision->call = &call;
     if (endpoint == NULL)
         reject_path(decision, allowed);
@@ -461,13 +585,17 @@ static void add_common_headers(struct decision *decision)
     add_header(answer, "date", date_text(decision->api, answer_wall_ns / NS_PER_S));
     add_header(answer, "content-type", "application/json");
     add_header(answer, "x-request-id", request_id);
+    if (is_azure(decision->api))
+        add_header(answer, "apim-request-id", request_id + strlen("req_"));
     text_copy(entry->request_id, sizeof entry->request_id,
               answer_find_header(answer, "x-request-id"));
+    if (is_azure(decision->api))
+        return;
     add_header(answer, "openai-version", "2020-10-01");
     if (entry->decision != JOURNAL_REJECTED) {
         char processing_ms[TEXT_WHOLE_SIZE];
         text_whole(processing_ms, decision->outcome->latency_ns / NS_PER_MS);
-        add_header(answer, "openai-organization", OPENAI_ORGANIZATION);
+        add_header(answer, "openai-organization", decision->account.organization);
         add_header(answer, "openai-processing-ms", processing_ms);
     }
 }
@@ -479,7 +607,7 @@ static void play_fault(struct decision *decision)
         return;
     struct fault_play play = {
         .answer = &decision->outcome->answer,
-        .model = decision->entry->model,
+        .names = &decision->names,
         .wall_ns = decision->wall_ns + decision->outcome->latency_ns,
     };
     decision->fault->kind->play(decision->fault, &play);
@@ -512,6 +640,13 @@ static void begin_outcome(struct api_outcome *outcome)
     outcome->used_tokens = 0;
 }
 
+/* Azure's clients send the key in a header of its own, or a bearer token. */
+static const char *key_of(const struct api *api, const struct api_request *request)
+{
+    const char *key = is_azure(api) ? api_request_header(request, "api-key") : NULL;
+    return key != NULL ? key : api_key_of(request->authorization);
+}
+
 void api_decide(struct api *api, const struct api_request *request, int64_t now_ns, int64_t wall_ns,
                 struct journal_entry *entry, struct api_outcome *outcome)
 {
@@ -519,7 +654,7 @@ void api_decide(struct api *api, const struct api_request *request, int64_t now_
     struct decision decision = {
         .api = api,
         .request = request,
-        .key = api_key_of(request->authorization),
+        .key = key_of(api, request),
         .now_ns = now_ns,
         .wall_ns = wall_ns,
         .entry = entry,

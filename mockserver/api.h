@@ -1,8 +1,8 @@
 /* api: decides what each request is answered. What OpenAI does, without the sockets.
  *
- * The order of decisions: key (401), path and method (404, 405), body (400), model (404), script,
- * quotas (429), model (200). A request that OpenAI would reject as malformed uses up neither a
- * step of the script nor quota.
+ * The order of decisions: key and organization (401), path and method (404, 405), body (400), model
+ * (404), script, quotas (429), model (200). A request that OpenAI would reject as malformed uses up
+ * neither a step of the script nor quota.
  *
  * Deterministic: the same config, seed, requests and times give the same answers to the byte.
  */
@@ -25,9 +25,12 @@ enum api_stream {
     API_STREAM_REFUSAL = 4, /* latencies of refusals */
 };
 
+struct store;
+
 struct api {
     const struct config *config; /* not owned */
     struct pools *pools;
+    struct store *store;     /* files and batches */
     const struct tier *tier; /* in force now, or NULL */
     struct script_state *script_states;
     uint64_t seed;
@@ -42,13 +45,21 @@ struct api {
     char date[HTTP_DATE_SIZE];
 };
 
+enum api_value { API_HEADER, API_ARGUMENT };
+
 struct api_request {
     const char *method;
     const char *path;
     const char *authorization; /* header, or NULL */
     const char *body;
     size_t body_length;
+    /* The value of a header, or of an argument of the query, or NULL. NULL: there are none. */
+    const char *(*find)(const void *owner, enum api_value kind, const char *name);
+    const void *owner;
 };
+
+const char *api_request_header(const struct api_request *request, const char *name);
+const char *api_request_argument(const struct api_request *request, const char *name);
 
 struct api_outcome {
     struct answer answer;
@@ -107,6 +118,9 @@ bool api_reset(struct api *api, int64_t now_ns);
 
 /* Whether a model of this id is there. */
 bool api_serves_model(const struct api *api, const char *id);
+
+/* What the set-up lets this model say, or NULL. */
+const char *api_content_of(const struct api *api, const char *model);
 
 /* The part of an Authorization header that is the key; "" when there is none. */
 const char *api_key_of(const char *authorization);

@@ -1,6 +1,7 @@
 #include "mockserver/config.h"
 
 #include "base/duration.h"
+#include "mockserver/account.h"
 #include "mockserver/openai_error.h"
 
 #include <ctype.h>
@@ -12,7 +13,7 @@
 
 void config_init(struct config *config)
 {
-    *config = (struct config){0};
+    *config = (struct config){.batch_duration_ns = CONFIG_BATCH_DURATION_NS};
     limit_rules_init(&config->rules);
 }
 
@@ -42,6 +43,12 @@ void config_free(struct config *config)
     for (size_t i = 0; i < config->api_key_count; i++)
         free(config->api_keys[i]);
     free(config->api_keys);
+    for (size_t i = 0; i < config->account_count; i++) {
+        free(config->accounts[i].key);
+        free(config->accounts[i].organization);
+        free(config->accounts[i].project);
+    }
+    free(config->accounts);
     script_free(&config->script);
     for (size_t i = 0; i < config->change_count; i++)
         config_quotas_free(&config->changes[i].quotas);
@@ -96,25 +103,33 @@ static bool check_model_name(const struct json_reader *reader, const cJSON *item
                       CONFIG_MODEL_NAME_MAX);
 }
 
+/* null: no limit. */
+static bool read_limit(int64_t *limit, const struct json_reader *reader, const cJSON *object,
+                       const char *pointer, const char *name)
+{
+    if (!cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(object, name)))
+        return json_read_whole(reader, object, pointer, name, 0, QUOTA_LIMIT_MAX, limit);
+    *limit = QUOTA_UNLIMITED;
+    return true;
+}
+
 static bool read_limits(struct quota_limits *limits, const struct json_reader *reader,
                         const cJSON *object, const char *pointer)
 {
-    const char *known[QUOTA_DIMENSION_COUNT + 3] = {0};
+    const char *known[QUOTA_DIMENSION_COUNT + 4] = {0};
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
         known[i] = quota_dimension_name((enum quota_dimension)i);
     known[QUOTA_DIMENSION_COUNT] = "enforcement";
     known[QUOTA_DIMENSION_COUNT + 1] = "shared_by";
+    known[QUOTA_DIMENSION_COUNT + 2] = "batch_queue_tokens";
     if (!json_known_members(reader, object, pointer, known))
         return false;
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
-        if (cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(object, known[i]))) {
-            limits->limit[i] = QUOTA_UNLIMITED;
-            continue;
-        }
-        if (!json_read_whole(reader, object, pointer, known[i], 0, QUOTA_LIMIT_MAX,
-                             &limits->limit[i]))
+        if (!read_limit(&limits->limit[i], reader, object, pointer, known[i]))
             return false;
     }
+    if (!read_limit(&limits->batch_queue_tokens, reader, object, pointer, "batch_queue_tokens"))
+        return false;
     int enforcement = (int)limits->enforcement;
     if (!json_read_word(reader, object, pointer, "enforcement", quota_enforcement_names,
                         &enforcement))
@@ -292,6 +307,49 @@ bool config_add_api_key(struct config *config, const char *key, struct error *er
     if (keys[config->api_key_count] == NULL)
         return error_set_run(error, "--api-key", "out of memory");
     config->api_key_count++;
+    return true;
+}
+
+/* An organization's or a project's id, which goes into headers and messages. */
+static bool read_account_name(const struct json_reader *reader, const cJSON *object,
+                              const char *pointer, const char *name, bool is_needed, char **copy)
+{
+    if (!read_copy(reader, object, pointer, name, copy))
+        return false;
+    if (*copy == NULL && !is_needed)
+        return true;
+    if (*copy != NULL && (*copy)[0] != '\0' && strlen(*copy) <= CONFIG_ACCOUNT_NAME_MAX &&
+        account_name_is_good(*copy))
+        return true;
+    char place[JSON_POINTER_SIZE];
+    return json_wrong(reader, json_pointer_member(place, pointer, name),
+                      cJSON_GetObjectItemCaseSensitive(object, name),
+                      "an id of 1 to %d letters, digits, '-' and '_'", CONFIG_ACCOUNT_NAME_MAX);
+}
+
+static bool read_accounts(struct config *config, const struct json_reader *reader,
+                          const cJSON *list, const char *pointer)
+{
+    config->accounts =
+        allocate_items(reader, list, pointer, CONFIG_KEYS_MAX, sizeof *config->accounts);
+    if (config->accounts == NULL)
+        return false;
+    const cJSON *item;
+    cJSON_ArrayForEach (item, list) {
+        char place[JSON_POINTER_SIZE];
+        char key_place[JSON_POINTER_SIZE];
+        json_pointer_item(place, pointer, config->account_count);
+        struct config_account *account = &config->accounts[config->account_count++];
+        if (!json_known_members(reader, item, place,
+                                (const char *const[]){"key", "organization", "project", NULL}) ||
+            !read_copy(reader, item, place, "key", &account->key) ||
+            !read_account_name(reader, item, place, "organization", true, &account->organization) ||
+            !read_account_name(reader, item, place, "project", false, &account->project))
+            return false;
+        if (account->key == NULL || account->key[0] == '\0')
+            return json_wrong(reader, json_pointer_member(key_place, place, "key"),
+                              cJSON_GetObjectItemCaseSensitive(item, "key"), "a key as a string");
+    }
     return true;
 }
 
@@ -616,18 +674,24 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
                                         "first_token",
                                         "tokens_per_second",
                                         "api_keys",
+                                        "accounts",
+                                        "batch_duration",
                                         "script",
                                         "changes",
                                         NULL};
     const cJSON *quotas = NULL;
     const cJSON *models = NULL;
     const cJSON *api_keys = NULL;
+    const cJSON *accounts = NULL;
     const cJSON *script = NULL;
     const cJSON *changes = NULL;
     if (!json_known_members(reader, object, pointer, known) ||
         !json_read_object(reader, object, pointer, "quotas", &quotas) ||
         !json_read_object(reader, object, pointer, "models", &models) ||
         !json_read_array(reader, object, pointer, "api_keys", &api_keys) ||
+        !json_read_array(reader, object, pointer, "accounts", &accounts) ||
+        !json_read_duration(reader, object, pointer, "batch_duration",
+                            &config->batch_duration_ns) ||
         !json_read_array(reader, object, pointer, "script", &script) ||
         !json_read_array(reader, object, pointer, "changes", &changes) ||
         !json_read_bool(reader, object, pointer, "only_listed_models",
@@ -648,6 +712,9 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
         return false;
     if (api_keys != NULL &&
         !read_api_keys(config, reader, api_keys, json_pointer_member(place, pointer, "api_keys")))
+        return false;
+    if (accounts != NULL &&
+        !read_accounts(config, reader, accounts, json_pointer_member(place, pointer, "accounts")))
         return false;
     if (script != NULL &&
         !read_script(config, reader, script, json_pointer_member(place, pointer, "script")))

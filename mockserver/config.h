@@ -25,9 +25,11 @@ enum {
     CONFIG_SHARED_BY_MAX = 100,
     CONFIG_CHANGES_MAX = 100,
     CONFIG_KEYS_MAX = 100,
-    CONFIG_MODEL_NAME_MAX = 95, /* POOLS_MODEL_SIZE without its NUL */
+    CONFIG_ACCOUNT_NAME_MAX = 63, /* of an organization or project: OpenAI's have 28 and 29 */
+    CONFIG_MODEL_NAME_MAX = 95,   /* POOLS_MODEL_SIZE without its NUL */
 };
 
+#define CONFIG_BATCH_DURATION_NS (10 * INT64_C(1000000000)) /* by default */
 #define CONFIG_LATENCY_NS_MAX (24 * INT64_C(3600000000000))
 
 /* Limits of a model, of all with a prefix ("*", "ft:*"), or of several models that share them. */
@@ -59,6 +61,13 @@ struct config_change {
     struct config_quotas quotas;
 };
 
+/* Whose a key is. */
+struct config_account {
+    char *key;
+    char *organization;
+    char *project; /* NULL: the server's own */
+};
+
 struct config {
     struct limit_rules rules;
     struct config_quotas quotas;
@@ -70,6 +79,9 @@ struct config {
     struct pace pace;
     char **api_keys; /* NULL: any key is good */
     size_t api_key_count;
+    struct config_account *accounts; /* their keys are good, too */
+    size_t account_count;
+    int64_t batch_duration_ns; /* from a batch's creation to its end */
     struct script script;
     struct config_change *changes;
     size_t change_count;

@@ -21,6 +21,15 @@ static const struct endpoint table[] = {
     {"GET", "/v1/fine_tuning/jobs/{id}/events", NULL, endpoint_fine_tuning_events},
     {"GET", "/v1/fine_tuning/jobs/{id}/checkpoints", NULL, endpoint_fine_tuning_events},
     {"GET", "/v1/fine_tuning/jobs/{id}", NULL, endpoint_fine_tuning_get},
+    {"POST", "/v1/files", NULL, endpoint_files_create},
+    {"GET", "/v1/files", NULL, endpoint_files_list},
+    {"GET", "/v1/files/{id}/content", NULL, endpoint_files_content},
+    {"GET", "/v1/files/{id}", NULL, endpoint_files_get},
+    {"DELETE", "/v1/files/{id}", NULL, endpoint_files_delete},
+    {"POST", "/v1/batches", NULL, endpoint_batches_create},
+    {"GET", "/v1/batches", NULL, endpoint_batches_list},
+    {"POST", "/v1/batches/{id}/cancel", NULL, endpoint_batches_cancel},
+    {"GET", "/v1/batches/{id}", NULL, endpoint_batches_get},
     {"GET", "/v1/models", NULL, endpoint_models_list},
     {"GET", "/v1/models/{id}", NULL, endpoint_models_get},
     {NULL, NULL, NULL, NULL},
@@ -29,6 +38,11 @@ static const struct endpoint table[] = {
 const struct endpoint *endpoint_table(void)
 {
     return table;
+}
+
+bool endpoint_makes_objects(const struct endpoint *endpoint)
+{
+    return endpoint->make == endpoint_files_create || endpoint->make == endpoint_batches_create;
 }
 
 /* A model's id may have slashes in it, so that an {id} at the end takes the rest. */
@@ -89,8 +103,13 @@ bool endpoint_read_body(struct endpoint_call *call, const char *model_otherwise)
 {
     call->root = json_parse(call->request->body, call->request->body_length, "body", NULL);
     if (call->root == NULL || !cJSON_IsObject(call->root)) {
-        openai_error_answer_kind(call->answer, openai_error_find("invalid_request_error"), "", -1);
+        openai_error_answer_kind(call->answer, openai_error_find("invalid_request_error"),
+                                 &(struct openai_names){0}, -1);
         return false;
+    }
+    if (call->deployment != NULL && call->deployment[0] != '\0') {
+        snprintf(call->model, sizeof call->model, "%s", call->deployment);
+        return true;
     }
     const cJSON *model = cJSON_GetObjectItemCaseSensitive(call->root, "model");
     if (cJSON_IsNull(model))
@@ -155,6 +174,59 @@ const char *endpoint_object_id(char id[ENDPOINT_OBJECT_ID_SIZE], const char *pre
 {
     snprintf(id, ENDPOINT_OBJECT_ID_SIZE, "%.24s%016" PRIx64 "%02x", prefix, bits, index & 0xffU);
     return id;
+}
+
+const char *endpoint_argument(const struct endpoint_call *call, const char *name)
+{
+    return api_request_argument(call->request, name);
+}
+
+bool endpoint_read_page(struct endpoint_call *call, struct endpoint_page *page)
+{
+    enum { LIMIT_MAX = 10000 }; /* of the files; that of batches is 100 */
+    const char *limit = endpoint_argument(call, "limit");
+    const char *order = endpoint_argument(call, "order");
+    const char *after = endpoint_argument(call, "after");
+    *page = (struct endpoint_page){.limit = LIMIT_MAX, .after = after};
+    if (after != NULL && after[0] == '\0')
+        page->after = NULL;
+    if (limit != NULL) {
+        char *end = NULL;
+        page->limit = strtoll(limit, &end, 10);
+        if (end == limit || *end != '\0' || page->limit < 1 || page->limit > LIMIT_MAX)
+            return endpoint_refuse(call->answer, 400,
+                                   "Invalid 'limit': a whole number from 1 to 10000 is expected.",
+                                   "invalid_value", "limit");
+    }
+    page->is_ascending = order != NULL && strcmp(order, "asc") == 0;
+    return true;
+}
+
+bool endpoint_page_takes(struct endpoint_page *page, const char *id)
+{
+    if (page->after != NULL) {
+        if (strcmp(page->after, id) == 0)
+            page->after = NULL;
+        return false;
+    }
+    page->has_more = page->taken == page->limit;
+    page->taken += !page->has_more;
+    return !page->has_more;
+}
+
+void endpoint_answer_page(struct endpoint_call *call, const struct endpoint_page *page, cJSON *data)
+{
+    cJSON *root = endpoint_list(data);
+    if (page->has_more)
+        cJSON_ReplaceItemInObjectCaseSensitive(root, "has_more", cJSON_CreateTrue());
+    endpoint_answer_json(call, root);
+}
+
+void endpoint_refuse_full(struct endpoint_call *call)
+{
+    endpoint_refuse(call->answer, 400,
+                    "The server keeps no more files and batches: delete some, or reset it.",
+                    "storage_limit_exceeded", NULL);
 }
 
 cJSON *endpoint_list(cJSON *data)

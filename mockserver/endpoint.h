@@ -12,6 +12,7 @@
 
 #include "mockserver/answer.h"
 #include "mockserver/event_stream.h"
+#include "mockserver/openai_error.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -28,7 +29,11 @@ struct endpoint_call {
     const struct api_request *request;
     char id[ENDPOINT_ID_SIZE]; /* what stands for {id} in the path, or "" */
     int64_t now_ns;
-    int64_t created_s; /* Unix time at which the answer is made */
+    int64_t wall_ns;        /* the same as Unix time */
+    int64_t created_s;      /* Unix time at which the answer is made */
+    const char *deployment; /* of Azure's path, in place of the body's model; or "" */
+    const char *owner;      /* whose quotas it takes */
+    struct openai_names names;
 
     /* Filled by read. */
     cJSON *root; /* the body, or NULL where it could be read without; freed by
@@ -63,6 +68,9 @@ struct endpoint {
 const struct endpoint *endpoint_find(const char *method, const char *path,
                                      char id[ENDPOINT_ID_SIZE], const char **allowed);
 
+/* Whether a row without a model gives ids to what it makes. */
+bool endpoint_makes_objects(const struct endpoint *endpoint);
+
 /* The table; ends with a row whose method is NULL. */
 const struct endpoint *endpoint_table(void);
 
@@ -93,6 +101,29 @@ void endpoint_answer_json(struct endpoint_call *call, cJSON *root);
 const char *endpoint_object_id(char id[ENDPOINT_OBJECT_ID_SIZE], const char *prefix, uint64_t bits,
                                unsigned int index);
 
+/* The value of an argument of the query, or NULL. */
+const char *endpoint_argument(const struct endpoint_call *call, const char *name);
+
+/* One page of a list: so many, after the object of an id. */
+struct endpoint_page {
+    int64_t limit;
+    const char *after; /* the id that has not been met yet, or NULL */
+    int64_t taken;
+    bool is_ascending;
+    bool has_more;
+};
+
+/* Reads "limit", "after" and "order" of the query. */
+bool endpoint_read_page(struct endpoint_call *call, struct endpoint_page *page);
+/* Whether the next object of the list, whose id this is, stands on the page. */
+bool endpoint_page_takes(struct endpoint_page *page, const char *id);
+/* Answers with the page; deletes `data`. */
+void endpoint_answer_page(struct endpoint_call *call, const struct endpoint_page *page,
+                          cJSON *data);
+
+/* Refuses what the store has no room for. */
+void endpoint_refuse_full(struct endpoint_call *call);
+
 /* {"object": "list", "data": [...], "first_id", "last_id", "has_more": false} around `data`. */
 cJSON *endpoint_list(cJSON *data);
 
@@ -117,5 +148,14 @@ void endpoint_models_get(struct endpoint_call *call);
 void endpoint_fine_tuning_list(struct endpoint_call *call);
 void endpoint_fine_tuning_get(struct endpoint_call *call);
 void endpoint_fine_tuning_events(struct endpoint_call *call);
+void endpoint_files_create(struct endpoint_call *call);
+void endpoint_files_list(struct endpoint_call *call);
+void endpoint_files_get(struct endpoint_call *call);
+void endpoint_files_content(struct endpoint_call *call);
+void endpoint_files_delete(struct endpoint_call *call);
+void endpoint_batches_create(struct endpoint_call *call);
+void endpoint_batches_list(struct endpoint_call *call);
+void endpoint_batches_get(struct endpoint_call *call);
+void endpoint_batches_cancel(struct endpoint_call *call);
 
 #endif

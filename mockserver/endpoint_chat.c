@@ -55,7 +55,8 @@ static bool read_usual(struct endpoint_call *call)
     struct chat_scan scan;
     if (!chat_scan(call->request->body, call->request->body_length, &scan))
         return false;
-    text_copy(call->model, sizeof call->model, scan.model);
+    bool is_deployed = call->deployment != NULL && call->deployment[0] != '\0';
+    text_copy(call->model, sizeof call->model, is_deployed ? call->deployment : scan.model);
     call->tokens = TOKENS_PER_CHAT + TOKENS_PER_MESSAGE * scan.message_count + scan.text_tokens;
     call->tokens_max =
         scan.max_completion_tokens >= 0 ? scan.max_completion_tokens : scan.max_tokens;

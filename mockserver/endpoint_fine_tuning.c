@@ -3,7 +3,6 @@
 #include "base/digest.h"
 #include "mockserver/api.h"
 #include "mockserver/endpoint.h"
-#include "mockserver/openai_error.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +13,7 @@ static const double JOB_CREATED_S = 1721172741;
 static const double JOB_FINISHED_S = 1721176341;
 
 /* ft:BASE:ORGANISATION:... */
-static void add_job(cJSON *data, const char *model)
+static void add_job(cJSON *data, const char *model, const char *organization)
 {
     if (strncmp(model, "ft:", 3) != 0)
         return;
@@ -35,7 +34,7 @@ static void add_job(cJSON *data, const char *model)
     cJSON_AddNumberToObject(job, "created_at", JOB_CREATED_S);
     cJSON_AddNumberToObject(job, "finished_at", JOB_FINISHED_S);
     cJSON_AddStringToObject(job, "fine_tuned_model", model);
-    cJSON_AddStringToObject(job, "organization_id", OPENAI_ORGANIZATION);
+    cJSON_AddStringToObject(job, "organization_id", organization);
     cJSON_AddItemToArray(cJSON_AddArrayToObject(job, "result_files"),
                          cJSON_CreateString("file-results"));
     cJSON_AddStringToObject(job, "status", "succeeded");
@@ -53,13 +52,15 @@ static void add_job(cJSON *data, const char *model)
     cJSON_AddNullToObject(job, "user_provided_suffix");
 }
 
-static cJSON *all_jobs(const struct config *config)
+static cJSON *all_jobs(const struct endpoint_call *call)
 {
+    const struct config *config = call->api->config;
+    const char *organization = call->names.organization;
     cJSON *data = cJSON_CreateArray();
     for (size_t i = 0; i < config->model_count; i++)
-        add_job(data, config->models[i].id);
+        add_job(data, config->models[i].id, organization);
     for (size_t i = 0; i < config->quotas.count; i++)
-        add_job(data, config->quotas.items[i].model);
+        add_job(data, config->quotas.items[i].model, organization);
     return data;
 }
 
@@ -67,7 +68,7 @@ void endpoint_fine_tuning_list(struct endpoint_call *call)
 {
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "object", "list");
-    cJSON_AddItemToObject(root, "data", all_jobs(call->api->config));
+    cJSON_AddItemToObject(root, "data", all_jobs(call));
     cJSON_AddFalseToObject(root, "has_more");
     endpoint_answer_json(call, root);
 }
@@ -88,7 +89,7 @@ static cJSON *take_job(struct endpoint_call *call, cJSON *jobs)
 
 void endpoint_fine_tuning_get(struct endpoint_call *call)
 {
-    cJSON *jobs = all_jobs(call->api->config);
+    cJSON *jobs = all_jobs(call);
     cJSON *job = take_job(call, jobs);
     if (job != NULL)
         endpoint_answer_json(call, job);
@@ -98,7 +99,7 @@ void endpoint_fine_tuning_get(struct endpoint_call *call)
 /* Also the checkpoints: of neither is anything kept. */
 void endpoint_fine_tuning_events(struct endpoint_call *call)
 {
-    cJSON *jobs = all_jobs(call->api->config);
+    cJSON *jobs = all_jobs(call);
     cJSON *job = take_job(call, jobs);
     if (job != NULL)
         endpoint_answer_json(call, endpoint_list(cJSON_CreateArray()));

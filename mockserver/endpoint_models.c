@@ -60,7 +60,8 @@ void endpoint_models_get(struct endpoint_call *call)
     size_t length = strlen(call->id);
     if (length == 0 || length > CONFIG_MODEL_NAME_MAX || !json_is_utf8(call->id, length) ||
         !api_serves_model(call->api, call->id))
-        openai_error_answer_kind(call->answer, openai_error_find("model_not_found"), call->id, -1);
+        openai_error_answer_kind(call->answer, openai_error_find("model_not_found"),
+                                 &(struct openai_names){.model = call->id}, -1);
     else
         endpoint_answer_json(call, model_object(call->id));
 }

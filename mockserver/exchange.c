@@ -484,6 +484,13 @@ static void refuse(struct exchange *exchange, int64_t now_ns, int64_t wall_ns)
         answer_header(&exchange->outcome.answer, "connection", "close");
 }
 
+static const char *find_value(const void *owner, enum api_value kind, const char *name)
+{
+    const struct exchange *exchange = owner;
+    return MHD_lookup_connection_value(
+        exchange->connection, kind == API_HEADER ? MHD_HEADER_KIND : MHD_GET_ARGUMENT_KIND, name);
+}
+
 static void decide_api(struct exchange *exchange)
 {
     struct server *server = exchange->server;
@@ -500,6 +507,8 @@ static void decide_api(struct exchange *exchange)
         .authorization = header_of(exchange, MHD_HTTP_HEADER_AUTHORIZATION),
         .body = exchange->body != NULL ? exchange->body : "",
         .body_length = exchange->body_length,
+        .find = find_value,
+        .owner = exchange,
     };
     api_decide(&server->api, &request, now_ns, wall_ns, exchange->entry, &exchange->outcome);
 }

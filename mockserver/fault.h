@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "mockserver/answer.h"
+#include "mockserver/openai_error.h"
 
 enum fault_place { FAULT_BEFORE_HEADERS, FAULT_IN_HEADERS, FAULT_AFTER_HEADERS, FAULT_IN_BODY };
 
@@ -28,7 +29,7 @@ struct fault {
 /* What it works on. */
 struct fault_play {
     struct answer *answer;
-    const char *model;
+    const struct openai_names *names;
     int64_t wall_ns;   /* Unix time of the answer */
     int64_t refuse_ns; /* no connection is taken for so long from now; 0 none is refused */
 };

@@ -32,7 +32,7 @@ static void play_bad_retry_after(const struct fault *fault, struct fault_play *p
 {
     struct answer *answer = play->answer;
     struct answer refusal;
-    openai_error_answer_kind(&refusal, openai_error_find("rate_limit_exceeded"), play->model, -1);
+    openai_error_answer_kind(&refusal, openai_error_find("rate_limit_exceeded"), play->names, -1);
     answer->status = refusal.status;
     answer->stream = ANSWER_NOT_STREAMED;
     answer_pieces(answer, NULL, 0);

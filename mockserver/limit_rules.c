@@ -29,11 +29,13 @@ bool limit_rules_read(struct limit_rules *rules, const struct json_reader *reade
     static const char *const known[] = {"enforcement", "refused_requests_count",
                                         "max_tokens",  "settle",
                                         "per",         "headers",
-                                        "dialect",     NULL};
+                                        "dialect",     "azure_code",
+                                        NULL};
     static const char *const max_tokens[] = {"ignored", "maximum", "sum", NULL};
     static const char *const scopes[] = {"key", "organization", "project", NULL};
     static const char *const headers[] = {"full", "none", "azure", NULL};
     static const char *const dialects[] = {"openai", "azure", "empty", "plain_text", NULL};
+    static const char *const codes[] = {"429", "RateLimitReached", NULL};
     const cJSON *item = NULL;
     if (!read_tier(rules, reader, object, pointer) ||
         !json_read_object(reader, object, pointer, "rules", &item))
@@ -46,6 +48,7 @@ bool limit_rules_read(struct limit_rules *rules, const struct json_reader *reade
     int rule = (int)rules->max_tokens;
     int scope = (int)rules->scope;
     int dialect = (int)rules->dialect;
+    int code = (int)rules->azure_code;
     bool is_read =
         json_known_members(reader, item, place, known) &&
         json_read_word(reader, item, place, "enforcement", quota_enforcement_names, &enforcement) &&
@@ -53,7 +56,8 @@ bool limit_rules_read(struct limit_rules *rules, const struct json_reader *reade
         json_read_word(reader, item, place, "max_tokens", max_tokens, &rule) &&
         json_read_bool(reader, item, place, "settle", &rules->settles) &&
         json_read_word(reader, item, place, "per", scopes, &scope) &&
-        json_read_word(reader, item, place, "dialect", dialects, &dialect);
+        json_read_word(reader, item, place, "dialect", dialects, &dialect) &&
+        json_read_word(reader, item, place, "azure_code", codes, &code);
     /* A server that speaks another dialect has its headers, too, unless it says otherwise. */
     int profile = dialect == DIALECT_OPENAI  ? (int)rules->headers
                   : dialect == DIALECT_AZURE ? LIMIT_HEADERS_AZURE
@@ -65,6 +69,7 @@ bool limit_rules_read(struct limit_rules *rules, const struct json_reader *reade
     rules->scope = (enum limit_scope)scope;
     rules->headers = (enum limit_headers)profile;
     rules->dialect = (enum limit_dialect)dialect;
+    rules->azure_code = (enum azure_code)code;
     return true;
 }
 

@@ -8,6 +8,7 @@
 #define TOOMANY_MOCKSERVER_LIMIT_RULES_H
 
 #include "base/json.h"
+#include "mockserver/azure.h"
 #include "mockserver/quota.h"
 #include "mockserver/tier.h"
 
@@ -15,7 +16,7 @@
  * recorded requests of 2025 were charged as if it was not there; one of 2025-01 as the sum. */
 enum token_rule { TOKENS_IGNORE_MAX, TOKENS_MAXIMUM, TOKENS_SUM };
 
-/* Who shares a pool. A project's is the organization's, but is named in messages. */
+/* Who has a pool: each key, each organization, or each project of one, which messages then name. */
 enum limit_scope { LIMIT_PER_KEY, LIMIT_PER_ORGANIZATION, LIMIT_PER_PROJECT };
 
 /* What is told of the pool in headers, with every answer. */
@@ -33,7 +34,8 @@ struct limit_rules {
     enum limit_scope scope;
     enum limit_headers headers;
     enum limit_dialect dialect;
-    const struct tier *tier; /* NULL: none */
+    enum azure_code azure_code; /* of a refusal in that dialect */
+    const struct tier *tier;    /* NULL: none */
 };
 
 void limit_rules_init(struct limit_rules *rules);

@@ -38,8 +38,9 @@ static const struct openai_error_kind kinds[] = {
      "Rate limit reached for {model} in organization {organization} on tokens per day (TPD): "
      "Limit 200000, Used 197494, Requested 4035. Please try again in {wait}. " VISIT_LIMITS,
      660528 * NS_PER_MS, NULL, NULL},
-    /* chatboxai/chatbox#1361; its type was not shown. */
-    {"images_exceeded", 429, "images", "rate_limit_exceeded", NULL,
+    /* chatboxai/chatbox#1361; the whole body, with its type, as the Python SDK printed it for
+     * others (error.type is 'requests'). */
+    {"images_exceeded", 429, "requests", "rate_limit_exceeded", NULL,
      "Rate limit exceeded for images per minute in organization {organization}. Limit: 0/1min. "
      "Current: 1/1min. " VISIT_GUIDE,
      -1, NULL, NULL},
@@ -206,16 +207,22 @@ void openai_error_answer(struct answer *answer, const struct openai_error *error
     answer_body_bytes(answer, body, length);
 }
 
-char *openai_error_message(const struct openai_error_kind *kind, const char *model, int64_t wait_ns)
+static const char *or_own(const char *name, const char *own)
+{
+    return name != NULL ? name : own;
+}
+
+char *openai_error_message(const struct openai_error_kind *kind, const struct openai_names *names,
+                           int64_t wait_ns)
 {
     char wait[DURATION_TEXT_SIZE];
     duration_go(wait_ns < 0 ? kind->wait_ns : wait_ns, wait);
     const struct {
         const char *mark;
         const char *value;
-    } places[] = {{"{model}", model},
-                  {"{organization}", OPENAI_ORGANIZATION},
-                  {"{project}", OPENAI_PROJECT},
+    } places[] = {{"{model}", or_own(names->model, "")},
+                  {"{organization}", or_own(names->organization, OPENAI_ORGANIZATION)},
+                  {"{project}", or_own(names->project, OPENAI_PROJECT)},
                   {"{wait}", wait}};
 
     char *message = NULL;
@@ -252,13 +259,13 @@ void openai_error_answer_body(struct answer *answer, const struct openai_error_k
 }
 
 void openai_error_answer_kind(struct answer *answer, const struct openai_error_kind *kind,
-                              const char *model, int64_t wait_ns)
+                              const struct openai_names *names, int64_t wait_ns)
 {
     if (kind->body != NULL) {
         openai_error_answer_body(answer, kind, kind->status);
         return;
     }
-    char *message = openai_error_message(kind, model, wait_ns);
+    char *message = openai_error_message(kind, names, wait_ns);
     struct openai_error error = {
         .status = kind->status,
         .message = message != NULL ? message : "",
@@ -272,30 +279,34 @@ void openai_error_answer_kind(struct answer *answer, const struct openai_error_k
 
 static const char *refusal_type(const struct quota_answer *refusal)
 {
-    if (refusal->stopped_by == QUOTA_IMAGES_PER_MINUTE)
-        return "images"; /* not seen, but what else */
     return quota_dimension_counts_tokens(refusal->stopped_by) ? "tokens" : "requests";
 }
 
-static void say_whose(struct text *text, const struct quota_answer *refusal, const char *model,
-                      bool is_of_project)
+static void say_whose(struct text *text, const struct quota_answer *refusal,
+                      const struct openai_names *names, bool is_of_project)
 {
     if (is_of_project) {
-        text_add(text, "project " OPENAI_PROJECT " organization " OPENAI_ORGANIZATION " on ");
+        text_add(text, "project ");
+        text_add(text, or_own(names->project, OPENAI_PROJECT));
+        text_add(text, " organization ");
     } else {
-        text_add(text, model);
-        text_add(text, " in organization " OPENAI_ORGANIZATION " on ");
+        text_add(text, or_own(names->model, ""));
+        text_add(text, " in organization ");
     }
+    text_add(text, or_own(names->organization, OPENAI_ORGANIZATION));
+    text_add(text, " on ");
     text_add(text, quota_dimension_label(refusal->stopped_by));
     text_add(text, ": Limit ");
     text_add_whole(text, refusal->limit);
 }
 
 /* chatboxai/chatbox#1361: with what was asked for in it. */
-static void say_images(struct text *text, const struct quota_answer *refusal)
+static void say_images(struct text *text, const struct quota_answer *refusal,
+                       const struct openai_names *names)
 {
-    text_add(text, "Rate limit exceeded for images per minute in organization " OPENAI_ORGANIZATION
-                   ". Limit: ");
+    text_add(text, "Rate limit exceeded for images per minute in organization ");
+    text_add(text, or_own(names->organization, OPENAI_ORGANIZATION));
+    text_add(text, ". Limit: ");
     text_add_whole(text, refusal->limit);
     text_add(text, "/1min. Current: ");
     text_add_whole(text, refusal->used + refusal->requested);
@@ -303,11 +314,11 @@ static void say_images(struct text *text, const struct quota_answer *refusal)
 }
 
 /* Aider-AI/aider#1880: neither "Used" nor "try again". */
-static void say_too_large(struct text *text, const struct quota_answer *refusal, const char *model,
-                          bool is_of_project)
+static void say_too_large(struct text *text, const struct quota_answer *refusal,
+                          const struct openai_names *names, bool is_of_project)
 {
     text_add(text, "Request too large for ");
-    say_whose(text, refusal, model, is_of_project);
+    say_whose(text, refusal, names, is_of_project);
     text_add(text, ", Requested ");
     text_add_whole(text, refusal->requested);
     text_add(
@@ -315,11 +326,11 @@ static void say_too_large(struct text *text, const struct quota_answer *refusal,
         ". The input or output tokens must be reduced in order to run successfully. " VISIT_LIMITS);
 }
 
-static void say_limit(struct text *text, const struct quota_answer *refusal, const char *model,
-                      bool is_of_project)
+static void say_limit(struct text *text, const struct quota_answer *refusal,
+                      const struct openai_names *names, bool is_of_project)
 {
     text_add(text, "Rate limit reached for ");
-    say_whose(text, refusal, model, is_of_project);
+    say_whose(text, refusal, names, is_of_project);
     text_add(text, ", Used ");
     text_add_whole(text, refusal->used);
     text_add(text, ", Requested ");
@@ -335,21 +346,21 @@ static void say_limit(struct text *text, const struct quota_answer *refusal, con
 }
 
 void openai_error_answer_refusal(struct answer *answer, const struct quota_answer *refusal,
-                                 const char *model, bool is_of_project)
+                                 const struct openai_names *names, bool is_of_project)
 {
     if (refusal->stopped_by == QUOTA_REQUESTS_TOTAL) {
-        openai_error_answer_kind(answer, openai_error_find("insufficient_quota"), model, -1);
+        openai_error_answer_kind(answer, openai_error_find("insufficient_quota"), names, -1);
         return;
     }
     struct text text;
     size_t length = 0;
     text_begin(&text, MESSAGE_SIZE);
     if (refusal->stopped_by == QUOTA_IMAGES_PER_MINUTE)
-        say_images(&text, refusal);
+        say_images(&text, refusal, names);
     else if (refusal->too_large)
-        say_too_large(&text, refusal, model, is_of_project);
+        say_too_large(&text, refusal, names, is_of_project);
     else
-        say_limit(&text, refusal, model, is_of_project);
+        say_limit(&text, refusal, names, is_of_project);
     char *message = text_end(&text, &length);
     struct openai_error error = {
         .status = 429,

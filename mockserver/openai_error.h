@@ -28,6 +28,13 @@ struct openai_error_kind {
     const char *content_type; /* of that body; NULL: JSON */
 };
 
+/* What a message names; NULL: what the server calls its own. */
+struct openai_names {
+    const char *model;
+    const char *organization;
+    const char *project;
+};
+
 /* NULL when there is none of that name. */
 const struct openai_error_kind *openai_error_find(const char *name);
 
@@ -46,12 +53,12 @@ struct openai_error {
 /* Fills status, code and body of `answer` (which is initialised by this). */
 void openai_error_answer(struct answer *answer, const struct openai_error *error);
 
-/* The same from a kind of the table, for `model`; `wait_ns` fills "{wait}" (-1: the kind's). */
+/* The same from a kind of the table; `wait_ns` fills "{wait}" (-1: the kind's). */
 void openai_error_answer_kind(struct answer *answer, const struct openai_error_kind *kind,
-                              const char *model, int64_t wait_ns);
+                              const struct openai_names *names, int64_t wait_ns);
 
 /* The message of a kind with its places filled; the caller frees it. */
-char *openai_error_message(const struct openai_error_kind *kind, const char *model,
+char *openai_error_message(const struct openai_error_kind *kind, const struct openai_names *names,
                            int64_t wait_ns);
 
 /* The body of a kind that has one of its own, as the whole answer with `status`. */
@@ -61,6 +68,6 @@ void openai_error_answer_body(struct answer *answer, const struct openai_error_k
 /* 429 for a request that a limit refused, with the numbers filled in; a project's limit is said to
  * be the project's. */
 void openai_error_answer_refusal(struct answer *answer, const struct quota_answer *refusal,
-                                 const char *model, bool is_of_project);
+                                 const struct openai_names *names, bool is_of_project);
 
 #endif

@@ -53,7 +53,6 @@ struct pools {
     size_t pool_count_max;
 
     struct quota_limits unlimited;
-    bool are_joined;
 };
 
 /* --- hashing ---------------------------------------------------------------------------------- */
@@ -146,11 +145,6 @@ void pools_free(struct pools *pools)
 void pools_allow(struct pools *pools, size_t count_max)
 {
     pools->pool_count_max = count_max < UINT32_MAX - 1 ? count_max : UINT32_MAX - 1;
-}
-
-void pools_join_keys(struct pools *pools, bool are_joined)
-{
-    pools->are_joined = are_joined;
 }
 
 void pools_set_initial(struct pools *pools, const struct quota_limits *limits)
@@ -447,7 +441,7 @@ static bool add_chunk(struct pools *pools)
 }
 
 static struct pool *add_pool(struct pools *pools, uint64_t id, const struct model *model,
-                             const char *key, size_t key_length, int64_t now_ns)
+                             const char *owner, size_t owner_length, int64_t now_ns)
 {
     if (pools->pool_count >= pools->pool_count_max)
         return NULL;
@@ -460,7 +454,7 @@ static struct pool *add_pool(struct pools *pools, uint64_t id, const struct mode
     *pool = (struct pool){.id = id, .model = model->name};
     quota_init(&pool->quota, model->limits, now_ns);
     snprintf(pool->key_tail, sizeof pool->key_tail, "%s",
-             key_length > 8 && !pools->are_joined ? key + key_length - 4 : "");
+             owner_length > 8 ? owner + owner_length - 4 : "");
     json_make_utf8(pool->key_tail);
     put_slot(pools->slots, pools->slot_count, id, pools->pool_count);
     return pool;
@@ -473,15 +467,16 @@ static void fetch(const struct pool *pool)
         __builtin_prefetch((const char *)pool + offset, 1);
 }
 
-struct pool *pools_get(struct pools *pools, const char *key, const char *model_name, int64_t now_ns)
+struct pool *pools_get(struct pools *pools, const char *owner, const char *model_name,
+                       int64_t now_ns)
 {
     const struct model *model = model_of(pools, model_name);
     if (model == NULL)
         return NULL;
     model = model->owner;
-    size_t key_length = strlen(key);
-    uint64_t key_hash = pools->are_joined ? 0 : hash_text(key, key_length);
-    uint64_t id = mix(key_hash ^ UINT64_C(0x8ebc6af09c88c6e3), model->hash | 1);
+    size_t owner_length = strlen(owner);
+    uint64_t id =
+        mix(hash_text(owner, owner_length) ^ UINT64_C(0x8ebc6af09c88c6e3), model->hash | 1);
     for (size_t slot = id & (pools->slot_count - 1); pools->slots[slot] != 0;
          slot = (slot + 1) & (pools->slot_count - 1)) {
         if (pools->slots[slot] >> 32 != id >> 32)
@@ -491,7 +486,13 @@ struct pool *pools_get(struct pools *pools, const char *key, const char *model_n
         if (pool->id == id && pool->model == model->name)
             return pool;
     }
-    return add_pool(pools, id, model, key, key_length, now_ns);
+    return add_pool(pools, id, model, owner, owner_length, now_ns);
+}
+
+const char *pools_shared_name(struct pools *pools, const char *model_name)
+{
+    const struct model *model = model_of(pools, model_name);
+    return model != NULL ? model->owner->name : model_name;
 }
 
 void pools_each(const struct pools *pools, void (*visit)(void *owner, const struct pool *pool),

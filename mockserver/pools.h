@@ -1,4 +1,5 @@
-/* pools: which quota pool a request draws from, one for each (key, model).
+/* pools: which quota pool a request draws from, one for each (owner, model). The owner is a key, an
+ * organization or a project.
  *
  * Limits are set by name. Whose they are, in this order:
  *
@@ -7,9 +8,8 @@
  *     the base of a fine-tuned model: "gpt-4o" also covers "ft:gpt-4o:acme::7p4lURel", likewise
  *     the longest prefix with a "*": "ft:*", and "*" for all; each model then has its own pool
  *
- * A pool is made at the first request of its (key, model), or of its model alone where all keys are
- * one organization's. Keys are told apart by a hash; only their last four characters are kept for
- * people to read.
+ * A pool is made at the first request of its (owner, model). Owners are told apart by a hash; only
+ * their last four characters are kept for people to read.
  */
 #ifndef TOOMANY_MOCKSERVER_POOLS_H
 #define TOOMANY_MOCKSERVER_POOLS_H
@@ -29,10 +29,10 @@ enum {
 
 struct pool {
     struct quota_pool quota;
-    uint64_t id;                               /* hash of key and model */
+    uint64_t id;                               /* hash of owner and model */
     const char *model;                         /* or the name that its limits are shared under */
     uint32_t throttled[QUOTA_DIMENSION_COUNT]; /* requests that each limit refused */
-    char key_tail[8];
+    char key_tail[8];                          /* the owner's last four characters */
 };
 
 struct pools *pools_new(void);
@@ -40,10 +40,6 @@ void pools_free(struct pools *pools);
 
 /* At most so many pools instead of POOLS_MAX; below 2^32 - 1. */
 void pools_allow(struct pools *pools, size_t count_max);
-
-/* One pool for all keys (an organization's), or one for each. For pools that are made from now on.
- */
-void pools_join_keys(struct pools *pools, bool are_joined);
 
 /* Sets the limits under `name`, for the pools there are and for those to come. Whether refused
  * requests count is that of pools_set_initial, and so is an enforcement of QUOTA_ENFORCEMENT_COUNT.
@@ -58,12 +54,15 @@ bool pools_share(struct pools *pools, const char *name, const char *model, int64
  * before the limits. */
 void pools_set_initial(struct pools *pools, const struct quota_limits *limits);
 
+/* The name under which the limits of `model` are shared; its own where it has its own pool. */
+const char *pools_shared_name(struct pools *pools, const char *model);
+
 /* The limits in force for `model`. */
 struct quota_limits pools_limits(const struct pools *pools, const char *model);
 
-/* The pool of (key, model), made when there is none; NULL when there are too many or memory is
+/* The pool of (owner, model), made when there is none; NULL when there are too many or memory is
  * out. The pointer stays good until pools_free. */
-struct pool *pools_get(struct pools *pools, const char *key, const char *model_name,
+struct pool *pools_get(struct pools *pools, const char *owner, const char *model_name,
                        int64_t now_ns);
 
 /* Every pool in the order in which it was made. */

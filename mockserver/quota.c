@@ -59,7 +59,8 @@ static int64_t divide_up(quota_level dividend, int64_t divisor)
 
 void quota_limits_init(struct quota_limits *limits)
 {
-    *limits = (struct quota_limits){.enforcement = QUOTA_CONTINUOUS};
+    *limits = (struct quota_limits){.batch_queue_tokens = QUOTA_UNLIMITED,
+                                    .enforcement = QUOTA_CONTINUOUS};
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
         limits->limit[i] = QUOTA_UNLIMITED;
 }

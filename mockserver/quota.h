@@ -72,6 +72,7 @@ extern const char *const quota_enforcement_names[QUOTA_ENFORCEMENT_COUNT + 1];
 
 struct quota_limits {
     int64_t limit[QUOTA_DIMENSION_COUNT]; /* QUOTA_UNLIMITED, or 0 and more */
+    int64_t batch_queue_tokens; /* of the batches that have not ended: no dimension of a pool */
     enum quota_enforcement enforcement;
     bool refused_count; /* refused requests use up requests a minute and a day */
 };

@@ -1,6 +1,7 @@
 #include "mockserver/ratelimit_headers.h"
 
 #include "base/duration.h"
+#include "mockserver/azure.h"
 
 #include <inttypes.h>
 
@@ -99,7 +100,7 @@ void ratelimit_headers_add(struct answer *answer, const struct limit_rules *rule
     if (rules->headers == LIMIT_HEADERS_AZURE) {
         for (size_t i = 0; i < count; i++)
             add_azure(answer, &requests_and_tokens[i], pool, now_ns);
-        answer_header(answer, "x-ms-region", "East US 2");
+        answer_header(answer, "x-ms-region", "%s", AZURE_REGION);
         if (outcome->admitted)
             return;
         bool is_tokens = quota_dimension_counts_tokens(outcome->stopped_by);

@@ -2,7 +2,6 @@
 
 #include "base/duration.h"
 #include "mockserver/http_date.h"
-#include "mockserver/openai_error.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,6 +18,14 @@ static bool is_used_up(const struct script_step *step, const struct script_state
            now_ns - state->first_played_ns >= step->lasts_ns;
 }
 
+static bool is_path(const char *pattern, const char *path)
+{
+    size_t length = strlen(pattern);
+    if (length > 0 && pattern[length - 1] == '*')
+        return strncmp(pattern, path, length - 1) == 0;
+    return strcmp(pattern, path) == 0;
+}
+
 static bool is_match(const struct script_step *step, struct script_state *state,
                      const struct script_request *request, struct random *random)
 {
@@ -29,7 +36,9 @@ static bool is_match(const struct script_step *step, struct script_state *state,
         return false;
     if (step->model != NULL && strcmp(step->model, request->model) != 0)
         return false;
-    if (step->path != NULL && strcmp(step->path, request->path) != 0)
+    if (step->path == NULL
+            ? !request->asks_model
+            : !is_path(step->path, request->path) && !is_path(step->path, request->route))
         return false;
     if (step->key_tail != NULL && strcmp(step->key_tail, request->key_tail) != 0)
         return false;
@@ -61,7 +70,8 @@ bool script_step_is_played(const struct script_step *step, const struct script_s
     return state->played >= (counts ? step->times : 1);
 }
 
-static void answer_error(const struct script_step *step, const char *model, struct answer *answer)
+static void answer_error(const struct script_step *step, const struct openai_names *names,
+                         struct answer *answer)
 {
     const struct openai_error_kind *kind =
         openai_error_find(step->error_kind != NULL ? step->error_kind : "rate_limit_exceeded");
@@ -70,7 +80,7 @@ static void answer_error(const struct script_step *step, const char *model, stru
         openai_error_answer_body(answer, kind, step->status != 0 ? step->status : kind->status);
         return;
     }
-    char *message = openai_error_message(kind, model, step->retry_after_ns);
+    char *message = openai_error_message(kind, names, step->retry_after_ns);
     struct openai_error error = {
         .status = step->status != 0 ? step->status : kind->status,
         .message = step->message != NULL ? step->message
@@ -132,8 +142,8 @@ static int64_t wait_in_headers(const struct script_step *step)
     return wait_ns;
 }
 
-void script_answer(const struct script_step *step, const char *model, int64_t wall_ns,
-                   struct answer *answer)
+void script_answer(const struct script_step *step, const struct openai_names *names,
+                   int64_t wall_ns, struct answer *answer)
 {
     if (step->body != NULL) {
         answer_init(answer, step->status != 0 ? step->status : 429);
@@ -141,7 +151,7 @@ void script_answer(const struct script_step *step, const char *model, int64_t wa
             snprintf(answer->code, sizeof answer->code, "%s", step->code);
         answer_body(answer, strdup(step->body));
     } else {
-        answer_error(step, model, answer);
+        answer_error(step, names, answer);
     }
     if (step->retry_after_ns >= 0)
         answer_wait(step, wall_ns, answer);

@@ -8,6 +8,9 @@
  *
  * answers 429, 429, 200, and from then on as the quotas say.
  *
+ * Where no model is asked (files, batches, lists of models) only steps play whose `when` names the
+ * path. A path that ends with "*" stands for all that begin so.
+ *
  * script_next is pure but for the random numbers that `share` draws from the run's seed.
  */
 #ifndef TOOMANY_MOCKSERVER_SCRIPT_H
@@ -16,6 +19,7 @@
 #include "base/random.h"
 #include "mockserver/answer.h"
 #include "mockserver/fault.h"
+#include "mockserver/openai_error.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -84,6 +88,8 @@ struct script {
 struct script_request {
     const char *model; /* "" where the path has none */
     const char *path;
+    const char *route; /* what OpenAI calls an Azure path; or the same */
+    bool asks_model;
     const char *key_tail;
     int64_t number; /* of the server, from 1 */
     int64_t age_ns; /* since the server's start */
@@ -99,8 +105,8 @@ int script_next(const struct script *script, struct script_state *states,
 bool script_step_is_played(const struct script_step *step, const struct script_state *state);
 
 /* The answer of a step that does not serve; wall_ns is the Unix time of the answer. */
-void script_answer(const struct script_step *step, const char *model, int64_t wall_ns,
-                   struct answer *answer);
+void script_answer(const struct script_step *step, const struct openai_names *names,
+                   int64_t wall_ns, struct answer *answer);
 
 void script_free(struct script *script);
 

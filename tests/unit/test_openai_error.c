@@ -24,6 +24,9 @@ static const char *header(const struct answer *answer, const char *name)
     return NULL;
 }
 
+static const struct openai_names names = {.model = "m"};
+static const struct openai_names gpt_4o = {.model = "gpt-4o"};
+
 #define MODEL "ft:gpt-4o-mini:acme::7p4lURel"
 #define VISIT "Visit https://platform.openai.com/account/rate-limits to learn more."
 
@@ -92,7 +95,7 @@ static void each_kind_has_its_body_to_the_byte(void **state)
         const struct openai_error_kind *kind = openai_error_find(cases[i].name);
         struct answer answer;
         assert_non_null(kind);
-        openai_error_answer_kind(&answer, kind, MODEL, -1);
+        openai_error_answer_kind(&answer, kind, &(struct openai_names){.model = MODEL}, -1);
         assert_int_equal(answer.status, cases[i].status);
         assert_string_equal(answer.code, cases[i].code);
         assert_string_equal(answer.body, cases[i].body);
@@ -109,7 +112,7 @@ static void every_kind_is_an_envelope_of_four_members(void **state)
     int count = 0;
     for (const struct openai_error_kind *kind = openai_error_kinds(); kind->name != NULL; kind++) {
         struct answer answer;
-        openai_error_answer_kind(&answer, kind, "m", NS_PER_S);
+        openai_error_answer_kind(&answer, kind, &names, NS_PER_S);
         assert_in_range(answer.status, 400, 599);
         count++;
         assert_ptr_equal(openai_error_find(kind->name), kind);
@@ -139,10 +142,10 @@ static void a_wait_that_is_given_stands_in_the_message(void **state)
 {
     (void)state;
     char *message =
-        openai_error_message(openai_error_find("rate_limit_exceeded"), "m", 432 * NS_PER_S);
+        openai_error_message(openai_error_find("rate_limit_exceeded"), &names, 432 * NS_PER_S);
     assert_non_null(strstr(message, "Please try again in 7m12s."));
     free(message);
-    message = openai_error_message(openai_error_find("rate_limit_exceeded"), "m", 0);
+    message = openai_error_message(openai_error_find("rate_limit_exceeded"), &names, 0);
     assert_non_null(strstr(message, "Please try again in 0s."));
     free(message);
 }
@@ -152,7 +155,8 @@ static void what_is_filled_in_is_not_filled_in_again(void **state)
 {
     (void)state;
     char *message =
-        openai_error_message(openai_error_find("model_not_found"), "{wait}{model}", NS_PER_S);
+        openai_error_message(openai_error_find("model_not_found"),
+                             &(struct openai_names){.model = "{wait}{model}"}, NS_PER_S);
     assert_string_equal(message, "The model `{wait}{model}` does not exist or you do not have "
                                  "access to it.");
     free(message);
@@ -181,7 +185,8 @@ static void assert_refusal(const struct quota_answer *refusal, const char *messa
     struct limit_rules rules;
     char expected[1000];
     limit_rules_init(&rules);
-    refusal_answer(&answer, &rules, refusal, "gpt-4o", "/v1/chat/completions");
+    refusal_answer(&answer, &rules, refusal,
+                   &(struct refusal_request){.names = gpt_4o, .path = "/v1/chat/completions"});
     snprintf(expected, sizeof expected,
              "{\n    \"error\": {\n        \"message\": \"%s\",\n        \"type\": \"%s\",\n"
              "        \"param\": null,\n        \"code\": \"rate_limit_exceeded\"\n    }\n}\n",
@@ -256,8 +261,8 @@ static void a_plan_that_is_used_up_is_insufficient_quota(void **state)
         .stopped_by = QUOTA_REQUESTS_TOTAL, .limit = 5, .used = 5, .requested = 1, .wait_ns = -1};
     struct answer answer;
     struct answer kind;
-    openai_error_answer_refusal(&answer, &refusal, "gpt-4o", false);
-    openai_error_answer_kind(&kind, openai_error_find("insufficient_quota"), "gpt-4o", -1);
+    openai_error_answer_refusal(&answer, &refusal, &gpt_4o, false);
+    openai_error_answer_kind(&kind, openai_error_find("insufficient_quota"), &gpt_4o, -1);
     assert_int_equal(answer.status, 429);
     assert_string_equal(answer.body, kind.body);
     assert_string_equal(answer.code, "insufficient_quota");

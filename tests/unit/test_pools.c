@@ -238,18 +238,6 @@ static void models_share_as_the_header_says(void **state)
     pools_free(pools);
 }
 
-static void an_organizations_keys_draw_from_one_pool(void **state)
-{
-    (void)state;
-    struct pools *pools = pools_new();
-    pools_join_keys(pools, true);
-    set(pools, "*", 1, 0);
-    assert_true(admit(pools, KEY_A, "m", 0));
-    assert_false(admit(pools, KEY_B, "m", 0));
-    assert_string_equal(pools_get(pools, KEY_B, "m", 0)->key_tail, "");
-    pools_free(pools);
-}
-
 static void there_are_no_more_pools_than_are_allowed(void **state)
 {
     (void)state;
@@ -294,7 +282,6 @@ int main(void)
         cmocka_unit_test(are_listed_in_the_order_in_which_they_came),
         cmocka_unit_test(pointers_stay_good_while_others_are_made),
         cmocka_unit_test(models_share_as_the_header_says),
-        cmocka_unit_test(an_organizations_keys_draw_from_one_pool),
         cmocka_unit_test(there_are_no_more_pools_than_are_allowed),
         cmocka_unit_test(limits_can_be_set_again_and_again_for_many_pools),
     };

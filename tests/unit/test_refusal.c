@@ -11,7 +11,11 @@
 
 #include <cmocka.h>
 
-#define PATH "/v1/chat/completions"
+static const struct refusal_request chat = {.names = {.model = "gpt-4o"},
+                                            .path = "/v1/chat/completions"};
+static const struct refusal_request embeddings = {.names = {.model = "text-embedding-3-small"},
+                                                  .path = "/v1/embeddings",
+                                                  .api_version = "2024-12-01-preview"};
 
 static const char *header(const struct answer *answer, const char *name)
 {
@@ -33,7 +37,7 @@ static void azure_says_whole_seconds_in_its_own_words(void **state)
                                    .requested = 650,
                                    .wait_ns = 32 * NS_PER_S + 1};
     struct answer answer;
-    refusal_answer(&answer, &rules, &refusal, "gpt-4o", PATH);
+    refusal_answer(&answer, &rules, &refusal, &chat);
     assert_int_equal(answer.status, 429);
     assert_string_equal(
         answer.body,
@@ -48,7 +52,7 @@ static void azure_says_whole_seconds_in_its_own_words(void **state)
     /* vanderschaarlab/climb#1: what no wait cures is a day. */
     refusal.wait_ns = -1;
     refusal.stopped_by = QUOTA_REQUESTS_PER_MINUTE;
-    refusal_answer(&answer, &rules, &refusal, "gpt-4o", "/v1/embeddings");
+    refusal_answer(&answer, &rules, &refusal, &embeddings);
     assert_non_null(strstr(answer.body, "Embeddings_Create"));
     assert_non_null(strstr(answer.body, "exceeded call rate limit"));
     assert_non_null(strstr(answer.body, "retry after 86400 seconds"));
@@ -66,7 +70,7 @@ static void minimal_servers_say_nothing_or_one_line(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct limit_rules rules = {.dialect = cases[i].dialect, .headers = LIMIT_HEADERS_NONE};
         struct answer answer;
-        refusal_answer(&answer, &rules, &refusal, "gpt-4o", PATH);
+        refusal_answer(&answer, &rules, &refusal, &chat);
         assert_int_equal(answer.status, 429);
         assert_string_equal(answer.body, cases[i].body);
         assert_null(header(&answer, "retry-after"));
@@ -78,7 +82,7 @@ static void assert_message(const struct limit_rules *rules, const struct quota_a
                            const char *message)
 {
     struct answer answer;
-    refusal_answer(&answer, rules, refusal, "gpt-4o", PATH);
+    refusal_answer(&answer, rules, refusal, &chat);
     if (strstr(answer.body, message) == NULL)
         fail_msg("\"%s\" is not in %s", message, answer.body);
     answer_free(&answer);
@@ -133,7 +137,7 @@ static void a_client_that_waits_as_told_is_served_and_no_earlier(void **state)
                     continue;
                 now_ns -= 777;
                 struct answer answer;
-                refusal_answer(&answer, &rules, &outcome, "m", PATH);
+                refusal_answer(&answer, &rules, &outcome, &chat);
                 int64_t wait_ms = strtoll(header(&answer, "retry-after-ms"), NULL, 10);
                 int64_t wait_s = strtoll(header(&answer, "retry-after"), NULL, 10);
                 answer_free(&answer);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 /* Steps own their strings in a config; these do not. */
+static const struct openai_names names = {.model = "m"};
 static char text_m[] = "m";
 static char text_path[] = "/v1/chat/completions";
 static char text_tail[] = "AAAA";
@@ -30,7 +31,12 @@ struct play {
 static void start(struct play *play, size_t step_count)
 {
     *play = (struct play){
-        .request = {.model = "m", .path = "/v1/chat/completions", .key_tail = "AAAA", .number = 1},
+        .request = {.model = "m",
+                    .path = "/v1/chat/completions",
+                    .route = "/v1/chat/completions",
+                    .asks_model = true,
+                    .key_tail = "AAAA",
+                    .number = 1},
     };
     for (size_t i = 0; i < STEPS_MAX; i++) {
         play->steps[i] =
@@ -120,17 +126,17 @@ static void a_step_matches_by_model_path_key_and_number(void **state)
     for (int i = 0; i < 4; i++)
         play.steps[i].times = SCRIPT_FOREVER;
     play.request.model = "n";
-    play.request.path = "/v1/other";
+    play.request.path = play.request.route = "/v1/other";
     play.request.key_tail = "BBBB";
     assert_int_equal(next(&play, 0), -1);
     play.request.key_tail = "AAAA";
     assert_int_equal(next(&play, 0), 2);
-    play.request.path = "/v1/chat/completions";
+    play.request.path = play.request.route = "/v1/chat/completions";
     assert_int_equal(next(&play, 0), 1);
     play.request.model = "m";
     assert_int_equal(next(&play, 0), 0);
     play.request.model = "M"; /* names are taken as they are */
-    play.request.path = "/v1/chat/completions/";
+    play.request.path = play.request.route = "/v1/chat/completions/";
     play.request.key_tail = "aaaa";
     assert_int_equal(next(&play, 0), 3); /* the fifth */
     assert_int_equal(next(&play, 0), -1);
@@ -234,7 +240,7 @@ static void a_body_goes_out_verbatim(void **state)
     struct script_step step = plain_step();
     struct answer answer;
     step.body = body;
-    script_answer(&step, "m", 0, &answer);
+    script_answer(&step, &names, 0, &answer);
     assert_int_equal(answer.status, 429);
     assert_string_equal(answer.body, "error code: 1015");
     assert_string_equal(answer.code, "");
@@ -243,7 +249,7 @@ static void a_body_goes_out_verbatim(void **state)
     answer_free(&answer);
     step.status = 502;
     step.code = code;
-    script_answer(&step, "m", 0, &answer);
+    script_answer(&step, &names, 0, &answer);
     assert_int_equal(answer.status, 502);
     assert_string_equal(answer.code, "cloudflare");
     answer_free(&answer);
@@ -262,7 +268,7 @@ static void an_error_takes_from_its_kind_what_is_not_said(void **state)
     step.message = message;
     step.type = type;
     step.has_type = true;
-    script_answer(&step, "m", 0, &answer);
+    script_answer(&step, &names, 0, &answer);
     assert_int_equal(answer.status, 429);
     assert_string_equal(answer.body,
                         "{\n    \"error\": {\n"
@@ -272,7 +278,7 @@ static void an_error_takes_from_its_kind_what_is_not_said(void **state)
     answer_free(&answer);
     step = plain_step();
     step.error_kind = kind;
-    script_answer(&step, "m", 0, &answer);
+    script_answer(&step, &names, 0, &answer);
     assert_int_equal(answer.status, 500);
     assert_non_null(strstr(answer.body, "The server had an error"));
     answer_free(&answer);
@@ -280,7 +286,7 @@ static void an_error_takes_from_its_kind_what_is_not_said(void **state)
     step.has_type = step.has_code = step.has_param = true; /* the first as null */
     step.code = code;
     step.param = param;
-    script_answer(&step, "m", 0, &answer);
+    script_answer(&step, &names, 0, &answer);
     assert_int_equal(answer.status, 418);
     assert_string_equal(answer.code, "c");
     assert_non_null(strstr(answer.body, "\"type\": null,\n        \"param\": \"p\",\n"
@@ -294,7 +300,7 @@ static void a_wait_is_said_in_the_form_that_is_asked(void **state)
     struct script_step step = plain_step();
     struct answer answer;
     step.retry_after_ns = 1500 * NS_PER_MS;
-    script_answer(&step, "m", 0, &answer);
+    script_answer(&step, &names, 0, &answer);
     assert_string_equal(header(&answer, "retry-after"), "2");
     assert_null(header(&answer, "retry-after-ms"));
     assert_int_equal(answer.retry_after_ns, 1500 * NS_PER_MS);
@@ -303,7 +309,7 @@ static void a_wait_is_said_in_the_form_that_is_asked(void **state)
 
     step.retry_after_form = RETRY_AFTER_MILLISECONDS;
     step.retry_after_ns = 1500 * NS_PER_MS + 1;
-    script_answer(&step, "m", 0, &answer);
+    script_answer(&step, &names, 0, &answer);
     assert_string_equal(header(&answer, "retry-after-ms"), "1501");
     assert_null(header(&answer, "retry-after"));
     answer_free(&answer);
@@ -312,18 +318,18 @@ static void a_wait_is_said_in_the_form_that_is_asked(void **state)
     int64_t wall_ns = INT64_C(1767225600) * NS_PER_S + 500 * NS_PER_MS;
     step.retry_after_form = RETRY_AFTER_DATE;
     step.retry_after_ns = 2 * NS_PER_S;
-    script_answer(&step, "m", wall_ns, &answer);
+    script_answer(&step, &names, wall_ns, &answer);
     assert_string_equal(header(&answer, "retry-after"), "Thu, 01 Jan 2026 00:00:03 GMT");
     assert_int_equal(answer.retry_after_ns, 2500 * NS_PER_MS);
     answer_free(&answer);
     step.retry_after_ns = 1500 * NS_PER_MS; /* exactly at a second */
-    script_answer(&step, "m", wall_ns, &answer);
+    script_answer(&step, &names, wall_ns, &answer);
     assert_string_equal(header(&answer, "retry-after"), "Thu, 01 Jan 2026 00:00:02 GMT");
     assert_int_equal(answer.retry_after_ns, 1500 * NS_PER_MS);
     answer_free(&answer);
     step.retry_after_ns = 0;
     step.retry_after_form = RETRY_AFTER_SECONDS;
-    script_answer(&step, "m", wall_ns, &answer);
+    script_answer(&step, &names, wall_ns, &answer);
     assert_string_equal(header(&answer, "retry-after"), "0");
     answer_free(&answer);
 }
@@ -366,7 +372,7 @@ static void headers_are_sent_verbatim_and_a_wait_in_them_is_understood(void **st
             add_header(&step, "Retry-After", cases[i].retry_after);
         if (cases[i].retry_after_ms != NULL)
             add_header(&step, "retry-after-MS", cases[i].retry_after_ms);
-        script_answer(&step, "m", 0, &answer);
+        script_answer(&step, &names, 0, &answer);
         assert_string_equal(header(&answer, "server"), "cloudflare");
         if (cases[i].retry_after != NULL)
             assert_string_equal(header(&answer, "retry-after"), cases[i].retry_after);
