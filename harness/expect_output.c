@@ -1,6 +1,8 @@
 /* Expectations on what the client wrote: parts and POSIX extended regular expressions. */
 #include "harness/expectation.h"
 
+#include "base/pattern_cost.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +40,11 @@ static bool read_patterns(struct expectation *expectation, const struct json_rea
         return error_set_run(reader->error, reader->file, "out of memory");
     for (size_t i = 0; i < expectation->count; i++) {
         regex_t *pattern = &expectation->patterns[i];
+        if (pattern_cost(expectation->texts[i]) > PATTERN_COST_MAX)
+            return json_wrong(reader, pointer, value,
+                              "a regular expression that repeats less: at most %d characters, each "
+                              "counted as often as it is to be there",
+                              PATTERN_COST_MAX);
         int failure =
             regcomp(pattern, expectation->texts[i], REG_EXTENDED | REG_NOSUB | REG_NEWLINE);
         if (failure != 0) {
