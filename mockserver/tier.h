@@ -17,6 +17,7 @@ struct tier_limits {
     int64_t requests_per_minute;
     int64_t requests_per_day;
     int64_t tokens_per_minute;
+    int64_t batch_queue_tokens;
 };
 
 struct tier {

@@ -91,7 +91,14 @@ RIGHT = {
     "why": document("/why", "a sentence"),
     "every limit": document("/server/quotas", {"m": {
         "requests_per_minute": 1, "requests_per_day": 0, "tokens_per_minute": None,
-        "tokens_per_day": 10**12, "concurrent_requests": 2, "requests_total": 1.0}}),
+        "tokens_per_day": 10**12, "concurrent_requests": 2, "requests_total": 1.0,
+        "images_per_minute": 5, "batch_queue_tokens": 900000}}),
+    "accounts": document("/server/accounts", [
+        {"key": "sk-1", "organization": "org-a"},
+        {"key": "sk-2", "organization": "org_B-9", "project": "p" * 63, "$comment": "x"}],
+        "/server/batch_duration", "0s"),
+    "azure's code": document("/server/rules", {"dialect": "azure", "per": "organization",
+                                               "azure_code": "RateLimitReached"}),
     "no limits": document("/server/quotas", {"*": {}}),
     "models": document("/server/models", {"m": {"latency": {"low": "1ms", "high": "2ms"},
                                                 "content": "Hi"}}),
@@ -218,6 +225,16 @@ WRONG = {
                                                              "samples": [1]}),
     "no such distribution": document("/server/latency", {"kind": "normal", "mean": "1s"}),
     "empty key": document("/server/api_keys", [""]),
+    "account without a key": document("/server/accounts", [{"organization": "org-a"}]),
+    "account without an organization": document("/server/accounts", [{"key": "sk-1"}]),
+    "account with a blank": document("/server/accounts", [{"key": "sk-1", "organization": "a b"}]),
+    "account with a long name": document("/server/accounts", [
+        {"key": "sk-1", "organization": "a", "project": "p" * 64}]),
+    "account's key empty": document("/server/accounts", [{"key": "", "organization": "a"}]),
+    "account's unknown member": document("/server/accounts", [
+        {"key": "k", "organization": "a", "name": "x"}]),
+    "batch duration a number": document("/server/batch_duration", 1),
+    "azure's code a number": document("/server/rules", {"azure_code": 429}),
     "answer unknown word": step(answer="fine"),
     "no answer": document("/server/script", [{"times": 1}]),
     "script an object": document("/server/script", {}),

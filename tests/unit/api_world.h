@@ -24,7 +24,32 @@ struct api_world {
     struct journal_entry entry; /* of the last request */
     struct api_outcome outcome;
     cJSON *root; /* its answer, where that is JSON */
+    /* Of the requests to come. */
+    int64_t now_ns;
+    const char *key; /* NULL: the world's own */
+    const char *content_type;
+    const char *organization;
+    const char *project;
+    const char *api_key;
+    const char *query[8]; /* names and values in turns */
 };
+
+static inline const char *world_find(const void *owner, enum api_value kind, const char *name)
+{
+    const struct api_world *world = owner;
+    if (kind == API_HEADER) {
+        return strcmp(name, "content-type") == 0          ? world->content_type
+               : strcmp(name, "openai-organization") == 0 ? world->organization
+               : strcmp(name, "openai-project") == 0      ? world->project
+               : strcmp(name, "api-key") == 0             ? world->api_key
+                                                          : NULL;
+    }
+    for (size_t i = 0; i + 1 < sizeof world->query / sizeof world->query[0]; i += 2) {
+        if (world->query[i] != NULL && strcmp(world->query[i], name) == 0)
+            return world->query[i + 1];
+    }
+    return NULL;
+}
 
 static inline void world_start(struct api_world *world, const char *config)
 {
@@ -51,17 +76,23 @@ static inline void world_end(struct api_world *world)
 static inline int world_ask(struct api_world *world, const char *method, const char *path,
                             const char *body)
 {
+    char authorization[128];
+    snprintf(authorization, sizeof authorization, "Bearer %s",
+             world->key != NULL ? world->key : "sk-world-0123456789");
     struct api_request request = {
         .method = method,
         .path = path,
-        .authorization = "Bearer sk-world-0123456789",
+        .authorization = world->key != NULL && world->key[0] == '\0' ? NULL : authorization,
         .body = body,
         .body_length = strlen(body),
+        .find = world_find,
+        .owner = world,
     };
     cJSON_Delete(world->root);
     answer_free(&world->outcome.answer);
     world->entry = (struct journal_entry){.script_step = -1, .retry_after_ns = -1};
-    api_decide(&world->api, &request, 0, WORLD_START_NS, &world->entry, &world->outcome);
+    api_decide(&world->api, &request, world->now_ns, WORLD_START_NS + world->now_ns, &world->entry,
+               &world->outcome);
     api_finish(&world->outcome);
     const struct answer *answer = &world->outcome.answer;
     world->root =
