@@ -79,7 +79,7 @@ def test_chunks_without_an_end(tmp_path):
     with serving(tmp_path, always(fault="endless_chunks")) as server:
         received, end = exchange(server, patience_s=0.5)
         assert end == "open" and b"transfer-encoding: chunked" in received.lower()
-        assert not received.endswith(b"0\r\n\r\n") and received.endswith(b"}\r\n")
+        assert not received.endswith(b"0\r\n\r\n") and received.endswith(b"}\n\r\n")
         # The client has gone, and with it the request.
         wait_until(lambda: server.admin("GET", "health")[1]["in_flight"] == 0, "its end")
         assert server.journal()[0]["abandoned"]
