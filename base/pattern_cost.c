@@ -72,6 +72,8 @@ int64_t pattern_cost(const char *pattern)
         int64_t copies = read_copies(&at);
         if (copies > 0) {
             last = bounded(last * copies);
+            if (read_copies(&at) > 0)
+                return TOO_MUCH;
         } else if (*at == '(') {
             if (depth == PATTERN_DEPTH_MAX)
                 return TOO_MUCH;
