@@ -30,7 +30,7 @@ static bool read_value(const char **at, const char *end, char *value, size_t siz
 static bool read_parameter(const char *at, const char *end, const char *name, char *value,
                            size_t size)
 {
-    char ignored[1024];
+    char ignored[1024] = "";
     size_t name_length = strlen(name);
     value[0] = '\0';
     at = memchr(at, ';', (size_t)(end - at));

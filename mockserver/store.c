@@ -96,7 +96,7 @@ bool store_delete_file(struct store *store, const char *id)
         store->bytes -= file->length;
         store->file_count--;
         memmove(store->files + i, store->files + i + 1,
-                (store->file_count - i) * sizeof store->files[0]);
+                (store->file_count - i) * sizeof(struct stored_file *));
         file_free(file);
         return true;
     }
