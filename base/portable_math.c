@@ -34,11 +34,10 @@ double portable_log(double x)
     int k = (int)(bits >> EXPONENT_SHIFT) - EXPONENT_BIAS;
     uint64_t mantissa = bits & ((UINT64_C(1) << EXPONENT_SHIFT) - 1);
     static const uint64_t sqrt2_mantissa = UINT64_C(0x6a09e667f3bcd);
-    uint64_t exponent = EXPONENT_BIAS;
-    if (mantissa >= sqrt2_mantissa) {
-        exponent--;
-        k++;
-    }
+    /* Without a branch: which way it goes is as good as random. */
+    int is_above = mantissa >= sqrt2_mantissa;
+    uint64_t exponent = EXPONENT_BIAS - (uint64_t)is_above;
+    k += is_above;
     double f = double_of(mantissa | exponent << EXPONENT_SHIFT) - 1.0;
     /* log(1 + f) = f - (f^2/2 - s (f^2/2 + R)), s = f / (2 + f), R a polynomial in s^2 */
     double s = f / (2.0 + f);

@@ -17,10 +17,26 @@ struct random {
 void random_seed(struct random *random, uint64_t seed, uint64_t stream);
 
 /* The next 64 random bits. */
-uint64_t random_bits(struct random *random);
+static inline uint64_t random_bits(struct random *random)
+{
+    uint64_t *s = random->state;
+    uint64_t product = s[1] * 5;
+    uint64_t result = (product << 7 | product >> 57) * 9;
+    uint64_t t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = s[3] << 45 | s[3] >> 19;
+    return result;
+}
 
 /* Uniform in [0, 1), 53 bits. */
-double random_unit(struct random *random);
+static inline double random_unit(struct random *random)
+{
+    return (double)(random_bits(random) >> 11) * 0x1.0p-53;
+}
 
 /* Uniform whole number in [0, bound); bound > 0. Without modulo bias. */
 uint64_t random_below(struct random *random, uint64_t bound);

@@ -23,11 +23,17 @@ struct retry_policy retry_policy_default(void)
     };
 }
 
+/* Most texts differ in their first letter, and this is asked of every refusal. */
+static bool is_same(const char *text, const char *other)
+{
+    return text[0] == other[0] && strcmp(text, other) == 0;
+}
+
 static bool ends_with(const char *text, const char *ending)
 {
     size_t length = strlen(text);
     size_t ending_length = strlen(ending);
-    return length >= ending_length && strcmp(text + length - ending_length, ending) == 0;
+    return length >= ending_length && is_same(text + length - ending_length, ending);
 }
 
 bool retry_is_quota_used_up(const char *error_type, const char *error_code)
@@ -39,12 +45,12 @@ bool retry_is_quota_used_up(const char *error_type, const char *error_code)
         "billing_hard_limit_reached",
         "billing_not_active",
     };
-    if (error_type != NULL && strcmp(error_type, "insufficient_quota") == 0)
+    if (error_type != NULL && is_same(error_type, "insufficient_quota"))
         return true;
     if (error_code == NULL)
         return false;
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
-        if (strcmp(error_code, codes[i]) == 0)
+        if (is_same(error_code, codes[i]))
             return true;
     }
     return ends_with(error_code, "_spend_limit_exceeded");

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The key of time 0: after the present at the start, whatever the grain. */
+#define KEY_OF_ZERO (UINT64_C(1) << DIGIT_BITS)
+
 enum {
     DIGIT_BITS = 8,
     DIGITS = 1 << DIGIT_BITS,
@@ -16,7 +19,10 @@ enum {
     SLAB_CHUNKS_MOST = 8192, /* 4 MB; slabs double up to that */
     SORT_AT_ONCE = 512,      /* a bucket with more is spread first */
     INSERTION_MOST = 16,
+    PUSH_ASIDE_MOST = 32, /* events; with more the heap is faster */
     FETCH_AHEAD = 12,
+    STRETCH_EVENTS = 64,        /* as many as a stretch should have */
+    LOOKS_BETWEEN_TAKES = 4096, /* at least, at how dense the events are */
 };
 
 struct chunk {
@@ -38,6 +44,12 @@ struct bucket {
     uint32_t count;
 };
 
+struct levels {
+    uint64_t occupied[LEVELS][WORDS];
+    unsigned any_occupied; /* a bit a level */
+    struct bucket buckets[LEVELS][DIGITS];
+};
+
 /* Of the stretch that is being served, what came after it was begun. */
 struct newcomer {
     struct event event;
@@ -57,16 +69,16 @@ struct event_queue {
     size_t heap_count;
     size_t heap_capacity;
     uint64_t heap_order;
-    /* A key is a time plus 1: so time 0 is after the present at the start. */
     uint64_t present;
+    unsigned grain; /* the bits of a key below its lowest digit */
+    uint64_t taken_since_look;
+    uint64_t present_at_look;
     const char *memory;
     size_t memory_size;
     size_t memory_count;
     struct chunk *spare;
     struct slab *slabs;
-    uint64_t occupied[LEVELS][WORDS];
-    unsigned levels_occupied; /* a bit a level */
-    struct bucket buckets[LEVELS][DIGITS];
+    struct levels *levels;
 };
 
 struct event_queue *event_queue_new(void)
@@ -74,10 +86,12 @@ struct event_queue *event_queue_new(void)
     struct event_queue *queue = calloc(1, sizeof *queue);
     if (queue == NULL)
         return NULL;
+    queue->present = queue->present_at_look = KEY_OF_ZERO - 1;
+    queue->levels = calloc(1, sizeof *queue->levels);
     queue->sorted_capacity = SORT_AT_ONCE;
     queue->sorted = malloc(queue->sorted_capacity * sizeof *queue->sorted);
     queue->scratch = malloc(SORT_AT_ONCE * sizeof *queue->scratch);
-    if (queue->sorted == NULL || queue->scratch == NULL) {
+    if (queue->levels == NULL || queue->sorted == NULL || queue->scratch == NULL) {
         event_queue_free(queue);
         return NULL;
     }
@@ -93,6 +107,7 @@ void event_queue_free(struct event_queue *queue)
         queue->slabs = slab->next;
         free(slab);
     }
+    free(queue->levels);
     free(queue->sorted);
     free(queue->scratch);
     free(queue->heap);
@@ -119,7 +134,13 @@ bool event_queue_failed(const struct event_queue *queue)
 
 static uint64_t key_of(const struct event *event)
 {
-    return (uint64_t)event->at_ns + 1;
+    return (uint64_t)event->at_ns + KEY_OF_ZERO;
+}
+
+/* How many bits of a key tell apart what is in one bucket. */
+static unsigned width_of(const struct event_queue *queue, unsigned level)
+{
+    return queue->grain + level * DIGIT_BITS;
 }
 
 /* --- chunks ----------------------------------------------------------------------------------- */
@@ -174,20 +195,51 @@ static bool add_chunk(struct event_queue *queue, struct bucket *bucket)
 
 static bool append(struct event_queue *queue, unsigned level, struct event event)
 {
-    unsigned digit = (unsigned)(key_of(&event) >> (level * DIGIT_BITS)) & (DIGITS - 1);
-    struct bucket *bucket = &queue->buckets[level][digit];
+    unsigned digit = (unsigned)(key_of(&event) >> width_of(queue, level)) & (DIGITS - 1);
+    struct levels *levels = queue->levels;
+    struct bucket *bucket = &levels->buckets[level][digit];
     bool is_full = bucket->last == NULL || bucket->last_count == CHUNK_EVENTS;
     if (is_full && !add_chunk(queue, bucket))
         return false;
     bucket->last->events[bucket->last_count++] = event;
     if (bucket->count++ == 0) {
-        queue->occupied[level][digit / 64] |= UINT64_C(1) << (digit % 64);
-        queue->levels_occupied |= 1U << level;
+        levels->occupied[level][digit / 64] |= UINT64_C(1) << (digit % 64);
+        levels->any_occupied |= 1U << level;
     }
     return true;
 }
 
-/* --- the heap of newcomers -------------------------------------------------------------------- */
+/* Of an event that comes after the present. */
+static unsigned level_of(const struct event_queue *queue, const struct event *event)
+{
+    uint64_t differs = (key_of(event) ^ queue->present) >> queue->grain;
+    assert(differs != 0);
+    return (63U - (unsigned)__builtin_clzll(differs)) / DIGIT_BITS;
+}
+
+/* --- newcomers -------------------------------------------------------------------------------- */
+
+/* Puts an event among those that are being served, after its equals, when few come after it. Not
+ * once there is a heap: what is there came before it. */
+static bool push_aside(struct event_queue *queue, struct event event)
+{
+    if (queue->heap_count > 0 || queue->sorted_count == queue->sorted_capacity)
+        return false;
+    struct event *events = queue->sorted;
+    size_t least = queue->sorted_next;
+    if (queue->sorted_count - least > PUSH_ASIDE_MOST)
+        least = queue->sorted_count - PUSH_ASIDE_MOST;
+    size_t place = queue->sorted_count;
+    while (place > least && events[place - 1].at_ns > event.at_ns)
+        place--;
+    if (place == least && least > queue->sorted_next)
+        return false;
+    for (size_t i = queue->sorted_count; i > place; i--)
+        events[i] = events[i - 1];
+    events[place] = event;
+    queue->sorted_count++;
+    return true;
+}
 
 static bool comes_before(const struct newcomer *a, const struct newcomer *b)
 {
@@ -291,13 +343,13 @@ static void sort_by_merging(struct event *events, size_t count, struct event *sc
         memcpy(events, from, count * sizeof *events);
 }
 
-/* The events of a bucket of `level` differ in the bytes below it: puts them in the order of the
- * highest of these, which leaves little to do. False, with nothing done, when it would leave much:
- * when many have that byte in common. */
-static bool sort_by_digit(struct event *events, size_t count, unsigned level, struct event *scratch)
+/* The events of a bucket differ in the lowest `width` bits of their keys: puts them in the order of
+ * the highest of these, which leaves little to do. False, with nothing done, when it would leave
+ * much: when many have these in common. */
+static bool sort_by_digit(struct event *events, size_t count, unsigned width, struct event *scratch)
 {
     uint16_t starts[DIGITS] = {0};
-    unsigned shift = (level - 1) * DIGIT_BITS;
+    unsigned shift = width > DIGIT_BITS ? width - DIGIT_BITS : 0;
     for (size_t i = 0; i < count; i++)
         starts[(key_of(&events[i]) >> shift) & (DIGITS - 1)]++;
     unsigned sum = 0;
@@ -315,30 +367,35 @@ static bool sort_by_digit(struct event *events, size_t count, unsigned level, st
     return true;
 }
 
-static void sort(struct event *events, size_t count, unsigned level, struct event *scratch)
+static void sort(struct event *events, size_t count, unsigned width, struct event *scratch)
 {
     if (count <= INSERTION_MOST)
         sort_by_insertion(events, count);
-    else if (!sort_by_digit(events, count, level, scratch))
+    else if (!sort_by_digit(events, count, width, scratch))
         sort_by_merging(events, count, scratch);
 }
 
-static struct bucket take_first_bucket(struct event_queue *queue, unsigned *level, unsigned *digit)
+/* The place of the first one of a level that has one. */
+static unsigned first_digit(const struct levels *levels, unsigned level)
 {
-    *level = (unsigned)__builtin_ctz(queue->levels_occupied);
-    uint64_t *words = queue->occupied[*level];
+    const uint64_t *words = levels->occupied[level];
     unsigned word = 0;
     while (words[word] == 0)
         word++;
-    *digit = word * 64 + (unsigned)__builtin_ctzll(words[word]);
-    words[word] &= words[word] - 1;
+    return word * 64 + (unsigned)__builtin_ctzll(words[word]);
+}
+
+static struct bucket take_bucket(struct levels *levels, unsigned level, unsigned digit)
+{
+    uint64_t *words = levels->occupied[level];
+    words[digit / 64] &= ~(UINT64_C(1) << (digit % 64));
     uint64_t rest = 0;
-    for (unsigned i = word; i < WORDS; i++)
+    for (unsigned i = digit / 64; i < WORDS; i++)
         rest |= words[i];
     if (rest == 0)
-        queue->levels_occupied &= ~(1U << *level);
-    struct bucket bucket = queue->buckets[*level][*digit];
-    queue->buckets[*level][*digit] = (struct bucket){0};
+        levels->any_occupied &= ~(1U << level);
+    struct bucket bucket = levels->buckets[level][digit];
+    levels->buckets[level][digit] = (struct bucket){0};
     return bucket;
 }
 
@@ -348,7 +405,8 @@ static void give_back(struct event_queue *queue, struct chunk *chunk)
     queue->spare = chunk;
 }
 
-static bool spread(struct event_queue *queue, const struct bucket *bucket, unsigned level)
+/* Over the buckets of the levels where the events belong, up to level_most. */
+static bool spread(struct event_queue *queue, const struct bucket *bucket, unsigned level_most)
 {
     struct chunk *chunk = bucket->first;
     while (chunk != NULL) {
@@ -357,7 +415,8 @@ static bool spread(struct event_queue *queue, const struct bucket *bucket, unsig
             __builtin_prefetch(next);
         uint32_t count = next != NULL ? CHUNK_EVENTS : bucket->last_count;
         for (uint32_t i = 0; i < count; i++) {
-            if (!append(queue, level, chunk->events[i]))
+            unsigned level = level_of(queue, &chunk->events[i]);
+            if (!append(queue, level < level_most ? level : level_most, chunk->events[i]))
                 return false;
         }
         give_back(queue, chunk);
@@ -375,17 +434,13 @@ static void fetch(const struct event_queue *queue, const struct event *event)
 /* Of the bucket that is probably next, while this one is served. */
 static void fetch_bucket_after(const struct event_queue *queue, unsigned level)
 {
-    const uint64_t *words = queue->occupied[level];
-    for (unsigned word = 0; word < WORDS; word++) {
-        if (words[word] == 0)
-            continue;
-        unsigned digit = word * 64 + (unsigned)__builtin_ctzll(words[word]);
-        const struct bucket *bucket = &queue->buckets[level][digit];
-        uint32_t count = bucket->count < FETCH_AHEAD ? bucket->count : FETCH_AHEAD;
-        for (uint32_t i = 0; i < count; i++)
-            fetch(queue, &bucket->first->events[i]);
+    const struct levels *levels = queue->levels;
+    if ((levels->any_occupied >> level & 1) == 0)
         return;
-    }
+    const struct bucket *bucket = &levels->buckets[level][first_digit(levels, level)];
+    uint32_t count = bucket->count < FETCH_AHEAD ? bucket->count : FETCH_AHEAD;
+    for (uint32_t i = 0; i < count; i++)
+        fetch(queue, &bucket->first->events[i]);
 }
 
 static bool serve(struct event_queue *queue, const struct bucket *bucket, unsigned level)
@@ -412,29 +467,80 @@ static bool serve(struct event_queue *queue, const struct bucket *bucket, unsign
     }
     queue->sorted_next = 0;
     queue->sorted_count = bucket->count;
-    /* On level 0 all have the same time, and there may be any number. */
-    if (level > 0)
-        sort(queue->sorted, bucket->count, level, queue->scratch);
+    /* In a bucket of one nanosecond there may be any number, and nothing to sort. */
+    unsigned width = width_of(queue, level);
+    if (width > 0)
+        sort(queue->sorted, bucket->count, width, queue->scratch);
     for (size_t i = 0; i < FETCH_AHEAD && i < queue->sorted_count; i++)
         fetch(queue, &queue->sorted[i]);
     fetch_bucket_after(queue, level);
     return true;
 }
 
+/* --- the grain -------------------------------------------------------------------------------- */
+
+/* Between two stretches. Events of the same time share a bucket, and keep their order. */
+static bool change_grain(struct event_queue *queue, unsigned grain)
+{
+    struct levels *old = queue->levels;
+    struct levels *levels = calloc(1, sizeof *levels);
+    if (levels == NULL) {
+        queue->failed = true;
+        return false;
+    }
+    queue->levels = levels;
+    queue->grain = grain;
+    /* Back to the end of the grain before it: nothing lies between. */
+    queue->present = ((queue->present + 1) >> grain << grain) - 1;
+    bool is_spread = true;
+    while (old->any_occupied != 0 && is_spread) {
+        unsigned level = (unsigned)__builtin_ctz(old->any_occupied);
+        const struct bucket bucket = take_bucket(old, level, first_digit(old, level));
+        is_spread = spread(queue, &bucket, LEVELS - 1);
+    }
+    free(old);
+    return is_spread;
+}
+
+/* Chooses the grain, and by it where the borders of the levels lie, so that the buckets of one
+ * level have about as many events as a stretch should. Changes it only when that is off by a factor
+ * of more than two, and at most once for each event that waits. */
+static bool look_at_density(struct event_queue *queue)
+{
+    uint64_t stretches = queue->taken_since_look / STRETCH_EVENTS;
+    uint64_t length = (queue->present - queue->present_at_look) / stretches;
+    unsigned width = 63U - (unsigned)__builtin_clzll(length | 1);
+    unsigned grain = width % DIGIT_BITS;
+    unsigned distance = (grain - queue->grain) % DIGIT_BITS;
+    queue->taken_since_look = 0;
+    queue->present_at_look = queue->present;
+    bool is_near = distance <= 1 || distance == DIGIT_BITS - 1;
+    return is_near || change_grain(queue, grain);
+}
+
 /* Begins the next stretch. */
 static bool move_on(struct event_queue *queue)
 {
+    uint64_t least = queue->count > LOOKS_BETWEEN_TAKES ? queue->count : LOOKS_BETWEEN_TAKES;
+    if (queue->taken_since_look >= least && !look_at_density(queue))
+        return false;
     for (;;) {
-        unsigned level;
-        unsigned digit;
-        struct bucket bucket = take_first_bucket(queue, &level, &digit);
-        if (level > 0 && bucket.count > SORT_AT_ONCE) {
+        unsigned level = (unsigned)__builtin_ctz(queue->levels->any_occupied);
+        unsigned digit = first_digit(queue->levels, level);
+        bool is_too_much = queue->levels->buckets[level][digit].count > SORT_AT_ONCE;
+        if (is_too_much && level == 0 && queue->grain > 0) {
+            if (!change_grain(queue, 0))
+                return false;
+            continue;
+        }
+        const struct bucket bucket = take_bucket(queue->levels, level, digit);
+        if (is_too_much && level > 0) {
             if (!spread(queue, &bucket, level - 1))
                 return false;
             continue;
         }
         /* The present becomes the last moment of the bucket. */
-        uint64_t low_bits = (UINT64_C(1) << (level * DIGIT_BITS)) - 1;
+        uint64_t low_bits = (UINT64_C(1) << width_of(queue, level)) - 1;
         queue->present = key_of(&bucket.first->events[0]) | low_bits;
         return serve(queue, &bucket, level);
     }
@@ -445,14 +551,9 @@ static bool move_on(struct event_queue *queue)
 bool event_queue_put(struct event_queue *queue, struct event event)
 {
     assert(event.at_ns >= 0);
-    uint64_t key = key_of(&event);
-    bool is_put;
-    if (key <= queue->present) {
-        is_put = heap_push(queue, event);
-    } else {
-        unsigned highest = 63U - (unsigned)__builtin_clzll(key ^ queue->present);
-        is_put = append(queue, highest / DIGIT_BITS, event);
-    }
+    bool is_put = key_of(&event) <= queue->present
+                      ? push_aside(queue, event) || heap_push(queue, event)
+                      : append(queue, level_of(queue, &event), event);
     queue->count += is_put;
     return is_put;
 }
@@ -468,6 +569,7 @@ bool event_queue_take(struct event_queue *queue, struct event *event)
         has_sorted = true;
     }
     queue->count--;
+    queue->taken_since_look++;
     if (has_sorted && (queue->heap_count == 0 ||
                        queue->sorted[queue->sorted_next].at_ns <= queue->heap[0].event.at_ns)) {
         *event = queue->sorted[queue->sorted_next++];

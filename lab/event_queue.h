@@ -9,11 +9,16 @@
  * order, over the buckets of the level below; one with few events is sorted and served. So an event
  * is moved at most once a byte of its distance in time, however many others there are, and always
  * to the end of a list: memory is written and read in order. Events for the stretch of time that
- * is being served wait in a binary heap beside it.
+ * is being served are put among the others of it, or wait in a binary heap beside it.
+ *
+ * Where the borders between the digits lie (the grain, 0 to 7 bits) follows from how dense the
+ * events are, so that there is a level whose buckets have some dozens of them: with few, each costs
+ * the handling of its bucket, and with many, most that is put in goes through the heap.
  *
  * Why ties come out right: whatever lies in one bucket came in that order, because a bucket is
  * spread before anything newer can go to where it is spread to; sorting keeps the order of equals;
- * and what is in the heap came after all that is being served.
+ * what is put among what is being served is put after its equals; and what is in the heap came
+ * after all that is being served.
  */
 #ifndef TOOMANY_LAB_EVENT_QUEUE_H
 #define TOOMANY_LAB_EVENT_QUEUE_H

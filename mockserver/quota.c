@@ -285,9 +285,33 @@ static void empty(struct quota_pool *pool, int dimension)
     pool->use[dimension] = (union quota_use){.level = 0};
 }
 
+/* What is in flight and what the plan has paid for is counted even where it is not limited: a
+ * limit may be set later. */
+static void set_limits(struct quota_pool *pool, const struct quota_limits *limits)
+{
+    unsigned limited = 0;
+    unsigned untimed = 0;
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+        limited |= (limits->limit[i] != QUOTA_UNLIMITED ? 1U : 0U) << i;
+        untimed |= (is_timed(i) ? 0U : 1U) << i;
+    }
+    pool->limits = limits;
+    pool->limited = (uint8_t)limited;
+    pool->counted = (uint8_t)(limited | untimed);
+}
+
+/* Most pools have few limits: walks the dimensions whose bit is set. */
+static int next_dimension(unsigned *left)
+{
+    int dimension = __builtin_ctz(*left);
+    *left &= *left - 1;
+    return dimension;
+}
+
 void quota_init(struct quota_pool *pool, const struct quota_limits *limits, int64_t now_ns)
 {
-    *pool = (struct quota_pool){.limits = limits, .updated_ns = now_ns};
+    *pool = (struct quota_pool){.updated_ns = now_ns};
+    set_limits(pool, limits);
 }
 
 void quota_free(struct quota_pool *pool)
@@ -300,9 +324,8 @@ void quota_free(struct quota_pool *pool)
 static void bring_to(struct quota_pool *pool, int64_t now_ns)
 {
     assert(now_ns >= pool->updated_ns);
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
-        if (pool->limits->limit[i] == QUOTA_UNLIMITED)
-            continue;
+    for (unsigned left = pool->limited; left != 0;) {
+        int i = next_dimension(&left);
         switch (enforcement_of(pool->limits, i)) {
         case QUOTA_FIXED_WINDOW:
         case QUOTA_PER_SECOND:
@@ -343,7 +366,7 @@ static int64_t used_now(const struct quota_pool *pool, int dimension)
 static bool has_room(const struct quota_pool *pool, int dimension, int64_t cost)
 {
     int64_t limit = pool->limits->limit[dimension];
-    if (limit == QUOTA_UNLIMITED || (cost == 0 && dimension == QUOTA_IMAGES_PER_MINUTE))
+    if (cost == 0 && dimension == QUOTA_IMAGES_PER_MINUTE)
         return true;
     const union quota_use *use = &pool->use[dimension];
     switch (enforcement_of(pool->limits, dimension)) {
@@ -455,13 +478,6 @@ static void take(struct quota_pool *pool, int dimension, int64_t cost)
     }
 }
 
-/* What is in flight and what the plan has paid for is counted even where it is not limited: a
- * limit may be set later. */
-static bool counts(const struct quota_pool *pool, int dimension)
-{
-    return pool->limits->limit[dimension] != QUOTA_UNLIMITED || !is_timed(dimension);
-}
-
 /* A refused request uses up a request, or what is left of one. */
 static void count_refused(struct quota_pool *pool, int64_t requests)
 {
@@ -487,7 +503,8 @@ static struct quota_answer gravest_refusal(const struct quota_pool *pool,
                                            const struct quota_cost *cost)
 {
     struct quota_answer gravest = {.admitted = true};
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+    for (unsigned left = pool->limited; left != 0;) {
+        int i = next_dimension(&left);
         int64_t cost_here = cost_in(i, cost);
         if (has_room(pool, i, cost_here))
             continue;
@@ -511,9 +528,10 @@ struct quota_answer quota_admit_cost(struct quota_pool *pool, int64_t now_ns,
         count_refused(pool, cost->requests);
         return gravest_refusal(pool, cost);
     }
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+    for (unsigned left = pool->counted; left != 0;) {
+        int i = next_dimension(&left);
         int64_t cost_here = cost_in(i, cost);
-        if (cost_here == 0 || !counts(pool, i))
+        if (cost_here == 0)
             continue;
         take(pool, i, cost_here);
         note_peak(pool, i);
@@ -585,7 +603,7 @@ void quota_change(struct quota_pool *pool, const struct quota_limits *limits, in
         if (starts)
             empty(pool, i);
     }
-    pool->limits = limits;
+    set_limits(pool, limits);
 }
 
 void quota_refill(struct quota_pool *pool, int64_t now_ns)
@@ -599,7 +617,7 @@ void quota_refill(struct quota_pool *pool, int64_t now_ns)
 int64_t quota_used(const struct quota_pool *pool, enum quota_dimension dimension, int64_t now_ns)
 {
     int i = (int)dimension;
-    if (!counts(pool, i))
+    if ((pool->counted >> i & 1) == 0)
         return 0;
     switch (enforcement_of(pool->limits, i)) {
     case QUOTA_FIXED_WINDOW:

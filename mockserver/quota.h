@@ -102,6 +102,8 @@ struct quota_pool {
     int64_t updated_ns;
     union quota_use use[QUOTA_DIMENSION_COUNT];
     int64_t peak[QUOTA_DIMENSION_COUNT]; /* most that was used at any admission */
+    uint8_t limited;                     /* a bit for each dimension that has a limit */
+    uint8_t counted;                     /* and for each that is counted */
 };
 
 struct quota_answer {

@@ -154,6 +154,44 @@ static void behaves_as_the_slow_model_does(void **state)
     free(model.events);
 }
 
+/* The queue looks now and then how dense the events are, and changes its buckets by it; herds in
+ * one bucket make it change them at once. */
+static void keeps_its_order_while_the_density_changes(void **state)
+{
+    (void)state;
+    enum { WAITING_MOST = 1000, HERD = 900, STEPS = 60000 };
+    struct model model = {.events = calloc(WAITING_MOST + HERD, sizeof(struct event))};
+    for (unsigned spacing = 2; spacing < 34; spacing += 5) {
+        size_t waiting = spacing == 7 ? WAITING_MOST : 200;
+        struct event_queue *queue = event_queue_new();
+        struct random random;
+        random_seed(&random, 20270000 + spacing, 0);
+        int64_t now_ns = 0;
+        uint32_t next = 0;
+        for (unsigned step = 0; step < STEPS; step++) {
+            /* Another density in each quarter, and ties. */
+            unsigned shift = (spacing + step / (STEPS / 4) * 3) % 40;
+            bool is_herd = step % (STEPS / 4) == STEPS / 5;
+            size_t most = is_herd ? waiting + HERD : waiting;
+            while (model.count < most) {
+                int64_t delay_ns = (int64_t)random_below(&random, UINT64_C(1) << shift);
+                if (is_herd)
+                    delay_ns = (INT64_C(1) << shift) + delay_ns % 3;
+                struct event event = {.at_ns = now_ns + delay_ns, .who = next++, .what = step};
+                model_put(&model, event);
+                assert_true(event_queue_put(queue, event));
+            }
+            const struct event event = model_take(&model);
+            assert_takes(queue, event);
+            now_ns = event.at_ns;
+        }
+        while (model.count > 0)
+            assert_takes(queue, model_take(&model));
+        event_queue_free(queue);
+    }
+    free(model.events);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +200,7 @@ int main(void)
         cmocka_unit_test(keeps_the_order_of_coming_when_many_share_few_times),
         cmocka_unit_test(takes_the_farthest_times),
         cmocka_unit_test(behaves_as_the_slow_model_does),
+        cmocka_unit_test(keeps_its_order_while_the_density_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
