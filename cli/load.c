@@ -7,6 +7,7 @@
 #include "lab/report.h"
 #include "lab/report_words.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,11 +27,15 @@ static const char help[] =
     "  --base-url URL        for real against this server, on this machine, in place\n"
     "                        of one of our own; its key is in OPENAI_API_KEY\n"
     "  --allow-host HOST     --base-url may name this host, which is elsewhere\n"
+    "  --strategy NAME       this one of the experiment alone; several times: these\n"
+    "  --load N              this load of it alone: workers, or calls per second\n"
     "  --jobs N              runs side by side; default: simulations one a processor,\n"
     "                        real runs one after the other\n"
     "  --seed N              in place of the experiment's\n"
     "  --report KIND[=FILE]  table, csv, json, svg, png or html, to FILE or stdout;\n"
     "                        may be given several times; default: table\n"
+    "  --journal FILE        the requests of the first run, as the server notes them:\n"
+    "                        of the first strategy, load and repetition (JSON Lines)\n"
     "  --advise              closes with a sentence: the strategy and load to take,\n"
     "                        and what a raise of the quota would bring\n"
     "  --help\n"
@@ -42,7 +47,7 @@ static const char help[] =
     "  toomany load --simulate --advise --report table --report svg=plots.svg \\\n"
     "    experiments/tiny.json\n";
 
-enum { REPORTS_MAX = 16, JOBS_MAX = 256, BAR_WIDTH = 24 };
+enum { REPORTS_MAX = 16, CHOSEN_MAX = 100, JOBS_MAX = 256, BAR_WIDTH = 24 };
 
 /* Without a terminal a line is enough now and then. */
 #define LINE_EVERY_NS (10 * INT64_C(1000000000))
@@ -57,6 +62,11 @@ struct report_request {
 struct load_command {
     struct report_request reports[REPORTS_MAX];
     size_t report_count;
+    const char *chosen[CHOSEN_MAX]; /* strategies; none: all */
+    size_t chosen_count;
+    double load;              /* 0: all */
+    const char *journal_path; /* NULL: none */
+    FILE *journal;
     bool is_simulated;
     bool is_advised;
     int64_t jobs; /* 0: not said */
@@ -101,7 +111,41 @@ static bool read_report(struct load_command *load, char *argument)
     return true;
 }
 
-enum load_option { SIMULATE = 1000, SPEED, BASE_URL, ALLOW_HOST, JOBS, SEED, REPORT, ADVISE, HELP };
+static bool read_strategy(struct load_command *load, const char *name)
+{
+    if (load->chosen_count == CHOSEN_MAX) {
+        fprintf(stderr, "toomany load: --strategy: at most %d\n", CHOSEN_MAX);
+        return false;
+    }
+    load->chosen[load->chosen_count++] = name;
+    return true;
+}
+
+/* A load may have a fraction: half a call per second. */
+static bool read_load(struct load_command *load, const char *text)
+{
+    char *end;
+    load->load = strtod(text, &end);
+    if (end != text && *end == '\0' && load->load > 0)
+        return true;
+    fprintf(stderr, "toomany load: --load \"%s\": expected a number above 0, such as 16\n", text);
+    return false;
+}
+
+enum load_option {
+    SIMULATE = 1000,
+    SPEED,
+    BASE_URL,
+    ALLOW_HOST,
+    STRATEGY,
+    LOAD,
+    JOBS,
+    SEED,
+    REPORT,
+    JOURNAL,
+    ADVISE,
+    HELP,
+};
 
 /* False when the value is wrong, which has been said. */
 static bool take_option(struct load_command *load, int option)
@@ -117,6 +161,13 @@ static bool take_option(struct load_command *load, int option)
         return true;
     case ALLOW_HOST:
         load->live.allowed_host = optarg;
+        return true;
+    case STRATEGY:
+        return read_strategy(load, optarg);
+    case LOAD:
+        return read_load(load, optarg);
+    case JOURNAL:
+        load->journal_path = optarg;
         return true;
     case JOBS:
         return cli_read_whole("load", "--jobs", optarg, 1, JOBS_MAX, &load->jobs);
@@ -141,6 +192,9 @@ static int read_options(struct load_command *load, int argc, char **argv)
         {"speed", required_argument, NULL, SPEED},
         {"base-url", required_argument, NULL, BASE_URL},
         {"allow-host", required_argument, NULL, ALLOW_HOST},
+        {"strategy", required_argument, NULL, STRATEGY},
+        {"load", required_argument, NULL, LOAD},
+        {"journal", required_argument, NULL, JOURNAL},
         {"jobs", required_argument, NULL, JOBS},
         {"seed", required_argument, NULL, SEED},
         {"report", required_argument, NULL, REPORT},
@@ -246,6 +300,7 @@ static bool run_sweep(struct load_command *load, const struct experiment *experi
         .on_progress = show_progress,
         .owner = &load->progress,
         .stop = &stop->stopping,
+        .journal = experiment == &load->experiment ? load->journal : NULL,
     };
     start_progress(load, experiment);
     bool done = sweep_run(sweep, experiment, &options, error);
@@ -323,6 +378,29 @@ static bool can_draw(const struct load_command *load, struct error *error)
     return true;
 }
 
+static bool open_journal(struct load_command *load, struct error *error)
+{
+    if (load->journal_path == NULL)
+        return true;
+    if (load->live.base_url != NULL)
+        return error_set(error, "--journal",
+                         "it is the server's: start that one with `toomany serve --journal FILE`");
+    load->journal = fopen(load->journal_path, "we");
+    return load->journal != NULL || error_set_run(error, load->journal_path, "%s", strerror(errno));
+}
+
+static int close_journal(struct load_command *load, int status)
+{
+    struct error error = {0};
+    if (load->journal == NULL)
+        return status;
+    bool has_failed = ferror(load->journal) != 0;
+    if ((fclose(load->journal) == 0 && !has_failed) || status != CLI_DONE)
+        return status;
+    error_set_run(&error, load->journal_path, "it cannot be written (is the disk full?)");
+    return cli_fail("load", &error);
+}
+
 int cli_load(int argc, char **argv)
 {
     struct load_command load = {0};
@@ -334,14 +412,15 @@ int cli_load(int argc, char **argv)
     load.live.clock = CLOCK_REAL;
     load.live.api_key = load.live.base_url != NULL ? getenv("OPENAI_API_KEY") : NULL;
     if (!experiment_load(&load.experiment, argv[optind], &error) ||
+        !experiment_choose(&load.experiment, load.chosen, load.chosen_count, load.load, &error) ||
         !live_check(&load.live, &error) || !can_draw(&load, &error) ||
-        !cli_stop_on_signals(&stop, &error)) {
+        !open_journal(&load, &error) || !cli_stop_on_signals(&stop, &error)) {
         experiment_free(&load.experiment);
         return cli_fail("load", &error);
     }
     if (load.has_seed)
         load.experiment.seed = load.seed;
-    status = run(&load, stop, &error);
+    status = close_journal(&load, run(&load, stop, &error));
     experiment_free(&load.experiment);
     return status;
 }

@@ -450,6 +450,80 @@ bool experiment_parse(struct experiment *experiment, const char *text, size_t le
     return is_read;
 }
 
+/* --- a part of it ----------------------------------------------------------------------------- */
+
+static bool has_label(const struct experiment *experiment, const char *label)
+{
+    for (size_t i = 0; i < experiment->strategy_count; i++) {
+        if (strcmp(experiment->strategies[i].label, label) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool no_such_strategy(const struct experiment *experiment, const char *label,
+                             struct error *error)
+{
+    char names[512] = "";
+    for (size_t i = 0; i < experiment->strategy_count; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s\"%s\"", i > 0 ? ", " : "",
+                 experiment->strategies[i].label);
+    }
+    return error_set(error, experiment->file, "it has no strategy \"%s\", only %s", label, names);
+}
+
+static bool no_such_load(const struct experiment *experiment, double load, struct error *error)
+{
+    char loads[512] = "";
+    for (size_t i = 0; i < experiment->load_count; i++) {
+        size_t used = strlen(loads);
+        snprintf(loads + used, sizeof loads - used, "%s%g", i > 0 ? ", " : "",
+                 experiment->loads[i]);
+    }
+    return error_set(error, experiment->file, "it has no load of %g %s, only %s", load,
+                     experiment->is_open ? "calls/s" : "workers", loads);
+}
+
+static bool is_among(const char *const labels[], size_t count, const char *label)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(labels[i], label) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool choose_load(struct experiment *experiment, double load, struct error *error)
+{
+    for (size_t i = 0; i < experiment->load_count; i++) {
+        if (experiment->loads[i] == load) {
+            experiment->loads[0] = load;
+            experiment->load_count = 1;
+            return true;
+        }
+    }
+    return no_such_load(experiment, load, error);
+}
+
+bool experiment_choose(struct experiment *experiment, const char *const labels[],
+                       size_t label_count, double load, struct error *error)
+{
+    for (size_t i = 0; i < label_count; i++) {
+        if (!has_label(experiment, labels[i]))
+            return no_such_strategy(experiment, labels[i], error);
+    }
+    if (load != 0 && !choose_load(experiment, load, error))
+        return false;
+    size_t kept = 0;
+    for (size_t i = 0; i < experiment->strategy_count; i++) {
+        if (label_count == 0 || is_among(labels, label_count, experiment->strategies[i].label))
+            experiment->strategies[kept++] = experiment->strategies[i];
+    }
+    experiment->strategy_count = kept;
+    return true;
+}
+
 /* --- what follows from it --------------------------------------------------------------------- */
 
 struct experiment_bound experiment_bound(const struct experiment *experiment)

@@ -73,6 +73,11 @@ bool experiment_parse(struct experiment *experiment, const char *text, size_t le
 
 void experiment_free(struct experiment *experiment);
 
+/* Leaves only the strategies of these labels (none given: all) and this load (0: all). False with
+ * the error filled when the experiment has no such; the error says which it has. */
+bool experiment_choose(struct experiment *experiment, const char *const labels[],
+                       size_t label_count, double load, struct error *error);
+
 /* The most that the quota allows in `duration_ns` from a full pool, computed. */
 struct experiment_bound {
     double requests_per_s; /* INFINITY: no limit */

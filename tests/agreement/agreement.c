@@ -117,29 +117,6 @@ static void write_table(struct agreement *agreement, const struct sweep *simulat
     }
 }
 
-/* Leaves the strategies and the load that were asked for, as often as was asked for. */
-static bool choose(const struct agreement *agreement, struct experiment *experiment)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < experiment->strategy_count; i++) {
-        bool is_chosen = agreement->chosen_count == 0;
-        for (int j = 0; j < agreement->chosen_count; j++)
-            is_chosen |= strcmp(agreement->chosen[j], experiment->strategies[i].label) == 0;
-        if (is_chosen)
-            experiment->strategies[kept++] = experiment->strategies[i];
-    }
-    experiment->strategy_count = kept;
-    size_t loads_kept = 0;
-    for (size_t i = 0; i < experiment->load_count; i++) {
-        if (agreement->load == 0 || experiment->loads[i] == agreement->load)
-            experiment->loads[loads_kept++] = experiment->loads[i];
-    }
-    experiment->load_count = loads_kept;
-    if (agreement->repetitions > 0)
-        experiment->repetitions = agreement->repetitions;
-    return kept > 0 && loads_kept > 0;
-}
-
 static int compare(struct agreement *agreement, const struct experiment *experiment)
 {
     struct error error = {0};
@@ -219,10 +196,14 @@ int main(int argc, char **argv)
     if (!experiment_load(&experiment, agreement.file, &error) ||
         !live_check(&agreement.live, &error))
         status = fail(&error);
-    else if (!choose(&agreement, &experiment))
-        fputs("agreement: the experiment has no such strategy or load\n", stderr);
-    else
+    else if (!experiment_choose(&experiment, agreement.chosen, (size_t)agreement.chosen_count,
+                                agreement.load, &error))
+        status = fail(&error);
+    else {
+        if (agreement.repetitions > 0)
+            experiment.repetitions = agreement.repetitions;
         status = compare(&agreement, &experiment);
+    }
     experiment_free(&experiment);
     curl_global_cleanup();
     return status;

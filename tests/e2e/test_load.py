@@ -106,6 +106,11 @@ def test_advice_names_a_strategy_a_load_and_what_a_raise_brings():
     (["--simulate", "--speed", "10", TINY], "--simulate has no use for"),
     (["--base-url", "http://192.0.2.1/v1", TINY], "--allow-host 192.0.2.1"),
     (["--simulate", "nowhere.json"], "nowhere.json"),
+    (["--strategy", "pace", TINY], 'it has no strategy "pace", only "none", "exponential"'),
+    (["--load", "5", TINY], "it has no load of 5 workers, only 1, 4, 16"),
+    (["--load", "many", TINY], '--load "many": expected a number'),
+    (["--journal", "a.jsonl", "--base-url", "http://127.0.0.1:1/v1", TINY],
+     "toomany serve --journal"),
     (["--nonsense", TINY], "--nonsense"),
 ])
 def test_wrong_usage_is_2_and_says_what_is_wrong(arguments, words):
@@ -121,10 +126,45 @@ def test_a_mistake_in_the_file_is_named_with_its_place(tmp_path):
     assert "experiment.json: /strategies/0" in done.stderr
 
 
-def test_a_full_disk_is_3():
-    done = toomany.run("load", "--simulate", "--report", "csv=/dev/full", TINY)
+@pytest.mark.parametrize("arguments, words", [
+    (["--report", "csv=/dev/full"], "/dev/full"),
+    (["--journal", "/dev/full"], "journal: it cannot be written"),
+])
+def test_a_full_disk_is_3(arguments, words):
+    done = toomany.run("load", "--simulate", *arguments, TINY)
     assert done.returncode == 3
-    assert "/dev/full" in done.stderr
+    assert words in done.stderr
+
+
+def test_a_part_gives_what_the_whole_gives_for_it():
+    whole, part = (json.loads(toomany.run("load", "--simulate", "--report", "json", *choice, TINY,
+                                          check=True).stdout)
+                   for choice in ([], ["--strategy", "paced", "--load", "4"]))
+    assert part["cells"] == [cell for cell in whole["cells"]
+                             if cell["strategy"] == "paced" and cell["workers"] == 4]
+
+
+def test_the_journal_is_the_same_kind_of_file_for_real_and_simulated(tmp_path):
+    """And it is of the one run: its requests are those that the report counts."""
+    path = write(tmp_path, duration="3s", drain="1s", repetitions=1)
+    entries = {}
+    for mode in ("--simulate", "--speed=1"):
+        journal = tmp_path / f"{mode}.jsonl"
+        report = json.loads(toomany.run(
+            "load", mode, "--strategy", "full-jitter", "--load", "4", "--journal", journal,
+            "--report", "json", path, check=True).stdout)
+        entries[mode] = [json.loads(line) for line in journal.read_text("utf-8").splitlines()]
+        assert len(entries[mode]) == sum(report["cells"][0]["time_line"]["attempts"])
+    simulated, real = entries.values()
+    assert set(real[0]) - set(simulated[0]) <= {"idempotency_key"}
+    assert set(simulated[0]) <= set(real[0])
+    assert {entry["decision"] for entry in real} == {"served"}
+    # Either can be what the next experiment takes its times and arrivals from.
+    for mode in entries:
+        measured = {"kind": "measured", "journal": f"{mode}.jsonl"}
+        again = write(tmp_path, service_time=measured,
+                      load={"rates": [1], "arrivals": {"kind": "trace", "file": f"{mode}.jsonl"}})
+        toomany.run("load", "--simulate", again, check=True)
 
 
 def test_for_real_it_finds_what_the_simulation_finds(tmp_path):
