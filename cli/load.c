@@ -308,6 +308,19 @@ static bool run_sweep(struct load_command *load, const struct experiment *experi
     return done;
 }
 
+/* A server of our own starts each run with a full quota; another one goes on with what is left. */
+static void warn_of_shared_quota(const struct load_command *load)
+{
+    const struct experiment *experiment = &load->experiment;
+    size_t runs =
+        experiment->strategy_count * experiment->load_count * (size_t)experiment->repetitions;
+    if (load->live.base_url != NULL && runs > 1)
+        fprintf(stderr,
+                "toomany load: %zu runs share the quota of %s: each begins with what the one "
+                "before has left; for one alone, see --strategy and --load\n",
+                runs, load->live.base_url);
+}
+
 /* What a raise would bring is always simulated. */
 static bool advise(struct load_command *load, const struct sweep *sweep,
                    const struct cli_stop *stop, char text[ADVISE_TEXT_SIZE], struct error *error)
@@ -350,6 +363,7 @@ static int run(struct load_command *load, const struct cli_stop *stop, struct er
 {
     static char advice[ADVISE_TEXT_SIZE];
     struct sweep sweep = {0};
+    warn_of_shared_quota(load);
     bool done = run_sweep(load, &load->experiment, load->is_simulated, stop, &sweep, error) &&
                 (!load->is_advised || advise(load, &sweep, stop, advice, error));
     if (!done) {

@@ -27,7 +27,7 @@ static const char style_sheet[] =
     "tr.is-best td{background:var(--good-wash)}"
     "tr.is-best td:first-child::before{content:\"best \";color:var(--good);font-weight:600}"
     ".is-lost{color:var(--bad)}"
-    "thead th.number{vertical-align:bottom;white-space:normal}"
+    "thead th.number{vertical-align:bottom;white-space:normal;overflow-wrap:normal}"
     "@media print{:root{--paper:#fff}main{padding:0;max-width:none}.card{break-inside:avoid}}";
 
 static const enum measure shown[] = {MEASURE_GOODPUT_REQUESTS,

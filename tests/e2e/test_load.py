@@ -178,6 +178,21 @@ def test_for_real_it_finds_what_the_simulation_finds(tmp_path):
     assert 0.8 < counts[0] / counts[1] < 1.2
 
 
+def test_another_server_is_asked_and_shares_its_quota_between_runs(tmp_path):
+    path = write(tmp_path, service_time="1ms", duration="1s", drain="1s", repetitions=1,
+                 strategies=["none"], load={"workers": [1, 2]})
+    with toomany.serving(tmp_path, {"quotas": {"*": {"requests_per_minute": 60}}}) as server:
+        done = toomany.run("load", "--base-url", server.base_url, "--report", "json", path)
+        requests = len(server.journal())
+        alone = toomany.run("load", "--base-url", server.base_url, "--load", "1", path)
+    assert done.returncode == 0, done.stderr
+    assert "2 runs share the quota" in done.stderr
+    assert alone.stderr == ""
+    sent = [sum(cell["time_line"]["attempts"]) for cell in json.loads(done.stdout)["cells"]]
+    # Of each worker, the last request of a run may arrive when its duration is over.
+    assert min(sent) > 0 and sum(sent) <= requests <= sum(sent) + 3
+
+
 def test_ctrl_c_reports_what_is_done_so_far(tmp_path):
     """Years are simulated for long; the first cells are done in no time."""
     path = write(tmp_path, load={"workers": [1, 4]}, duration="300d", repetitions=3)
