@@ -192,14 +192,13 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    int status = 2;
+    int status;
     if (!experiment_load(&experiment, agreement.file, &error) ||
-        !live_check(&agreement.live, &error))
+        !live_check(&agreement.live, &error) ||
+        !experiment_choose(&experiment, agreement.chosen, (size_t)agreement.chosen_count,
+                           agreement.load, &error)) {
         status = fail(&error);
-    else if (!experiment_choose(&experiment, agreement.chosen, (size_t)agreement.chosen_count,
-                                agreement.load, &error))
-        status = fail(&error);
-    else {
+    } else {
         if (agreement.repetitions > 0)
             experiment.repetitions = agreement.repetitions;
         status = compare(&agreement, &experiment);
