@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A program is ended when it has not ended by itself after so long. In virtual time that takes
- * none, so that there is room for a wait of thirty days. */
-#define PATIENCE_VIRTUAL_NS (40 * NS_PER_DAY)
+/* A program is ended when it has not ended by itself after so long. Three hours of virtual time are
+ * beyond what calls take; days would take long for programs that wake up every second. */
+#define PATIENCE_VIRTUAL_NS (3 * NS_PER_HOUR)
 #define PATIENCE_REAL_NS (2 * NS_PER_MINUTE)
 #define PATIENCE_FULL_NS (30 * NS_PER_MINUTE)
 #define PATIENCE_HEALTHY_NS (NS_PER_MINUTE)

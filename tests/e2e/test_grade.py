@@ -134,3 +134,155 @@ def test_a_right_client_passes_every_probe(habits):
            and not (probe["seen"] == "it asks for no stream" and not habits)}
     assert bad == {}
     assert report["grade"] == "A"
+
+
+# The battery as a whole.
+
+STEADY = {
+    "right": "asks-for-done",
+    "full jitter": "jitter=full attempts=5",
+    "a quarter of jitter, three attempts, as the official SDKs": "jitter=quarter attempts=3",
+    "none": "no-retry=*",
+    "fixed": "factor=1 jitter=none",
+}
+SEEDS = 3  # 20 of them have been tried; this bounds what the tests take
+
+
+@pytest.mark.parametrize("habits", STEADY.values(), ids=list(STEADY))
+def test_no_verdict_changes_with_the_seed(habits):
+    verdicts = [{probe["id"]: probe["verdict"] for probe in
+                 grade(habits, "--seed", seed * 1000)["probes"]} for seed in range(SEEDS)]
+    assert "questionable" not in verdicts[0].values()
+    for other in verdicts[1:]:
+        assert other == verdicts[0]
+
+
+def test_the_report_fits_its_schema():
+    schema = json.loads((ROOT / "grade" / "report.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for habits in ("", "no-retry=*", "exits-zero attempts=0"):
+        jsonschema.validate(grade(habits), schema)
+
+
+def test_a_probe_or_a_group_can_be_asked_for():
+    report = grade("", "--probe", "repeats-safely", "--probe", "ends/400")
+    assert [probe["id"] for probe in report["probes"]] == [
+        "ends/400", "repeats-safely/same-body", "repeats-safely/idempotency-key",
+        "repeats-safely/retry-count"]
+    wrong = run("grade", "--probe", "waits/nothing", "--", "true")
+    assert wrong.returncode == 2 and "--list shows them" in wrong.stderr
+
+
+@pytest.mark.parametrize("severity, status", [("minor", 1), ("major", 0), ("never", 0)])
+def test_fail_on_decides_the_exit_status(severity, status):
+    finished = run("grade", "--probe", "ends", "--fail-on", severity, "--", *SYNTHETIC,
+                   "status-only")
+    assert finished.returncode == status, finished.stdout
+    assert "ends/message, minor" in finished.stdout
+
+
+def test_what_does_not_succeed_against_a_healthy_server_is_not_graded():
+    for command, remedy in {
+        ("true",): "it sent no request to the server",
+        ("false",): "it sent no request to the server",
+        ("sleep", "1000"): "--trigger",
+        ("curl", "-s", "-d", "{}"): "its request was bad",
+        ("no-such-program",): "no-such-program",
+    }.items():
+        if command[0] == "curl":
+            command = ("sh", "-c", 'curl -s -d {} "$OPENAI_BASE_URL/chat/completions"')
+        finished = run("grade", "--", *command)
+        assert finished.returncode == 3, finished.stdout
+        assert remedy in finished.stderr
+        assert finished.stdout == ""
+
+
+def test_a_program_that_fails_though_it_was_served_is_not_graded():
+    finished = run("grade", "--", "sh", "-c", f"{' '.join(SYNTHETIC)}; exit 5")
+    assert finished.returncode == 3
+    assert "it fails against a healthy server (exit code 5)" in finished.stderr
+
+
+def test_several_calls_of_a_start_are_told_apart():
+    report = grade("calls=3", "--probe", "recovers", "--probe", "waits/seconds")
+    assert {probe["verdict"] for probe in report["probes"]} == {"right"}
+
+
+def test_junit_has_a_testcase_for_each_probe():
+    finished = run("grade", "--format", "junit", "--probe", "ends", "--", *SYNTHETIC,
+                   "retries-quota", "own-words")
+    root = xml.etree.ElementTree.fromstring(finished.stdout)
+    failed = {case.get("name") for case in root.iter("testcase") if case.find("failure") is not None}
+    assert failed == {"ends/names-error", "ends/message", "ends/insufficient-quota",
+                      "ends/credit-balance"}
+    assert root.get("tests") == str(sum(1 for id in LISTED if id.startswith("ends/")))
+    assert root.get("failures") == "4"
+
+
+def test_html_stands_for_itself(tmp_path):
+    page = tmp_path / "card.html"
+    finished = run("grade", "--format", "html", "-o", page, "--probe", "recovers", "--",
+                   *SYNTHETIC, "no-retry=500")
+    assert finished.returncode == 1 and finished.stdout == ""
+    text = page.read_text()
+    assert "<script" not in text and "http://" not in text.replace("http://www.w3.org", "")
+    assert "recovers/500" in text and "it gave up after one request" in text
+
+
+def test_against_tells_what_differs(tmp_path):
+    before = tmp_path / "before.json"
+    options = ["--probe", "recovers", "--fail-on", "never"]
+    run("grade", *options, "--format", "json", "-o", before, "--", *SYNTHETIC)
+    same = run("grade", *options, "--against", before, "--", *SYNTHETIC)
+    assert "no difference" in same.stdout
+    other = run("grade", *options, "--against", before, "--", *SYNTHETIC, "no-retry=503")
+    assert "right -> wrong" in other.stdout and "A -> C" in other.stdout
+    before.write_text('{"passed": true}')
+    wrong = run("grade", "--against", before, "--", "true")
+    assert wrong.returncode == 2 and "toomany grade --format json" in wrong.stderr
+
+
+def test_a_stopped_grade_still_prints_its_card():
+    process = start("grade", "--time", "real", "--probe", "recovers/one-429", "--probe",
+                    "waits/seconds", "--", *SYNTHETIC)
+    time.sleep(3)  # real time: the wait of 20 s is under way
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "stopped before its end" in output and "left out" in output
+
+
+def test_a_service_is_graded_by_what_triggers_it(tmp_path):
+    service = tmp_path / "service.py"
+    service.write_text(f"""
+import http.server, subprocess
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        status = subprocess.run({SYNTHETIC + ["retries-quota"]}).returncode
+        self.send_response(500 if status else 200)
+        self.end_headers()
+http.server.ThreadingHTTPServer(("127.0.0.1", 8947), Handler).serve_forever()
+""")
+    report = grade("", "--probe", "recovers/one-429", "--probe", "ends/insufficient-quota",
+                   "--probe", "shares/all-served", "--trigger",
+                   "curl -sSf -X POST http://127.0.0.1:8947/",
+                   command=["python3", "-S", "-E", str(service)])
+    assert {probe["id"]: probe["verdict"] for probe in report["probes"]} == {
+        "recovers/one-429": "right", "ends/insufficient-quota": "wrong",
+        "shares/all-served": "right"}
+
+
+def test_real_time_has_a_shorter_battery():
+    report = grade("", "--time", "real", "--probe", "waits/ten-minutes", "--probe", "ends/400")
+    assert {probe["id"]: probe["verdict"] for probe in report["probes"]} == {
+        "waits/ten-minutes": "left out", "ends/400": "right"}
+    assert report["full"] is False and report["time"] == "real"
+
+
+@pytest.mark.parametrize("program", ["examples/c/defaults"])
+def test_our_own_client_passes_every_probe(program):
+    from toomany import BUILD
+    report = grade("", command=[str(BUILD / program)])
+    assert {probe["verdict"] for probe in report["probes"]} <= {"right", "informational",
+                                                                "not applicable"}
+    assert report["grade"] == "A"
