@@ -145,7 +145,7 @@ STEADY = {
     "none": "no-retry=*",
     "fixed": "factor=1 jitter=none",
 }
-SEEDS = 3  # 20 of them have been tried; this bounds what the tests take
+SEEDS = 3  # bounds what the tests take
 
 
 @pytest.mark.parametrize("habits", STEADY.values(), ids=list(STEADY))
