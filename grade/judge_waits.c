@@ -22,7 +22,7 @@ void judge_waits(const struct probe *probe, const struct probe_evidence *evidenc
                       asked, delay);
         return;
     }
-    if (judge_first(run, judgement))
+    if (judge_first(run, judgement) || call == NULL)
         return;
     if (call->attempt_count < 2) {
         run_end_words(run, end);
