@@ -77,7 +77,7 @@ struct made {
 
 static int set_lifetime(gnutls_x509_crt_t certificate, int64_t wall_s)
 {
-    const time_t day_s = 24 * 60 * 60;
+    const time_t day_s = 86400;
     /* The clocks of clients may be behind. */
     int result = gnutls_x509_crt_set_activation_time(certificate, (time_t)(wall_s - day_s));
     if (result < 0)
