@@ -210,10 +210,17 @@ static void answer_reload(struct admin *admin, struct answer *answer)
 
 static void answer_metrics(struct admin *admin, struct answer *answer)
 {
+    const struct metrics_now now = {
+        .pools = admin->api->pools,
+        .journal = admin->journal,
+        .in_flight = admin->in_flight,
+        .connections_open = admin->connections_open,
+        .connections_total = admin->connections_total,
+        .now_ns = admin->now_ns,
+    };
     answer_init(answer, 200);
     answer_header(answer, "content-type", "text/plain; version=0.0.4; charset=utf-8");
-    answer_body(answer, metrics_text(admin->metrics, admin->api->pools, admin->in_flight,
-                                     admin->journal, admin->now_ns));
+    answer_body(answer, metrics_text(admin->metrics, &now));
 }
 
 void admin_answer(struct admin *admin, const char *method, const char *path, const char *after,

@@ -21,6 +21,8 @@ struct admin {
     struct journal *journal;
     struct metrics *metrics;
     int in_flight;
+    int connections_open;
+    uint64_t connections_total;
     bool (*reload)(void *owner, struct error *error); /* NULL: there is no file */
     void *reload_owner;
     int64_t now_ns;

@@ -448,6 +448,8 @@ static void decide_admin(struct exchange *exchange)
         .journal = server->journal,
         .metrics = server->metrics,
         .in_flight = server->in_flight,
+        .connections_open = server->connections_open,
+        .connections_total = server->connection_count,
         .now_ns = loop_now(server->loop),
     };
     const char *after =

@@ -10,8 +10,9 @@
 
 /* From a refusal (well under a millisecond) to a slow model. */
 static const int64_t bucket_ns[] = {
-    NS_PER_MS,    10 * NS_PER_MS, 100 * NS_PER_MS, 500 * NS_PER_MS, NS_PER_S,
-    5 * NS_PER_S, 10 * NS_PER_S,  30 * NS_PER_S,   60 * NS_PER_S,
+    NS_PER_MS,       5 * NS_PER_MS,   10 * NS_PER_MS,  25 * NS_PER_MS, 50 * NS_PER_MS,
+    100 * NS_PER_MS, 250 * NS_PER_MS, 500 * NS_PER_MS, NS_PER_S,       5 * NS_PER_S / 2,
+    5 * NS_PER_S,    10 * NS_PER_S,   30 * NS_PER_S,   60 * NS_PER_S,
 };
 
 enum {
@@ -32,13 +33,20 @@ struct series {
     UT_hash_handle hh;
 };
 
+/* Each observation is in one bucket; the text adds them up. */
+struct histogram {
+    uint64_t buckets[BUCKET_COUNT + 1]; /* the last one has no end */
+    int64_t sum_ns;
+};
+
 struct metrics {
     struct series *series;
     struct series *last; /* that was counted: most requests are like the one before */
     uint64_t throttled[QUOTA_DIMENSION_COUNT];
-    uint64_t buckets[BUCKET_COUNT];
-    uint64_t duration_count;
-    int64_t duration_sum_ns;
+    struct histogram durations;
+    struct histogram first_bytes;
+    uint64_t retries;
+    uint64_t abandoned;
     uint64_t tokens;
     uint64_t uncounted; /* requests whose series had no room */
 };
@@ -102,6 +110,15 @@ static void count_series(struct metrics *metrics, const struct journal_entry *en
         metrics->uncounted++;
 }
 
+static void observe(struct histogram *histogram, int64_t ns)
+{
+    int i = 0;
+    while (i < BUCKET_COUNT && ns > bucket_ns[i])
+        i++;
+    histogram->buckets[i]++;
+    histogram->sum_ns += ns;
+}
+
 void metrics_count(struct metrics *metrics, const struct journal_entry *entry)
 {
     count_series(metrics, entry);
@@ -109,13 +126,11 @@ void metrics_count(struct metrics *metrics, const struct journal_entry *entry)
         metrics->throttled[entry->limit]++;
     if (entry->decision == JOURNAL_SERVED)
         metrics->tokens += (uint64_t)entry->tokens;
-    int64_t duration_ns = entry->answered_ns - entry->arrived_ns;
-    for (int i = 0; i < BUCKET_COUNT; i++) {
-        if (duration_ns <= bucket_ns[i])
-            metrics->buckets[i]++;
-    }
-    metrics->duration_count++;
-    metrics->duration_sum_ns += duration_ns;
+    metrics->retries += entry->retry_count > 0;
+    metrics->abandoned += entry->abandoned;
+    observe(&metrics->durations, entry->answered_ns - entry->arrived_ns);
+    if (entry->first_byte_ns >= entry->arrived_ns)
+        observe(&metrics->first_bytes, entry->first_byte_ns - entry->arrived_ns);
 }
 
 /* Prometheus' escapes in a label's value: backslash, quote, line feed. */
@@ -159,18 +174,28 @@ static void write_requests(const struct metrics *metrics, FILE *stream)
     fprintf(stream, "toomany_tokens_total %" PRIu64 "\n", metrics->tokens);
 }
 
-static void write_durations(const struct metrics *metrics, FILE *stream)
+static void write_histogram(const struct histogram *histogram, FILE *stream, const char *name,
+                            const char *help)
 {
-    const char *name = "toomany_request_duration_seconds";
-    write_head(stream, name, "histogram",
-               "From the arrival of a request to the end of its answer.");
-    for (int i = 0; i < BUCKET_COUNT; i++)
+    uint64_t count = 0;
+    write_head(stream, name, "histogram", help);
+    for (int i = 0; i < BUCKET_COUNT; i++) {
+        count += histogram->buckets[i];
         fprintf(stream, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name,
-                (double)bucket_ns[i] / (double)NS_PER_S, metrics->buckets[i]);
-    fprintf(stream, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, metrics->duration_count);
-    fprintf(stream, "%s_sum %" PRId64 ".%09" PRId64 "\n", name, metrics->duration_sum_ns / NS_PER_S,
-            metrics->duration_sum_ns % NS_PER_S);
-    fprintf(stream, "%s_count %" PRIu64 "\n", name, metrics->duration_count);
+                (double)bucket_ns[i] / (double)NS_PER_S, count);
+    }
+    count += histogram->buckets[BUCKET_COUNT];
+    fprintf(stream, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, count);
+    fprintf(stream, "%s_sum %" PRId64 ".%09" PRId64 "\n", name, histogram->sum_ns / NS_PER_S,
+            histogram->sum_ns % NS_PER_S);
+    fprintf(stream, "%s_count %" PRIu64 "\n", name, count);
+}
+
+static void write_number(FILE *stream, const char *name, const char *type, uint64_t value,
+                         const char *help)
+{
+    write_head(stream, name, type, help);
+    fprintf(stream, "%s %" PRIu64 "\n", name, value);
 }
 
 struct gauge {
@@ -227,25 +252,35 @@ static void write_pools(const struct pools *pools, FILE *stream, int64_t now_ns)
     }
 }
 
-char *metrics_text(const struct metrics *metrics, const struct pools *pools, int in_flight,
-                   const struct journal *journal, int64_t now_ns)
+char *metrics_text(const struct metrics *metrics, const struct metrics_now *now)
 {
     char *text = NULL;
     size_t length = 0;
     FILE *stream = open_memstream(&text, &length);
     if (stream == NULL)
         return NULL;
+    write_head(stream, "toomany_build_info", "gauge", "Always 1; the version is the label.");
+    fprintf(stream, "toomany_build_info{version=\"%s\"} 1\n", TOOMANY_VERSION);
     write_requests(metrics, stream);
-    write_durations(metrics, stream);
-    write_head(stream, "toomany_in_flight", "gauge", "Requests that are being answered now.");
-    fprintf(stream, "toomany_in_flight %d\n", in_flight);
-    write_pools(pools, stream, now_ns);
-    write_head(stream, "toomany_journal_lost_total", "counter",
-               "Journal entries dropped because the journal was full.");
-    fprintf(stream, "toomany_journal_lost_total %" PRIu64 "\n", journal_lost(journal));
-    write_head(stream, "toomany_uncounted_total", "counter",
-               "Requests left out of toomany_requests_total for too many different labels.");
-    fprintf(stream, "toomany_uncounted_total %" PRIu64 "\n", metrics->uncounted);
+    write_number(stream, "toomany_retries_total", "counter", metrics->retries,
+                 "Requests whose client says that they are a retry.");
+    write_number(stream, "toomany_abandoned_total", "counter", metrics->abandoned,
+                 "Requests whose client went away before it had the whole answer.");
+    write_histogram(&metrics->durations, stream, "toomany_request_duration_seconds",
+                    "From the arrival of a request to the end of its answer.");
+    write_histogram(&metrics->first_bytes, stream, "toomany_first_byte_seconds",
+                    "From the arrival of a request to the beginning of its answer.");
+    write_number(stream, "toomany_in_flight", "gauge", (uint64_t)now->in_flight,
+                 "Requests that are being answered now.");
+    write_number(stream, "toomany_connections_open", "gauge", (uint64_t)now->connections_open,
+                 "Connections that are open now.");
+    write_number(stream, "toomany_connections_total", "counter", now->connections_total,
+                 "Connections that were accepted.");
+    write_pools(now->pools, stream, now->now_ns);
+    write_number(stream, "toomany_journal_lost_total", "counter", journal_lost(now->journal),
+                 "Journal entries dropped because the journal was full.");
+    write_number(stream, "toomany_uncounted_total", "counter", metrics->uncounted,
+                 "Requests left out of toomany_requests_total for too many different labels.");
     if (fclose(stream) == 0)
         return text;
     free(text);

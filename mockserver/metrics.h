@@ -19,8 +19,17 @@ void metrics_count(struct metrics *metrics, const struct journal_entry *entry);
 /* Forgets all counts. */
 void metrics_reset(struct metrics *metrics);
 
+/* What is read when asked. */
+struct metrics_now {
+    const struct pools *pools;
+    const struct journal *journal;
+    int in_flight;
+    int connections_open;
+    uint64_t connections_total;
+    int64_t now_ns;
+};
+
 /* The whole text, to be freed by the caller; NULL when memory is out. */
-char *metrics_text(const struct metrics *metrics, const struct pools *pools, int in_flight,
-                   const struct journal *journal, int64_t now_ns);
+char *metrics_text(const struct metrics *metrics, const struct metrics_now *now);
 
 #endif

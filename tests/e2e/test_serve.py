@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 
 import pytest
@@ -347,6 +349,18 @@ def test_metrics_are_what_prometheus_reads_and_count_what_was_answered(tmp_path)
         assert samples["toomany_request_duration_seconds_bucket", "+Inf"] == 6
         assert samples["toomany_request_duration_seconds_sum", None] == pytest.approx(
             sum(entry["answered_ns"] - entry["arrived_ns"] for entry in entries) / 1e9, abs=1e-9)
+
+
+def test_metrics_are_what_promtool_takes(tmp_path):
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not on this machine: the package prometheus has it")
+    with serving(tmp_path, {"quotas": {"*": {"requests_per_minute": 1}}}) as server:
+        for model in ("m", "m", 'a "quoted" \\ one'):
+            server.chat(model=model)
+        _, _, text = server.request("GET", "/_toomany/metrics")
+    finished = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
+                              timeout=PATIENCE_S, check=False)
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, b"", b"")
 
 
 def test_usage_is_seen_before_it_runs_out(tmp_path):

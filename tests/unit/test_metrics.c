@@ -46,7 +46,13 @@ static struct journal_entry entry_of(const char *model, enum journal_decision de
 
 static char *text_of(const struct set_up *set_up, int64_t now_ns)
 {
-    char *text = metrics_text(set_up->metrics, set_up->pools, 3, set_up->journal, now_ns);
+    const struct metrics_now now = {.pools = set_up->pools,
+                                    .journal = set_up->journal,
+                                    .in_flight = 3,
+                                    .connections_open = 5,
+                                    .connections_total = 8,
+                                    .now_ns = now_ns};
+    char *text = metrics_text(set_up->metrics, &now);
     assert_non_null(text);
     return text;
 }
