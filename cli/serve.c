@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "clock/machine_timer.h"
 #include "mockserver/admin_guard.h"
+#include "upstream/upstream.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -21,6 +22,9 @@ struct serve {
     struct serve_setup *setup;
     struct serve_journal journal;
     struct tls tls;
+    struct upstream *upstream; /* or NULL */
+    struct serve_recording recording;
+    struct deadline record_due; /* when what has come is written */
     bool has_made_token;
     struct log log;
     struct loop loop;
@@ -228,11 +232,45 @@ static void say_end(const struct serve *serve)
               "stopped after %" PRIu64 " requests", requests);
 }
 
+static bool prepare_upstream(struct serve *serve, struct error *error)
+{
+    const struct serve_options *options = &serve->options;
+    const char *key = options->upstream_key_env != NULL ? getenv(options->upstream_key_env) : NULL;
+    if (!serve_recording_open(&serve->recording, options, key, error))
+        return false;
+    if (options->upstream_url == NULL)
+        return true;
+    const struct upstream_options upstream = {
+        .base_url = options->upstream_url,
+        .api_key = key,
+        .silence_ns = options->upstream_timeout_ns,
+        .wants_plain = options->record_file != NULL,
+    };
+    serve->upstream = upstream_new(&serve->loop, &upstream, error);
+    return serve->upstream != NULL;
+}
+
+/* Who kills the server loses of what was recorded what came in the last while. */
+static void write_recording(void *owner, int64_t now_ns)
+{
+    enum { WHILE_S = 5 };
+    struct serve *serve = owner;
+    struct error error;
+    char text[1400];
+    (void)now_ns;
+    if (recorder_has_news(serve->recording.recorder) &&
+        !serve_recording_write(&serve->recording, &error))
+        log_event(&serve->log, wall_now(serve), LOG_ERROR, "record_failed", NULL, "%s",
+                  error_text(&error, text, sizeof text));
+    loop_after(&serve->loop, &serve->record_due, WHILE_S * NS_PER_S);
+}
+
 static bool start_server(struct serve *serve, struct error *error)
 {
     const struct serve_options *options = &serve->options;
     const char *host = options->host != NULL ? options->host : "127.0.0.1";
-    if (!prepare_tls(serve, host, error) || !prepare_token(serve, host, error))
+    if (!prepare_tls(serve, host, error) || !prepare_token(serve, host, error) ||
+        !prepare_upstream(serve, error))
         return false;
     struct server_options server = {
         .config = serve_setup_config(serve->setup),
@@ -245,6 +283,8 @@ static bool start_server(struct serve *serve, struct error *error)
         .admin_token = options->admin_token,
         .reload = setup_file(options) != NULL ? reload : NULL,
         .reload_owner = serve,
+        .backend = serve->upstream != NULL ? upstream_backend(serve->upstream) : NULL,
+        .recorder = serve->recording.recorder,
         .log = &serve->log,
         .journal_capacity = options->journal_entries,
         .journal_when_full = JOURNAL_DROP_OLDEST,
@@ -268,6 +308,9 @@ static bool serve_until_stopped(struct serve *serve, struct error *error)
         !loop_watch(&serve->loop, &serve->stop_watch, EPOLLIN, error))
         return false;
     say_where(serve);
+    serve->record_due = (struct deadline){.fire = write_recording, .owner = serve};
+    if (serve->recording.recorder != NULL)
+        write_recording(serve, loop_now(&serve->loop));
     answer_requests(serve);
     say_end(serve);
     return true;
@@ -281,6 +324,8 @@ static bool stop_server(struct serve *serve)
         server_free(serve->server);
         serve->server = NULL;
     }
+    loop_cancel(&serve->loop, &serve->record_due);
+    upstream_free(serve->upstream);
     if (serve->hangup_watch.fd > 0) {
         loop_unwatch(&serve->loop, &serve->hangup_watch);
         close(serve->hangup_watch.fd);
@@ -295,6 +340,8 @@ static bool run(struct serve *serve, struct error *error)
         return false;
     bool is_done = serve_until_stopped(serve, error);
     bool is_whole = stop_server(serve);
+    if (is_done && !serve_recording_write(&serve->recording, error))
+        is_done = false;
     is_whole &= serve_journal_close(&serve->journal);
     if (is_done && !is_whole)
         return error_set_run(error, serve->journal.file,
@@ -329,6 +376,7 @@ int cli_serve(int argc, char **argv)
             status = fail(&serve, &error);
     }
     serve_journal_close(&serve.journal);
+    serve_recording_free(&serve.recording);
     tls_free(&serve.tls);
     free_setup(serve.setup);
     serve_options_free(&serve.options);

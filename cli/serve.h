@@ -3,6 +3,7 @@
  *     serve.c          the run: server, signals, messages
  *     serve_options.c  the command line
  *     serve_setup.c    the files of the command line, read at the start and again on SIGHUP
+ *     serve_record.c   what is recorded, and its file
  *     serve_journal.c  the journal's file, and its successor when it is full
  */
 #ifndef TOOMANY_CLI_SERVE_H
@@ -29,8 +30,12 @@ struct serve_options {
     const char *tls_authority_file; /* where that of a made certificate is written */
     char *admin_token;              /* or NULL */
     const char *journal_file;
-    int64_t journal_bytes_max; /* 0: as large as it gets */
-    size_t journal_entries;    /* 0: JOURNAL_ENTRIES_MAX */
+    int64_t journal_bytes_max;    /* 0: as large as it gets */
+    size_t journal_entries;       /* 0: JOURNAL_ENTRIES_MAX */
+    const char *upstream_url;     /* or NULL */
+    const char *upstream_key_env; /* the variable that holds its key, or NULL: the clients' */
+    int64_t upstream_timeout_ns;  /* 0: the default */
+    const char *record_file;      /* or NULL */
     struct server_bounds bounds;
     enum log_level log_level;
     bool log_is_json;
@@ -68,5 +73,17 @@ bool serve_journal_open(struct serve_journal *journal, const struct serve_option
 FILE *serve_journal_next(void *owner);
 /* False where what was still to be written could not be. */
 bool serve_journal_close(struct serve_journal *journal);
+
+/* What is recorded is written at the end, and while it runs a while after something has come. */
+struct serve_recording {
+    const char *file; /* NULL: nothing is recorded */
+    struct recorder *recorder;
+};
+
+/* Makes the recorder; the keys that the options hold, and `upstream_key` (or NULL), are hidden. */
+bool serve_recording_open(struct serve_recording *recording, const struct serve_options *options,
+                          const char *upstream_key, struct error *error);
+bool serve_recording_write(struct serve_recording *recording, struct error *error);
+void serve_recording_free(struct serve_recording *recording);
 
 #endif

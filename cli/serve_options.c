@@ -24,6 +24,9 @@ static const char help[] =
     "  --admin-token TOKEN    wanted at /_toomany/; made for a host beyond loopback\n"
     "  --tls-cert FILE --tls-key FILE, or --tls-self-signed FILE-TO-TRUST\n"
     "  --journal FILE         what it saw and answered, as JSON Lines (-: stdout)\n"
+    "  --upstream URL         asks this server for what is admitted; --upstream-key-env NAME,\n"
+    "  --upstream-timeout TIME (of silence; default 600s)\n"
+    "  --record FILE          writes what was answered as a scenario\n"
     "  --log-format text|json, --log-level error|warning|info|debug\n"
     "  --max-header-bytes N, --max-body-bytes N, --max-connections N,\n"
     "  --max-address-connections N, --max-idle TIME, --max-request-time TIME,\n"
@@ -59,6 +62,10 @@ enum option_id {
     MAX_ADDRESS_CONNECTIONS,
     MAX_IDLE,
     MAX_REQUEST_TIME,
+    UPSTREAM,
+    UPSTREAM_KEY_ENV,
+    UPSTREAM_TIMEOUT,
+    RECORD,
     LOG_FORMAT,
     LOG_LEVEL,
     HELP,
@@ -85,6 +92,10 @@ static const struct option known[] = {
     {"max-address-connections", required_argument, NULL, MAX_ADDRESS_CONNECTIONS},
     {"max-idle", required_argument, NULL, MAX_IDLE},
     {"max-request-time", required_argument, NULL, MAX_REQUEST_TIME},
+    {"upstream", required_argument, NULL, UPSTREAM},
+    {"upstream-key-env", required_argument, NULL, UPSTREAM_KEY_ENV},
+    {"upstream-timeout", required_argument, NULL, UPSTREAM_TIMEOUT},
+    {"record", required_argument, NULL, RECORD},
     {"log-format", required_argument, NULL, LOG_FORMAT},
     {"log-level", required_argument, NULL, LOG_LEVEL},
     {"help", no_argument, NULL, HELP},
@@ -229,6 +240,9 @@ static void read_text(struct serve_options *options, int id, const char *text)
         {TLS_KEY, &options->tls_key_file},
         {TLS_SELF_SIGNED, &options->tls_authority_file},
         {JOURNAL, &options->journal_file},
+        {UPSTREAM, &options->upstream_url},
+        {UPSTREAM_KEY_ENV, &options->upstream_key_env},
+        {RECORD, &options->record_file},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (texts[i].id == id)
@@ -250,6 +264,8 @@ static bool read_option(struct serve_options *options, int id, char *text)
         return read_secret(options, id, text);
     case MAX_IDLE:
         return read_time("--max-idle", text, &options->bounds.idle_ns);
+    case UPSTREAM_TIMEOUT:
+        return read_time("--upstream-timeout", text, &options->upstream_timeout_ns);
     case MAX_REQUEST_TIME:
         return read_time("--max-request-time", text, &options->bounds.request_ns);
     case LOG_FORMAT:
@@ -274,6 +290,11 @@ static bool check(const struct serve_options *options)
     else if (options->journal_bytes_max > 0 &&
              (options->journal_file == NULL || strcmp(options->journal_file, "-") == 0))
         wrong = "--max-journal-bytes wants --journal FILE";
+    else if (options->upstream_url == NULL &&
+             (options->upstream_key_env != NULL || options->upstream_timeout_ns > 0))
+        wrong = "--upstream-key-env and --upstream-timeout want --upstream URL";
+    else if (options->upstream_key_env != NULL && getenv(options->upstream_key_env) == NULL)
+        wrong = "--upstream-key-env: there is no such variable in the environment";
     if (wrong != NULL)
         fprintf(stderr, "toomany serve: %s\n", wrong);
     return wrong == NULL;

@@ -2,8 +2,8 @@
 
 #include "base/duration.h"
 #include "base/json.h"
+#include "client/curl_loop.h"
 #include "client/retry_after.h"
-#include "clock/machine_timer.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/epoll.h>
 
 #define ATTEMPT_TIMEOUT_NS_DEFAULT (600 * NS_PER_S)
 
@@ -102,9 +101,7 @@ struct client {
     char *authorization; /* header line with the key: never to be shown */
     char *user_agent;
     bool is_loopback;
-    CURLM *multi;
-    struct deadline curl_due;        /* libcurl's timer, where it is part of the run */
-    struct machine_timer curl_timer; /* libcurl's timer on a virtual clock */
+    struct curl_loop curl;
     struct idle_handle *idle;
     struct gate gate;
     bool has_gate;
@@ -124,12 +121,8 @@ static void start_attempt(struct client_call *call);
 static void move_line(struct client *client);
 static void end_attempt(struct client_call *call, const char *transport_error);
 
-/* --- libcurl on the loop --------------------------------------------------------------------- */
-
-struct socket_watch {
-    struct watch watch;
-    struct client *client;
-};
+/* --- how an attempt ended ----------------------------------------------------------------------
+ */
 
 /* The same failure must read the same in each run: libcurl's own texts say how many milliseconds it
  * took, and whether sending or receiving met a closed connection first. */
@@ -152,99 +145,16 @@ static const char *transport_error_of(const struct client_call *call, CURLcode r
     }
 }
 
-static void read_completed(struct client *client)
+static void transfer_ended(void *owner, CURL *easy, CURLcode result)
 {
-    int left = 0;
-    CURLMsg *message;
-    while ((message = curl_multi_info_read(client->multi, &left)) != NULL) {
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        CURLcode result = message->data.result;
-        char *private_data = NULL;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private_data);
-        struct client_call *call = (struct client_call *)(void *)private_data;
-        /* libcurl takes headers that break off for an answer without a body. */
-        if (result == CURLE_OK && !call->headers_ended)
-            result = CURLE_GOT_NOTHING;
-        end_attempt(call, result == CURLE_OK ? NULL : transport_error_of(call, result));
-    }
-}
-
-static void drive_curl(struct client *client, curl_socket_t fd, int events)
-{
-    int running = 0;
-    curl_multi_socket_action(client->multi, fd, events, &running);
-    read_completed(client);
-}
-
-static void socket_ready(void *owner, uint32_t events)
-{
-    const struct socket_watch *socket = owner; /* may be freed by libcurl's answer to this */
-    int what = 0;
-    if (events & EPOLLIN)
-        what |= CURL_CSELECT_IN;
-    if (events & EPOLLOUT)
-        what |= CURL_CSELECT_OUT;
-    if (events & (EPOLLERR | EPOLLHUP))
-        what |= CURL_CSELECT_ERR;
-    drive_curl(socket->client, socket->watch.fd, what);
-}
-
-static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *socket_owner)
-{
-    struct client *client = owner;
-    struct socket_watch *socket = socket_owner;
-    (void)easy;
-    if (what == CURL_POLL_REMOVE) {
-        if (socket != NULL)
-            loop_unwatch(client->loop, &socket->watch);
-        free(socket);
-        return 0;
-    }
-    if (socket == NULL) {
-        socket = malloc(sizeof *socket);
-        if (socket == NULL)
-            return -1;
-        *socket = (struct socket_watch){.watch = {.fd = fd, .ready = socket_ready, .owner = socket},
-                                        .client = client};
-        curl_multi_assign(client->multi, fd, socket);
-    }
-    uint32_t events = 0;
-    if (what & CURL_POLL_IN)
-        events |= EPOLLIN;
-    if (what & CURL_POLL_OUT)
-        events |= EPOLLOUT;
-    return loop_watch(client->loop, &socket->watch, events, NULL) ? 0 : -1;
-}
-
-static void curl_due_fired(void *owner, int64_t now_ns)
-{
-    (void)now_ns;
-    drive_curl(owner, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static void curl_timer_fired(void *owner)
-{
-    drive_curl(owner, CURL_SOCKET_TIMEOUT, 0);
-}
-
-/* libcurl's housekeeping (connecting, resolving names) takes real time. On a virtual clock it is
- * not part of the run: only what is due at once may go through the clock's heap, because the
- * clock would jump to anything later. */
-static int on_curl_timer(CURLM *multi, long timeout_ms, void *owner)
-{
-    struct client *client = owner;
-    (void)multi;
-    loop_cancel(client->loop, &client->curl_due);
-    machine_timer_stop(&client->curl_timer);
-    if (timeout_ms < 0)
-        return 0;
-    if (timeout_ms > 0 && client->loop->clock.kind == CLOCK_VIRTUAL)
-        machine_timer_start(&client->curl_timer, timeout_ms * NS_PER_MS);
-    else
-        loop_after(client->loop, &client->curl_due,
-                   timeout_ms * NS_PER_MS * client->loop->clock.speed);
-    return 0;
+    char *private_data = NULL;
+    (void)owner;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private_data);
+    struct client_call *call = (struct client_call *)(void *)private_data;
+    /* libcurl takes headers that break off for an answer without a body. */
+    if (result == CURLE_OK && !call->headers_ended)
+        result = CURLE_GOT_NOTHING;
+    end_attempt(call, result == CURLE_OK ? NULL : transport_error_of(call, result));
 }
 
 /* --- what libcurl asks while a transfer runs -------------------------------------------------- */
@@ -453,7 +363,7 @@ static void put_down(struct client_call *call)
 {
     struct client *client = call->client;
     if (call->easy != NULL) {
-        curl_multi_remove_handle(client->multi, call->easy);
+        curl_multi_remove_handle(client->curl.multi, call->easy);
         /* The handle must not point into a call that is gone. */
         curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, NULL);
         curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, NULL);
@@ -657,7 +567,7 @@ static void start_attempt(struct client_call *call)
         end_attempt(call, "out of memory");
         return;
     }
-    if (curl_multi_add_handle(client->multi, call->easy) != CURLM_OK) {
+    if (curl_multi_add_handle(client->curl.multi, call->easy) != CURLM_OK) {
         end_attempt(call, "libcurl does not take the request");
         return;
     }
@@ -936,20 +846,12 @@ static bool read_names(struct client *client, struct error *error)
 
 static bool start_curl(struct client *client, struct error *error)
 {
-    client->curl_due = (struct deadline){.fire = curl_due_fired, .owner = client};
-    if (!machine_timer_init(&client->curl_timer, client->loop, curl_timer_fired, client, error))
+    client->curl.ended = transfer_ended;
+    client->curl.owner = client;
+    if (!curl_loop_init(&client->curl, client->loop, error))
         return false;
-    client->multi = curl_multi_init();
-    if (client->multi == NULL) {
-        machine_timer_free(&client->curl_timer);
-        return error_set_run(error, "libcurl", "it does not start (out of memory?)");
-    }
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
     if (client->options.connections_kept > 0)
-        curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS,
+        curl_multi_setopt(client->curl.multi, CURLMOPT_MAXCONNECTS,
                           (long)client->options.connections_kept);
     return true;
 }
@@ -1113,11 +1015,7 @@ void client_free(struct client *client)
     client_cancel_all(client);
     while (client->idle != NULL)
         curl_easy_cleanup(take_handle(client));
-    if (client->multi != NULL) {
-        curl_multi_cleanup(client->multi);
-        loop_cancel(client->loop, &client->curl_due);
-        machine_timer_free(&client->curl_timer);
-    }
+    curl_loop_free(&client->curl);
     free(client->authorization);
     free(client->user_agent);
     free(client->url);

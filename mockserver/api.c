@@ -325,6 +325,14 @@ static struct pace pace_of(const struct config *config, const struct config_mode
     return pace;
 }
 
+/* What is no matter of the built-in model where the server stands before another one. */
+static void leave_to_others(struct decision *decision)
+{
+    decision->outcome->is_forwarded = true;
+    decision->entry->decision = JOURNAL_SERVED;
+    answer_init(&decision->outcome->answer, 0);
+}
+
 /* Lets the endpoint make its answer. */
 static void serve(struct decision *decision, const struct endpoint *endpoint,
                   const struct script_step *step)
@@ -339,6 +347,12 @@ static void serve(struct decision *decision, const struct endpoint *endpoint,
     decision->outcome->latency_ns =
         step != NULL && step->latency_ns >= 0 ? step->latency_ns : draw_latency(api, model);
     decision->entry->decision = JOURNAL_SERVED;
+    /* A fault is played on an answer of our own: nobody is asked for one that is spoilt. */
+    bool is_own = step != NULL && (step->content != NULL || step->fault.kind != NULL);
+    if (api->forwards && !is_own) {
+        leave_to_others(decision);
+        return;
+    }
     answer_init(&decision->outcome->answer, 200);
     call->pace = pace_of(api->config, model);
     call->bits = random_bits(&api->id_random);
@@ -482,8 +496,12 @@ static void decide_plain_call(struct decision *decision, const struct endpoint *
 {
     const struct script_step *step = NULL;
     decision->names.model = "";
-    if (!play_script(decision, endpoint, &step))
-        make_plain(decision, endpoint);
+    if (!play_script(decision, endpoint, &step)) {
+        if (decision->api->forwards)
+            leave_to_others(decision);
+        else
+            make_plain(decision, endpoint);
+    }
     if (step != NULL && step->latency_ns >= 0)
         decision->outcome->latency_ns = step->latency_ns;
 }
@@ -491,6 +509,10 @@ static void decide_plain_call(struct decision *decision, const struct endpoint *
 static void reject_path(struct decision *decision, const char *allowed)
 {
     char message[256];
+    if (decision->api->forwards) {
+        leave_to_others(decision);
+        return;
+    }
     if (allowed == NULL && is_azure(decision->api)) {
         azure_answer_path(&decision->outcome->answer);
         decision->entry->decision = JOURNAL_REJECTED;
@@ -668,7 +690,8 @@ void api_decide(struct api *api, const struct api_request *request, int64_t now_
     entry->decided_ns = now_ns;
     api->request_count++;
     decide(&decision);
-    add_common_headers(&decision);
+    if (!outcome->is_forwarded)
+        add_common_headers(&decision);
     play_fault(&decision);
     record(&decision);
     make_counted_changes(api, now_ns);

@@ -41,6 +41,7 @@ struct api {
     struct random refusal_random;
     int64_t request_count; /* requests to the API so far */
     bool *change_made;
+    bool forwards;  /* the model's answers are given by somebody else */
     int64_t date_s; /* Unix time of `date` */
     char date[HTTP_DATE_SIZE];
 };
@@ -63,6 +64,7 @@ const char *api_request_argument(const struct api_request *request, const char *
 
 struct api_outcome {
     struct answer answer;
+    bool is_forwarded;  /* somebody else is asked for it; of `answer` only the headers count */
     int64_t latency_ns; /* to wait before the answer goes out */
     int64_t refuse_ns;  /* from now on no connection is to be taken for so long; 0 all are */
     struct pool *pool;  /* whose place is to be given back by api_finish; NULL none */

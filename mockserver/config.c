@@ -417,6 +417,59 @@ static bool read_body(struct script_step *step, const struct json_reader *reader
     return true;
 }
 
+/* Puts the pieces together to a body. */
+static bool read_piece(struct script_step *step, const struct json_reader *reader,
+                       const cJSON *item, const char *pointer, size_t *length)
+{
+    const char *text = NULL;
+    int64_t at_ns = 0;
+    if (!json_known_members(reader, item, pointer, (const char *const[]){"at", "body", NULL}) ||
+        !json_read_duration(reader, item, pointer, "at", &at_ns) ||
+        !json_read_string(reader, item, pointer, "body", &text))
+        return false;
+    if (text == NULL || text[0] == '\0')
+        return json_wrong(reader, pointer, item, "a \"body\" that is a text, not empty");
+    if (step->piece_count > 0 && at_ns < step->pieces[step->piece_count - 1].due_ns)
+        return json_wrong(reader, pointer, item, "an \"at\" not before that of the piece before");
+    size_t more = strlen(text);
+    char *longer = realloc(step->body, *length + more + 1);
+    if (longer == NULL)
+        return error_set_run(reader->error, pointer, "out of memory");
+    memcpy(longer + *length, text, more + 1);
+    step->body = longer;
+    *length += more;
+    step->pieces[step->piece_count++] = (struct answer_piece){.end = *length, .due_ns = at_ns};
+    return true;
+}
+
+static bool read_pieces(struct script_step *step, const struct json_reader *reader,
+                        const cJSON *object, const char *pointer)
+{
+    const cJSON *list = NULL;
+    char place[JSON_POINTER_SIZE];
+    size_t length = 0;
+    json_pointer_member(place, pointer, "pieces");
+    if (!json_read_array(reader, object, pointer, "pieces", &list))
+        return false;
+    if (list == NULL)
+        return true;
+    if (step->body != NULL)
+        return json_wrong(reader, place, list, "either \"body\" or \"pieces\"");
+    if (cJSON_GetArraySize(list) == 0)
+        return json_wrong(reader, place, list, "at least one piece");
+    step->pieces = allocate_items(reader, list, place, SCRIPT_PIECES_MAX, sizeof *step->pieces);
+    if (step->pieces == NULL)
+        return false;
+    const cJSON *item;
+    cJSON_ArrayForEach (item, list) {
+        char each[JSON_POINTER_SIZE];
+        json_pointer_item(each, place, step->piece_count);
+        if (!read_piece(step, reader, item, each, &length))
+            return false;
+    }
+    return true;
+}
+
 static bool read_error_kind(struct script_step *step, const struct json_reader *reader,
                             const cJSON *object, const char *pointer)
 {
@@ -504,9 +557,10 @@ static bool read_answer(struct script_step *step, const struct json_reader *read
         return json_wrong(reader, pointer, item, "\"ok\" or an object with what is answered");
     if (cJSON_HasObjectItem(item, "fault"))
         return fault_read(&step->fault, reader, item, pointer);
-    static const char *const known[] = {
-        "status",  "error",       "message",          "type", "code", "param", "body", "content",
-        "headers", "retry_after", "retry_after_form", NULL};
+    static const char *const known[] = {"status",  "error",   "message",     "type",
+                                        "code",    "param",   "body",        "pieces",
+                                        "content", "headers", "retry_after", "retry_after_form",
+                                        NULL};
     static const char *const forms[] = {"seconds",     "milliseconds", "date",
                                         "date_rfc850", "date_asctime", NULL};
     int64_t status = 0;
@@ -520,7 +574,7 @@ static bool read_answer(struct script_step *step, const struct json_reader *read
         read_nullable(reader, item, pointer, "type", &step->type, &step->has_type) &&
         read_nullable(reader, item, pointer, "code", &step->code, &step->has_code) &&
         read_nullable(reader, item, pointer, "param", &step->param, &step->has_param) &&
-        read_body(step, reader, item, pointer) &&
+        read_body(step, reader, item, pointer) && read_pieces(step, reader, item, pointer) &&
         read_copy(reader, item, pointer, "content", &step->content) &&
         json_read_duration(reader, item, pointer, "retry_after", &step->retry_after_ns) &&
         json_read_word(reader, item, pointer, "retry_after_form", forms, &form) &&

@@ -83,18 +83,24 @@ static void peer_ready(void *owner, uint32_t events)
     exchange_peer_left(owner, events);
 }
 
-void exchange_park(struct exchange *exchange, int64_t due_ns)
+void exchange_park_open(struct exchange *exchange)
 {
     struct loop *loop = exchange->server->loop;
-    exchange->due = (struct deadline){.fire = is_due, .owner = exchange};
-    loop_at(loop, &exchange->due, due_ns);
-    exchange->due.is_at_once = false;
     loop_park(loop);
     exchange->is_parked = true;
     exchange->peer = (struct watch){
         .fd = exchange->link->fd, .ready = peer_ready, .owner = exchange, .when_quiet = true};
     exchange->peer_watched = loop_watch(loop, &exchange->peer, EPOLLRDHUP, NULL);
     MHD_suspend_connection(exchange->connection);
+}
+
+void exchange_park(struct exchange *exchange, int64_t due_ns)
+{
+    struct loop *loop = exchange->server->loop;
+    exchange->due = (struct deadline){.fire = is_due, .owner = exchange};
+    loop_at(loop, &exchange->due, due_ns);
+    exchange->due.is_at_once = false;
+    exchange_park_open(exchange);
 }
 
 size_t exchange_length_due(struct exchange *exchange)
@@ -131,6 +137,8 @@ static ssize_t read_pieces(void *owner, uint64_t position, char *buffer, size_t 
 
 static struct MHD_Response *make_response(struct exchange *exchange)
 {
+    if (forward_has_answer(exchange))
+        return forward_response(exchange);
     enum { BLOCK_SIZE = 4096 };
     struct answer *answer = &exchange->outcome.answer;
     static char nothing[1];
@@ -263,6 +271,8 @@ static void exchange_free(struct exchange *exchange)
     exchange->link->exchange = NULL;
     exchange_unpark(exchange);
     loop_cancel(server->loop, &exchange->due);
+    forward_free(exchange);
+    recording_free(server->recorder, exchange->recording);
     answer_free(&exchange->outcome.answer);
     free(exchange->method);
     free(exchange->path);
@@ -325,6 +335,16 @@ static void end_entry(struct server *server, struct journal_entry *entry)
     journal_finish(server->journal, entry);
 }
 
+static void end_recording(struct exchange *exchange)
+{
+    struct recorder *recorder = exchange->server->recorder;
+    if (recorder == NULL)
+        return;
+    const char *key = api_key_of(header_of(exchange, MHD_HTTP_HEADER_AUTHORIZATION));
+    recorder_end(recorder, exchange->recording, exchange->entry, key);
+    exchange->recording = NULL;
+}
+
 void on_completed(void *owner, struct MHD_Connection *connection, void **context,
                   enum MHD_RequestTerminationCode code)
 {
@@ -347,6 +367,7 @@ void on_completed(void *owner, struct MHD_Connection *connection, void **context
         entry->answered_ns = exchange->is_raw_over ? exchange->raw_end_ns : end_of_answer(exchange);
         entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out &&
                            !exchange->is_refused_by_library && !exchange->is_raw_over;
+        end_recording(exchange);
         api_settle(&server->api, &exchange->outcome, entry->answered_ns);
         api_finish(&exchange->outcome);
         end_entry(server, entry);
@@ -516,6 +537,16 @@ static void decide_api(struct exchange *exchange)
 }
 
 /* ---- raw answers: past libmicrohttpd, on the socket of a connection that it has suspended ---- */
+static void begin_recording(struct exchange *exchange)
+{
+    struct recorder *recorder = exchange->server->recorder;
+    if (recorder == NULL || exchange->entry == NULL)
+        return;
+    exchange->recording = recorder_begin(recorder);
+    if (!exchange->outcome.is_forwarded)
+        recording_answer(recorder, exchange->recording, &exchange->outcome.answer);
+}
+
 static enum MHD_Result finish_request(struct exchange *exchange)
 {
     exchange->is_decided = true;
@@ -524,8 +555,11 @@ static enum MHD_Result finish_request(struct exchange *exchange)
         decide_admin(exchange);
     else
         decide_api(exchange);
+    begin_recording(exchange);
     if (exchange->outcome.refuse_ns > 0)
         server_refuse_connections(exchange->server, exchange->outcome.refuse_ns);
+    if (exchange->outcome.is_forwarded)
+        return forward_start(exchange) ? MHD_YES : MHD_NO;
     if (exchange->outcome.answer.is_raw && !exchange->server->stopping) {
         start_raw(exchange);
         return MHD_YES;
@@ -592,5 +626,8 @@ enum MHD_Result on_request(void *owner, struct MHD_Connection *connection, const
         return MHD_NO;
     if (*data_size > 0)
         return take_body(exchange, data, data_size);
-    return exchange->is_decided ? queue_answer(exchange) : finish_request(exchange);
+    if (!exchange->is_decided)
+        return finish_request(exchange);
+    bool is_unanswered = exchange->forwarding != NULL && exchange->outcome.answer.status == 0;
+    return is_unanswered ? MHD_NO : queue_answer(exchange);
 }

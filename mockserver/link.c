@@ -177,6 +177,7 @@ static void link_free(struct link *link)
     if (link->next != NULL)
         link->next->previous = link->previous;
     count_out(link);
+    free(link->target);
     free(link);
 }
 
@@ -243,6 +244,10 @@ void *on_first_line(void *owner, const char *uri, struct MHD_Connection *connect
     length = length < sizeof link->path ? length : sizeof link->path - 1;
     memcpy(link->path, uri, length);
     link->path[length] = '\0';
+    if (server->backend != NULL) {
+        free(link->target);
+        link->target = strdup(uri);
+    }
     link_wait(link, server->bounds.request_ns);
     return NULL;
 }

@@ -142,6 +142,19 @@ static int64_t wait_in_headers(const struct script_step *step)
     return wait_ns;
 }
 
+/* Nobody knows of a stream how long it will be. */
+static void add_pieces(const struct script_step *step, struct answer *answer)
+{
+    if (step->pieces == NULL || answer->body == NULL)
+        return;
+    struct answer_piece *pieces = calloc(step->piece_count, sizeof *pieces);
+    if (pieces == NULL)
+        return;
+    memcpy(pieces, step->pieces, step->piece_count * sizeof *pieces);
+    answer_pieces(answer, pieces, step->piece_count);
+    answer->stream = ANSWER_STREAM_DATA;
+}
+
 void script_answer(const struct script_step *step, const struct openai_names *names,
                    int64_t wall_ns, struct answer *answer)
 {
@@ -150,6 +163,7 @@ void script_answer(const struct script_step *step, const struct openai_names *na
         if (step->code != NULL)
             snprintf(answer->code, sizeof answer->code, "%s", step->code);
         answer_body(answer, strdup(step->body));
+        add_pieces(step, answer);
     } else {
         answer_error(step, names, answer);
     }
@@ -175,6 +189,7 @@ void script_free(struct script *script)
         free(step->code);
         free(step->param);
         free(step->body);
+        free(step->pieces);
     }
     free(script->steps);
     *script = (struct script){0};

@@ -26,6 +26,7 @@
 
 enum {
     SCRIPT_STEPS_MAX = 1000,
+    SCRIPT_PIECES_MAX = 100000, /* of a body */
     SCRIPT_FOREVER = -1,
     SCRIPT_HEADERS_MAX = 12, /* beside the server's own, within ANSWER_HEADERS_MAX */
 };
@@ -68,7 +69,9 @@ struct script_step {
     char *param;
     bool has_type, has_code, has_param; /* given, perhaps as null */
     char *body;                         /* verbatim, instead of an error body */
-    int64_t retry_after_ns;             /* -1 none */
+    struct answer_piece *pieces;        /* of the body, where it comes a piece at a time */
+    size_t piece_count;
+    int64_t retry_after_ns; /* -1 none */
     enum retry_after_form retry_after_form;
     struct answer_header headers[SCRIPT_HEADERS_MAX];
     size_t header_count;

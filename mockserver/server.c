@@ -201,6 +201,8 @@ struct server *server_new(struct loop *loop, const struct server_options *option
     server->loop = loop;
     server->bounds = bounds_of(options);
     server->log = options->log;
+    server->backend = options->backend;
+    server->recorder = options->recorder;
     server->reload = options->reload;
     server->reload_owner = options->reload_owner;
     server->watch.fd = -1;
@@ -228,6 +230,7 @@ struct server *server_new(struct loop *loop, const struct server_options *option
         server_free(server);
         return NULL;
     }
+    server->api.forwards = options->backend != NULL;
     if (options->journal_stream != NULL)
         journal_stream_to(server->journal, options->journal_stream);
     if (options->journal_stream_bytes_max > 0)

@@ -17,8 +17,10 @@
 #include "base/log.h"
 #include "clock/loop.h"
 #include "mockserver/api.h"
+#include "mockserver/backend.h"
 #include "mockserver/config.h"
 #include "mockserver/journal.h"
+#include "mockserver/recorder.h"
 
 #include <stdio.h>
 
@@ -58,8 +60,10 @@ struct server_options {
      * False with the reason, and nothing is changed. NULL: there is nothing to read again. */
     bool (*reload)(void *owner, struct error *error);
     void *reload_owner;
-    const struct log *log;   /* what happens; must outlive the server; NULL: nobody listens */
-    size_t journal_capacity; /* 0: JOURNAL_ENTRIES_MAX */
+    const struct backend *backend; /* who answers what is admitted; NULL: the built-in model */
+    struct recorder *recorder;     /* keeps what is answered; NULL: nobody. Not owned */
+    const struct log *log;         /* what happens; must outlive the server; NULL: nobody listens */
+    size_t journal_capacity;       /* 0: JOURNAL_ENTRIES_MAX */
     enum journal_when_full journal_when_full;
     FILE *journal_stream; /* every entry as a line of JSON; NULL none; not owned */
     /* 0: as much as comes. Else the stream is exchanged as journal_bound_stream() says. */

@@ -3,6 +3,7 @@
  *     server.c    the whole: libmicrohttpd's daemon, the listening socket, the parts below
  *     link.c      one TCP connection: its patience, its end, how many an address has
  *     exchange.c  one request and its answer: reading, deciding, waiting, sending
+ *     forward.c   an answer that the backend gives
  *     raw.c       an answer that libmicrohttpd would not send
  */
 #ifndef TOOMANY_MOCKSERVER_SERVER_PARTS_H
@@ -10,8 +11,10 @@
 
 #include "mockserver/admin.h"
 #include "mockserver/admin_guard.h"
+#include "mockserver/backend.h"
 #include "mockserver/listener.h"
 #include "mockserver/metrics.h"
+#include "mockserver/recorder.h"
 #include "mockserver/server.h"
 
 #include <microhttpd.h>
@@ -29,6 +32,8 @@ struct server {
     struct listener listener;
     struct server_bounds bounds;
     struct admin_guard guard;
+    const struct backend *backend;                    /* or NULL: the built-in model answers */
+    struct recorder *recorder;                        /* or NULL */
     const struct log *log;                            /* or NULL */
     bool (*reload)(void *owner, struct error *error); /* or NULL */
     void *reload_owner;
@@ -65,6 +70,7 @@ struct link {
     void *tls_session;             /* GnuTLS's; NULL: no TLS */
     struct address_count *address; /* NULL where they are not counted */
     struct exchange *exchange;     /* that is under way, or NULL */
+    char *target;                  /* of that, with the query; kept for a backend only */
     char path[64];                 /* of the request that is being received */
     int64_t first_line_ns;         /* when its first line had come */
     bool is_over_limit;            /* its address has too many: each request gets 503 */
@@ -98,6 +104,8 @@ struct exchange {
     size_t discarded;
     enum exchange_refusal refusal;
     struct api_outcome outcome;
+    struct forwarding *forwarding; /* the answer comes from the backend; or NULL */
+    struct recording *recording;   /* or NULL */
     bool is_decided;
     int64_t began_ns;   /* the answer is on its way since then */
     size_t pieces_due;  /* of an answer that comes in pieces */
@@ -170,6 +178,22 @@ size_t exchange_length_due(struct exchange *exchange);
 
 /* The client has closed at least its sending side while its answer waits. */
 void exchange_peer_left(struct exchange *exchange, uint32_t events);
+
+/* Suspends it for as long as nobody resumes it or the client stays. */
+void exchange_park_open(struct exchange *exchange);
+
+/* --- forward.c --- */
+
+/* Asks the backend when the latency is over. False when memory is out. */
+bool forward_start(struct exchange *exchange);
+/* Also ends what is under way. */
+void forward_free(struct exchange *exchange);
+/* Whether the backend's answer has begun; else that of the outcome says why not. */
+bool forward_has_answer(const struct exchange *exchange);
+/* What the client gets of it; NULL when memory is out. */
+struct MHD_Response *forward_response(struct exchange *exchange);
+/* Of the backend's answer, or NULL. */
+const char *forward_header(const struct exchange *exchange, const char *name);
 
 /* --- raw.c --- */
 

@@ -256,7 +256,10 @@ static void the_text_keeps_to_the_format(void **state)
         }
     }
     assert_int_equal(samples,
-                     1 + QUOTA_DIMENSION_COUNT + 1 + 12 + 1 + 3 * QUOTA_DIMENSION_COUNT + 1 + 1);
+                     /* build, requests, throttled, tokens, retries and abandoned, two histograms,
+                      * in flight and connections, pools, lost and uncounted */
+                     1 + 1 + QUOTA_DIMENSION_COUNT + 1 + 2 + 2 * 17 + 3 +
+                         3 * QUOTA_DIMENSION_COUNT + 2);
     regfree(&help);
     regfree(&type);
     regfree(&sample);
