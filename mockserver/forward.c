@@ -104,13 +104,14 @@ static void keep_head(struct forwarding *forwarding, const struct backend_head *
     for (size_t i = 0; i < most; i++) {
         if (is_for_one_hop(head->headers[i].name))
             continue;
-        struct backend_header *copy = &forwarding->headers[forwarding->header_count++];
-        copy->name = strdup(head->headers[i].name);
-        copy->value = strdup(head->headers[i].value);
-        if (copy->name == NULL || copy->value == NULL) {
-            forwarding->header_count--;
+        char *name = strdup(head->headers[i].name);
+        char *value = strdup(head->headers[i].value);
+        if (name == NULL || value == NULL) {
+            free(name);
+            free(value);
             return;
         }
+        forwarding->headers[forwarding->header_count++] = (struct backend_header){name, value};
     }
 }
 

@@ -178,7 +178,7 @@ def test_links_lead_somewhere(page):
             assert anchor in pages.anchors_of(file), f"{page.name}: {target}"
 
 
-FOLDERS = "base|cli|client|clock|cmake|docs|examples|harness|mockserver|scenarios|script|tests"
+FOLDERS = "base|cli|client|upstream|clock|cmake|docs|examples|harness|mockserver|scenarios|script|tests"
 
 
 @pytest.mark.parametrize("page", pages.OWN, ids=named)
