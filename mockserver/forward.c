@@ -55,17 +55,20 @@ static bool is_for_one_hop(const char *name)
     return false;
 }
 
-static void free_headers(struct backend_header *headers, size_t count)
+static void free_text(const char *text)
 {
     union {
         const char *text;
         void *memory;
-    } each;
+    } owned = {.text = text};
+    free(owned.memory);
+}
+
+static void free_headers(struct backend_header *headers, size_t count)
+{
     for (size_t i = 0; i < count; i++) {
-        each.text = headers[i].name;
-        free(each.memory);
-        each.text = headers[i].value;
-        free(each.memory);
+        free_text(headers[i].name);
+        free_text(headers[i].value);
     }
     free(headers);
 }
@@ -243,8 +246,9 @@ const char *forward_header(const struct exchange *exchange, const char *name)
 {
     const struct forwarding *forwarding = exchange->forwarding;
     for (size_t i = 0; forwarding != NULL && i < forwarding->header_count; i++) {
-        if (strcasecmp(forwarding->headers[i].name, name) == 0)
-            return forwarding->headers[i].value;
+        const struct backend_header *header = &forwarding->headers[i];
+        if (header->name != NULL && strcasecmp(header->name, name) == 0)
+            return header->value;
     }
     return NULL;
 }

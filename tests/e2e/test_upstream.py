@@ -11,7 +11,7 @@ import time
 
 import pytest
 from test_real_clients import python_sdk
-from toomany import PATIENCE_S, environment, run, serving, wait_until
+from toomany import PATIENCE_S, Server, environment, run, serving, start, wait_until
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
 SECRET = "sk-upstream-secret-not-to-be-seen-4321"
@@ -137,19 +137,16 @@ def test_keys_go_on_or_are_replaced(tmp_path):
     with serving(tmp_path, behind) as upstream:
         with serving(tmp_path, {}, "--upstream", upstream.base_url) as server:
             assert [server.chat(key=SECRET)[0], server.chat(key="another-0000")[0]] == [200, 401]
-        environ = {"MY_KEY": SECRET}
-        process = None
+        process = start("serve", "--port", "0", "--upstream", upstream.base_url,
+                        "--upstream-key-env", "MY_KEY", "--api-key", "only-this-one-1111",
+                        env={"MY_KEY": SECRET})
         try:
-            from toomany import Server, start
-            process = start("serve", "--port", "0", "--upstream", upstream.base_url,
-                            "--upstream-key-env", "MY_KEY", "--api-key", "only-this-one-1111",
-                            env=environ)
             server = Server(process, process.stdout.readline())
             assert server.chat(key="only-this-one-1111")[0] == 200
             assert server.chat(key="another-0000")[0] == 401
             assert SECRET not in server.stop()[1]
         finally:
-            if process is not None and process.poll() is None:
+            if process.poll() is None:
                 process.kill()
 
 
@@ -217,7 +214,9 @@ def test_recording_replays_to_the_sdk(tmp_path, number):
     steps = scenario["server"]["script"]
     assert len(steps) == 6 and scenario["$left_out"] == 0
     assert [step["answer"]["status"] for step in steps] == [200, 200, 429, 200, 200, 200]
-    assert len(steps[3]["answer"]["pieces"]) > 3
+    # How many pieces there are is a matter of how fast they were read.
+    assert "".join(piece["body"] for piece in steps[3]["answer"]["pieces"]).endswith(
+        "data: [DONE]\n\n")
     assert float(steps[0]["latency"].removesuffix("ms")) >= 20
     with serving(tmp_path, None, "--scenario", record) as server:
         started = time.monotonic()
