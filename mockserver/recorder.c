@@ -303,12 +303,22 @@ static void clean(const struct recorder *recorder, struct recording *recording, 
     }
 }
 
+/* Clients close when they have read [DONE]: they do not wait for the end of the stream. */
+static bool has_said_done(const struct recording *recording)
+{
+    static const char done[] = "data: [DONE]\n\n";
+    size_t length = sizeof done - 1;
+    return recording->length >= length &&
+           memcmp(recording->body + recording->length - length, done, length) == 0;
+}
+
 static bool keep(struct recorder *recorder, struct recording *recording,
                  const struct journal_entry *entry, const char *key)
 {
     void *steps = recorder->steps;
-    if (recording == NULL || recording->is_incomplete || entry->abandoned || entry->fault != NULL ||
-        entry->status < 200 || !is_text(recording) || recorder->count >= SCRIPT_STEPS_MAX ||
+    if (recording == NULL || recording->is_incomplete || entry->fault != NULL ||
+        (entry->abandoned && !has_said_done(recording)) || entry->status < 200 ||
+        !is_text(recording) || recorder->count >= SCRIPT_STEPS_MAX ||
         !reserve(&steps, &recorder->capacity, recorder->count + 1, sizeof *recorder->steps))
         return false;
     recorder->steps = steps;
