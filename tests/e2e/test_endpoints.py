@@ -44,10 +44,22 @@ WANTED = {
     "image": "iVBORw0K",
     "moderations": False,
     "speech": "RIFF",
+    "files": [["in.jsonl", True]],
+    "file content": True,
+    "batch made": "validating",
+    "batch": ["completed", 2, {"a": "b"}],
+    "batch answers": [["a", TEXT], ["b", TEXT]],
+    "batch failed": ["failed", "token_limit_exceeded",
+                     "Enqueued token limit reached for full in organization org-toomany. Limit: 1 "
+                     "enqueued tokens."],
+    "batches": [True, True],
+    "batch ended": 409,
+    "file deleted": True,
+    "file gone": "id",
     "fine_tuning": [MODEL],
     "fine_tuning job": "succeeded",
     "fine_tuning events": [],
-    "models": [MODEL, "gpt-4o"],
+    "models": [MODEL, "gpt-4o", "full"],
 }
 PYTHON_WANTED = {
     "chat parsed": PARSED,
@@ -63,7 +75,8 @@ PYTHON_WANTED = {
     (lambda: [node_sdk()[0], str(PROBES / "endpoints.mjs")], WANTED),
 ], ids=["python", "node"])
 def test_typed_methods_parse_every_endpoint(tmp_path, sdk, wanted):
-    with serving(tmp_path, {"models": {MODEL: {}, "gpt-4o": {}}}) as server:
+    with serving(tmp_path, {"models": {MODEL: {}, "gpt-4o": {}}, "batch_duration": "0s",
+                            "quotas": {"full": {"batch_queue_tokens": 1}}}) as server:
         finished = subprocess.run(
             [*sdk(), MODEL], capture_output=True, text=True, timeout=PATIENCE_S,
             env=environment(**server.environment(EXAMPLES_NODE=str(NODE_FOLDER))))

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
 const require = createRequire(pathToFileURL(process.env.EXAMPLES_NODE + "/package.json"));
-const { OpenAI } = require("openai");
+const { OpenAI, toFile } = require("openai");
 
 process.on("warning", (warning) => {
   console.error(warning);
@@ -84,6 +84,45 @@ const spoken = await client.audio.speech.create({
   model: "tts-1", voice: "alloy", input: "a", response_format: "wav",
 });
 seen["speech"] = Buffer.from(await spoken.arrayBuffer()).subarray(0, 4).toString();
+
+const content = ["a", "b"].map((custom_id) => JSON.stringify({
+  custom_id, method: "POST", url: "/v1/chat/completions", body: { model, messages },
+})).join("\n");
+const upload = (text, name) =>
+  toFile(Buffer.from(text), name).then((file) => client.files.create({ file, purpose: "batch" }));
+const file = await upload(content, "in.jsonl");
+seen["files"] = (await all(client.files.list({ purpose: "batch" })))
+  .map((one) => [one.filename, one.bytes === Buffer.byteLength(content)]);
+seen["file content"] = (await (await client.files.content(file.id)).text()) === content;
+const makeBatch = (input_file_id, endpoint) => client.batches.create({
+  input_file_id, endpoint, completion_window: "24h", metadata: { a: "b" },
+});
+let batch = await makeBatch(file.id, "/v1/chat/completions");
+seen["batch made"] = batch.status;
+batch = await client.batches.retrieve(batch.id);
+seen["batch"] = [batch.status, batch.request_counts.completed, batch.metadata];
+seen["batch answers"] = (await (await client.files.content(batch.output_file_id)).text()).trim()
+  .split("\n").map((line) => JSON.parse(line))
+  .map((line) => [line.custom_id, line.response.body.choices[0].message.content]);
+const large = JSON.stringify({
+  custom_id: "a", method: "POST", url: "/v1/embeddings", body: { model: "full", input: "Hello there" },
+});
+const queued = await makeBatch((await upload(large, "large.jsonl")).id, "/v1/embeddings");
+const failed = await client.batches.retrieve(queued.id);
+seen["batch failed"] = [failed.status, failed.errors.data[0].code, failed.errors.data[0].message];
+seen["batches"] = (await all(client.batches.list({ limit: 1 })))
+  .map((one, index) => one.id === [queued.id, batch.id][index]);
+try {
+  await client.batches.cancel(batch.id);
+} catch (error) {
+  seen["batch ended"] = error.status;
+}
+seen["file deleted"] = (await client.files.delete(file.id)).deleted;
+try {
+  await client.files.retrieve(file.id);
+} catch (error) {
+  seen["file gone"] = error.param;
+}
 
 const jobs = await client.fineTuning.jobs.list();
 seen["fine_tuning"] = (await all(jobs)).map((job) => job.fine_tuned_model);

@@ -11,6 +11,7 @@ import warnings
 
 import openai
 import pydantic
+from openai.types.chat import ChatCompletion
 
 warnings.simplefilter("error")
 MODEL = sys.argv[1]
@@ -117,6 +118,40 @@ with tempfile.NamedTemporaryFile() as file:
             model="tts-1", voice="alloy", input="a", response_format="wav") as spoken:
         spoken.stream_to_file(file.name)
     seen["speech"] = file.read(4).decode()
+
+lines = [json.dumps({"custom_id": name, "method": "POST", "url": "/v1/chat/completions",
+                     "body": {"model": MODEL, "messages": MESSAGES}}) for name in "ab"]
+content = "\n".join(lines).encode()
+file = strict(client.files.create(file=("in.jsonl", content), purpose="batch"))
+seen["files"] = [[strict(one).filename, one.bytes == len(content)]
+                 for one in client.files.list(purpose="batch")]
+seen["file content"] = client.files.content(file.id).content == content
+batch = strict(client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions",
+                                     completion_window="24h", metadata={"a": "b"}))
+seen["batch made"] = batch.status
+batch = strict(client.batches.retrieve(batch.id))
+seen["batch"] = [batch.status, batch.request_counts.completed, batch.metadata]
+answers = [json.loads(line) for line in client.files.content(batch.output_file_id).text.splitlines()]
+seen["batch answers"] = [[answer["custom_id"], strict(ChatCompletion.model_validate(
+    answer["response"]["body"])).choices[0].message.content] for answer in answers]
+large = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/embeddings",
+                    "body": {"model": "full", "input": "Hello there"}})
+queued = client.files.create(file=("large.jsonl", large.encode()), purpose="batch")
+queued = client.batches.create(input_file_id=queued.id, endpoint="/v1/embeddings",
+                               completion_window="24h")
+failed = strict(client.batches.retrieve(queued.id))
+seen["batch failed"] = [failed.status, failed.errors.data[0].code, failed.errors.data[0].message]
+seen["batches"] = [strict(one).id == other for one, other in
+                   zip(client.batches.list(limit=1), [queued.id, batch.id])]
+try:
+    client.batches.cancel(batch.id)
+except openai.ConflictError as error:
+    seen["batch ended"] = error.status_code
+seen["file deleted"] = strict(client.files.delete(file.id)).deleted
+try:
+    client.files.retrieve(file.id)
+except openai.NotFoundError as error:
+    seen["file gone"] = error.param
 
 jobs = client.fine_tuning.jobs.list()
 seen["fine_tuning"] = [strict(job).fine_tuned_model for job in jobs]
