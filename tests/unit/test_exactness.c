@@ -187,6 +187,7 @@ struct crowd {
     struct raw raws[CONNECTIONS];
     size_t sent_total;
     size_t requests;
+    bool asks_images; /* two at a time */
     size_t answered;
     size_t served;
 };
@@ -200,14 +201,17 @@ static void send_request(struct crowd *crowd, int index)
     char text[1024];
     int extra = (int)((crowd->sent_total * 37 + (size_t)index) % (sizeof pad - 1));
     int length =
-        snprintf(body, sizeof body,
-                 "{\"model\":\"m\",\"max_tokens\":%d,\"messages\":[{\"role\":\"user\",\"content\":"
-                 "\"%.*s\"}]}",
-                 1 + extra % 13, extra, pad);
+        crowd->asks_images
+            ? snprintf(body, sizeof body, "{\"model\":\"m\",\"prompt\":\"a\",\"n\":2}")
+            : snprintf(
+                  body, sizeof body,
+                  "{\"model\":\"m\",\"max_tokens\":%d,\"messages\":[{\"role\":\"user\",\"content\":"
+                  "\"%.*s\"}]}",
+                  1 + extra % 13, extra, pad);
     snprintf(text, sizeof text,
-             "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+             "POST /v1/%s HTTP/1.1\r\nHost: x\r\n"
              "Authorization: Bearer sk-exact-12345\r\nContent-Length: %d\r\n\r\n%s",
-             length, body);
+             crowd->asks_images ? "images/generations" : "chat/completions", length, body);
     assert_true(raw_send(&crowd->raws[index], text));
     crowd->sent_total++;
 }
@@ -225,10 +229,10 @@ static void take_answer(struct crowd *crowd, int index)
         send_request(crowd, index);
 }
 
-static void press(struct crowd *crowd, uint16_t port, size_t requests)
+static void press(struct crowd *crowd, uint16_t port, size_t requests, bool asks_images)
 {
     struct error error;
-    *crowd = (struct crowd){.requests = requests};
+    *crowd = (struct crowd){.requests = requests, .asks_images = asks_images};
     assert_true(loop_init(&crowd->loop, CLOCK_REAL, &error));
     for (int i = 0; i < CONNECTIONS; i++)
         raw_connect(&crowd->raws[i], &crowd->loop, port);
@@ -252,7 +256,7 @@ static size_t press_and_check(const char *config, struct rule rule, size_t reque
     static struct crowd crowd;
     struct server_thread thread;
     server_thread_start(&thread, config);
-    press(&crowd, server_port(thread.server), requests);
+    press(&crowd, server_port(thread.server), requests, false);
     server_thread_stop(&thread);
     size_t served = assert_exact(server_journal(thread.server), rule, requests);
     assert_int_equal(served, crowd.served); /* what the clients got is what the journal says */
@@ -317,6 +321,143 @@ static void per_second(void **state)
 {
     (void)state;
     in_windows(QUOTA_PER_SECOND, 3000, 50);
+}
+
+/* --- one limit at a time: each dimension by each rule -------------------------------------------
+ */
+
+struct taken {
+    int64_t at_ns;
+    int64_t cost;
+};
+
+/* What is used of one limit: a moment (continuous) or a list (the others). */
+struct one_limit {
+    enum quota_dimension dimension;
+    enum quota_enforcement enforcement;
+    int64_t limit;
+    bool refused_count;
+    wide full_at;
+    struct taken *taken;
+    size_t count;
+};
+
+static int64_t cost_of(const struct one_limit *one, const struct journal_entry *entry)
+{
+    if (quota_dimension_counts_tokens(one->dimension))
+        return entry->tokens;
+    return one->dimension == QUOTA_IMAGES_PER_MINUTE ? 2 : 1;
+}
+
+static bool admits_continuously(struct one_limit *one, int64_t now_ns, int64_t cost)
+{
+    wide window = quota_dimension_window_ns(one->dimension);
+    wide now = (wide)now_ns * one->limit;
+    wide start = one->full_at > now ? one->full_at : now;
+    wide end = now + window * one->limit;
+    bool is_of_requests =
+        one->dimension == QUOTA_REQUESTS_PER_MINUTE || one->dimension == QUOTA_REQUESTS_PER_DAY;
+    if (start + cost * window <= end) {
+        one->full_at = start + cost * window;
+        return true;
+    }
+    if (is_of_requests && one->refused_count)
+        one->full_at = end; /* what was left of one request is used up */
+    return false;
+}
+
+static bool admits_in_window(struct one_limit *one, int64_t now_ns, int64_t cost)
+{
+    int64_t window_ns = quota_dimension_window_ns(one->dimension);
+    int64_t step_ns = window_ns / 60000;
+    int64_t length_ns = one->enforcement == QUOTA_PER_SECOND ? NS_PER_S : window_ns;
+    int64_t limit = one->enforcement == QUOTA_PER_SECOND ? one->limit / 60 : one->limit;
+    int64_t used = 0;
+    int64_t end_ns = -1; /* of the window that the last one fell in */
+    for (size_t i = 0; i < one->count; i++) {
+        int64_t at_ns = one->taken[i].at_ns;
+        if (one->enforcement == QUOTA_SLIDING_WINDOW) {
+            int64_t back_ns = (at_ns + step_ns - 1) / step_ns * step_ns + window_ns;
+            used += back_ns > now_ns ? one->taken[i].cost : 0;
+            continue;
+        }
+        if (at_ns >= end_ns) {
+            end_ns = at_ns + length_ns;
+            used = 0;
+        }
+        used += one->taken[i].cost;
+    }
+    if (one->enforcement != QUOTA_SLIDING_WINDOW && now_ns >= end_ns)
+        used = 0;
+    if (used + cost > limit)
+        return false;
+    one->taken[one->count++] = (struct taken){now_ns, cost};
+    return true;
+}
+
+static void one_limit_is_exact(struct one_limit *one, size_t requests)
+{
+    static struct crowd crowd;
+    struct server_thread thread;
+    char config[300];
+    snprintf(config, sizeof config,
+             "{\"rules\": {\"enforcement\": \"%s\", \"refused_requests_count\": %s},"
+             " \"quotas\": {\"*\": {\"%s\": %lld}}}",
+             quota_enforcement_names[one->enforcement], one->refused_count ? "true" : "false",
+             quota_dimension_name(one->dimension), (long long)one->limit);
+    one->taken = calloc(requests, sizeof *one->taken);
+    server_thread_start(&thread, config);
+    press(&crowd, server_port(thread.server), requests, one->dimension == QUOTA_IMAGES_PER_MINUTE);
+    server_thread_stop(&thread);
+    const struct journal *journal = server_journal(thread.server);
+    size_t count;
+    size_t served = 0;
+    struct event *events = events_of(journal, &count);
+    bool is_daily = quota_dimension_window_ns(one->dimension) != NS_PER_MINUTE;
+    bool is_continuous =
+        one->enforcement == QUOTA_CONTINUOUS || (one->enforcement == QUOTA_PER_SECOND && is_daily);
+    for (size_t i = 0; i < count; i++) {
+        const struct journal_entry *entry = events[i].entry;
+        if (events[i].is_end)
+            continue;
+        int64_t cost = cost_of(one, entry);
+        bool admits = is_continuous ? admits_continuously(one, entry->decided_ns, cost)
+                                    : admits_in_window(one, entry->decided_ns, cost);
+        if (admits != (entry->decision == JOURNAL_SERVED))
+            fail_msg("%s: request %llu at %lld ns: %s, after %zu served", config,
+                     (unsigned long long)entry->sequence, (long long)entry->decided_ns,
+                     admits ? "refused" : "served", served);
+        served += admits;
+    }
+    assert_int_equal(served, crowd.served);
+    assert_true(served > 0 && served < requests);
+    free(events);
+    free(one->taken);
+    server_thread_free(&thread);
+}
+
+static void each_dimension_by_each_rule(void **state)
+{
+    (void)state;
+    static const struct {
+        enum quota_dimension dimension;
+        int64_t limit;
+    } limits[] = {
+        {QUOTA_REQUESTS_PER_MINUTE, 601}, {QUOTA_REQUESTS_PER_DAY, 307},
+        {QUOTA_TOKENS_PER_MINUTE, 9001},  {QUOTA_TOKENS_PER_DAY, 7001},
+        {QUOTA_IMAGES_PER_MINUTE, 601},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        for (int rule = 0; rule < 2 * QUOTA_ENFORCEMENT_COUNT; rule++) {
+            struct one_limit one = {
+                .dimension = limits[i].dimension,
+                .enforcement = (enum quota_enforcement)(rule / 2),
+                .limit = limits[i].limit,
+                .refused_count = rule % 2 == 0,
+            };
+            one_limit_is_exact(&one, 800);
+        }
+    }
 }
 
 /* All at once: a request that one limit refuses must not use up the others. */
@@ -391,7 +532,8 @@ int main(void)
         cmocka_unit_test(requests_per_minute), cmocka_unit_test(tokens_per_minute),
         cmocka_unit_test(requests_in_flight),  cmocka_unit_test(all_dimensions_together),
         cmocka_unit_test(fixed_window),        cmocka_unit_test(sliding_window),
-        cmocka_unit_test(per_second),          cmocka_unit_test(in_virtual_time),
+        cmocka_unit_test(per_second),          cmocka_unit_test(each_dimension_by_each_rule),
+        cmocka_unit_test(in_virtual_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,11 +67,19 @@ static void waits_as_logged_messages_say(void **state)
     } messages[] = {
         {QUOTA_TOKENS_PER_MINUTE, 30000, 14567, 24754, "18.642s"}, /* semanser/codel#72 */
         {QUOTA_TOKENS_PER_MINUTE, 25000, 23255, 5872, "9.904s"},   /* community t/1371786 */
-        {QUOTA_REQUESTS_PER_MINUTE, 3, 3, 1, "20s"},               /* OpenBMB/ChatDev#26 */
-        {QUOTA_REQUESTS_PER_DAY, 200, 200, 1, "7m12s"},            /* openai/codex#797 */
+        {QUOTA_TOKENS_PER_MINUTE, 30000, 29937, 385, "644ms"},     /* BuilderIO/micro-agent#86 */
+        {QUOTA_TOKENS_PER_MINUTE, 10000, 8554, 3082, "9.816s"}, /* FoundationAgents/MetaGPT#523 */
+        {QUOTA_TOKENS_PER_MINUTE, 10000, 6701, 4497, "7.188s"}, /* abi/screenshot-to-code#76 */
+        {QUOTA_REQUESTS_PER_MINUTE, 3, 3, 1, "20s"},            /* OpenBMB/ChatDev#26 */
+        {QUOTA_REQUESTS_PER_DAY, 200, 200, 1, "7m12s"},         /* openai/codex#797 */
         {QUOTA_REQUESTS_PER_DAY, 50, 50, 1, "28m48s"},
         {QUOTA_REQUESTS_PER_DAY, 2000, 2000, 1, "43.2s"},
         {QUOTA_TOKENS_PER_DAY, 200000, 197494, 4035, "11m0.528s"},
+        /* Older ones say the limit and the wait: that of one more than there is. 114h18m0s of a
+         * month, which no limit here has, is in test_duration.c. */
+        {QUOTA_TOKENS_PER_MINUTE, 40000, 40000, 1, "1ms"}, /* OpenBMB/ChatDev#171 */
+        {QUOTA_TOKENS_PER_MINUTE, 10000, 10000, 1, "6ms"}, /* daveshap/Medical_Intake#9 */
+        {QUOTA_REQUESTS_PER_MINUTE, 60, 60, 1, "1s"},      /* hwchase17/notion-qa#19 */
     };
     for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
         struct quota_pool pool = pool_with(messages[i].dimension, messages[i].limit);

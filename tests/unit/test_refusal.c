@@ -1,13 +1,16 @@
 #include "mockserver/refusal.h"
 
 #include "base/duration.h"
+#include "base/random.h"
 #include "mockserver/ratelimit_headers.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -113,44 +116,155 @@ static void projects_and_images_have_their_words(void **state)
                    "9.904s.");
 }
 
-/* For every rule: who waits as retry-after-ms says is served, who comes a millisecond earlier is
- * not. Refused requests do not count here, or the early one would make the other wait. */
+/* ---- what headers promise, for each dimension by each rule ------------------------------------
+ */
+
+enum { HISTORY_MAX = 400, REFUSALS = 20 };
+
+struct asked {
+    int64_t at_ns;
+    struct quota_cost cost;
+};
+
+/* A pool, and all that it was asked: another one with the same history is as full. */
+struct history {
+    struct quota_limits limits;
+    struct quota_pool pool;
+    struct asked asked[HISTORY_MAX];
+    size_t count;
+};
+
+static struct quota_answer ask(struct history *history, int64_t at_ns,
+                               const struct quota_cost *cost)
+{
+    assert_true(history->count < HISTORY_MAX);
+    history->asked[history->count++] = (struct asked){at_ns, *cost};
+    return quota_admit_cost(&history->pool, at_ns, cost);
+}
+
+/* Whether a pool with this history, which this does not touch, would admit it. */
+static bool would_admit(const struct history *history, int64_t at_ns, const struct quota_cost *cost)
+{
+    struct quota_pool twin;
+    quota_init(&twin, &history->limits, 0);
+    for (size_t i = 0; i < history->count; i++)
+        quota_admit_cost(&twin, history->asked[i].at_ns, &history->asked[i].cost);
+    bool is_admitted = quota_admit_cost(&twin, at_ns, cost).admitted;
+    quota_free(&twin);
+    return is_admitted;
+}
+
+static int64_t whole_header(const struct answer *answer, const char *name)
+{
+    return strtoll(header(answer, name), NULL, 10);
+}
+
+static struct quota_cost draw_cost(struct random *random, enum quota_dimension dimension,
+                                   int64_t limit)
+{
+    int64_t most = limit < 60 ? limit : limit / 3;
+    struct quota_cost cost = {.requests = 1, .tokens = 5, .images = 1};
+    if (quota_dimension_counts_tokens(dimension))
+        cost.tokens = 1 + (int64_t)random_below(random, (uint64_t)most);
+    if (dimension == QUOTA_IMAGES_PER_MINUTE)
+        cost.images = 1 + (int64_t)random_below(random, (uint64_t)most);
+    return cost;
+}
+
+/* Who waits as retry-after-ms says is served, who comes a millisecond earlier is not; and who goes
+ * by retry-after, in whole seconds, comes no earlier than that. */
+static void check_promise(struct history *history, int64_t *now_ns, const struct quota_cost *cost,
+                          const struct quota_answer *outcome)
+{
+    struct limit_rules rules;
+    struct answer answer;
+    limit_rules_init(&rules);
+    refusal_answer(&answer, &rules, outcome, &chat);
+    int64_t wait_ms = whole_header(&answer, "retry-after-ms");
+    int64_t wait_s = whole_header(&answer, "retry-after");
+    answer_free(&answer);
+    assert_true(wait_s * 1000 >= wait_ms && (wait_s - 1) * 1000 < wait_ms);
+    if (wait_ms > 1)
+        assert_false(would_admit(history, *now_ns + (wait_ms - 1) * NS_PER_MS, cost));
+    assert_true(would_admit(history, *now_ns + wait_s * NS_PER_S, cost));
+    *now_ns += wait_ms * NS_PER_MS;
+    assert_true(ask(history, *now_ns, cost).admitted);
+}
+
+static void promises_hold(struct random *random, enum quota_dimension dimension,
+                          enum quota_enforcement enforcement, bool refused_count, int64_t limit)
+{
+    static struct history history;
+    history = (struct history){.count = 0};
+    quota_limits_init(&history.limits);
+    history.limits.enforcement = enforcement;
+    history.limits.refused_count = refused_count;
+    history.limits.limit[dimension] = limit;
+    quota_init(&history.pool, &history.limits, 0);
+    int64_t now_ns = (int64_t)random_below(random, (uint64_t)NS_PER_MINUTE);
+    for (int refused = 0; refused < REFUSALS && history.count + 2 < HISTORY_MAX;) {
+        struct quota_cost cost = draw_cost(random, dimension, limit);
+        struct quota_answer outcome = ask(&history, now_ns, &cost);
+        if (!outcome.admitted) {
+            assert_int_equal(outcome.stopped_by, dimension);
+            check_promise(&history, &now_ns, &cost, &outcome);
+            refused++;
+        }
+        now_ns += (int64_t)random_below(random, 3000);
+    }
+    quota_free(&history.pool);
+}
+
 static void a_client_that_waits_as_told_is_served_and_no_earlier(void **state)
 {
     (void)state;
-    struct limit_rules rules;
-    limit_rules_init(&rules);
-    for (int rule = 0; rule < QUOTA_ENFORCEMENT_COUNT; rule++) {
-        for (int64_t limit = 1; limit < 4000; limit = limit * 3 + 1) {
-            struct quota_limits limits;
-            struct quota_pool pool;
-            quota_limits_init(&limits);
-            limits.enforcement = (enum quota_enforcement)rule;
-            limits.limit[QUOTA_REQUESTS_PER_MINUTE] = limit;
-            limits.limit[QUOTA_TOKENS_PER_MINUTE] = limit * 7;
-            quota_init(&pool, &limits, 0);
-            int64_t now_ns = 12345;
-            for (int refused = 0; refused < 50;) {
-                struct quota_answer outcome = quota_admit(&pool, now_ns, 5);
-                now_ns += 777;
-                if (outcome.admitted)
-                    continue;
-                now_ns -= 777;
-                struct answer answer;
-                refusal_answer(&answer, &rules, &outcome, &chat);
-                int64_t wait_ms = strtoll(header(&answer, "retry-after-ms"), NULL, 10);
-                int64_t wait_s = strtoll(header(&answer, "retry-after"), NULL, 10);
-                answer_free(&answer);
-                assert_true(wait_s * 1000 >= wait_ms && (wait_s - 1) * 1000 < wait_ms);
-                if (wait_ms > 1)
-                    assert_false(
-                        quota_admit(&pool, now_ns + (wait_ms - 1) * NS_PER_MS, 5).admitted);
-                now_ns += wait_ms * NS_PER_MS;
-                assert_true(quota_admit(&pool, now_ns, 5).admitted);
-                refused++;
-            }
-            quota_free(&pool);
+    static const enum quota_dimension dimensions[] = {
+        QUOTA_REQUESTS_PER_MINUTE, QUOTA_REQUESTS_PER_DAY, QUOTA_TOKENS_PER_MINUTE,
+        QUOTA_TOKENS_PER_DAY, QUOTA_IMAGES_PER_MINUTE};
+    static const int64_t limits[] = {1, 3, 7, 59, 60, 61, 149, 300};
+    const char *given = getenv("TOOMANY_TEST_SEED");
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)now.tv_nsec;
+    struct random random;
+    print_message("TOOMANY_TEST_SEED=%" PRIu64 "\n", seed);
+    random_seed(&random, seed, 1);
+    for (size_t i = 0; i < sizeof dimensions / sizeof dimensions[0]; i++) {
+        for (int rule = 0; rule < 2 * QUOTA_ENFORCEMENT_COUNT; rule++) {
+            for (size_t j = 0; j < sizeof limits / sizeof limits[0]; j++)
+                promises_hold(&random, dimensions[i], (enum quota_enforcement)(rule / 2),
+                              rule % 2 == 0, limits[j]);
         }
+    }
+}
+
+/* Of what no time cures nothing is promised: a place becomes free when another request ends. */
+static void of_what_time_does_not_cure_nothing_is_promised(void **state)
+{
+    (void)state;
+    static const enum quota_dimension dimensions[] = {QUOTA_CONCURRENT_REQUESTS,
+                                                      QUOTA_REQUESTS_TOTAL};
+    for (size_t i = 0; i < sizeof dimensions / sizeof dimensions[0]; i++) {
+        struct quota_limits limits;
+        struct quota_pool pool;
+        struct limit_rules rules;
+        struct answer answer;
+        limit_rules_init(&rules);
+        quota_limits_init(&limits);
+        limits.refused_count = true;
+        limits.limit[dimensions[i]] = 1;
+        quota_init(&pool, &limits, 0);
+        assert_true(quota_admit(&pool, 0, 5).admitted);
+        struct quota_answer outcome = quota_admit(&pool, 0, 5);
+        refusal_answer(&answer, &rules, &outcome, &chat);
+        assert_null(header(&answer, "retry-after"));
+        assert_null(header(&answer, "retry-after-ms"));
+        answer_free(&answer);
+        assert_false(quota_admit(&pool, 10 * NS_PER_DAY, 5).admitted);
+        quota_finish(&pool);
+        assert_int_equal(quota_admit(&pool, 10 * NS_PER_DAY, 5).admitted,
+                         dimensions[i] == QUOTA_CONCURRENT_REQUESTS);
+        quota_free(&pool);
     }
 }
 
@@ -206,6 +320,7 @@ int main(void)
         cmocka_unit_test(minimal_servers_say_nothing_or_one_line),
         cmocka_unit_test(projects_and_images_have_their_words),
         cmocka_unit_test(a_client_that_waits_as_told_is_served_and_no_earlier),
+        cmocka_unit_test(of_what_time_does_not_cure_nothing_is_promised),
         cmocka_unit_test(azures_headers_are_seconds_and_minus_one),
         cmocka_unit_test(max_tokens_is_counted_by_the_rule),
     };
