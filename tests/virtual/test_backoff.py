@@ -151,6 +151,12 @@ def check(scenario, command, *options):
     return done.stdout
 
 
+def runs_of(client, backoff):
+    """Java's many moves of the clock take long: once is enough every day."""
+    is_slow = client.startswith("java") and backoff != "127s"
+    return 1 if is_slow and RUNS < 100 else RUNS
+
+
 @pytest.mark.parametrize("backoff", BACKOFFS)
 @pytest.mark.parametrize("client", COMMANDS)
 def test_delays_are_exact(client, backoff, tmp_path):
@@ -160,7 +166,7 @@ def test_delays_are_exact(client, backoff, tmp_path):
     if not waits:
         pytest.skip(f"it does not wait longer than {most} s")
     scenario = write_scenario(tmp_path, waits, tolerance)
-    check(scenario, make_command(tmp_path), "--repeat", str(RUNS))
+    check(scenario, make_command(tmp_path), "--repeat", str(runs_of(client, backoff)))
 
 
 def many_calls(folder, count):

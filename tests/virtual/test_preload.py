@@ -17,7 +17,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 import test_backoff  # noqa: E402
 from test_backoff import (BACKOFFS, COMMANDS, EXACT, LONGEST_S, RUNS, check,  # noqa: E402
-                          many_calls, write_scenario)
+                          many_calls, runs_of, write_scenario)
 from toomany import BUILD, TOOMANY, environment  # noqa: E402
 
 PRELOAD = HERE / "preload"
@@ -83,7 +83,7 @@ def test_delays_are_exact(client, backoff, tmp_path):
         pytest.skip(f"it does not wait longer than {most} s")
     scenario = write_scenario(tmp_path, waits, tolerance)
     said = check(scenario, make_command(tmp_path), "--carrier", "preload", "--verbose",
-                 "--repeat", str(RUNS))
+                 "--repeat", str(runs_of(client, backoff)))
     assert "by preloading" in said
 
 
