@@ -197,10 +197,10 @@ def page_html(clients, found, failures):
     return "\n".join(out) + "\n"
 
 
-def write(root, folder, clients, failures):
-    """The two pages, from the reports in `folder`; none where there is no report at all."""
+def write(output, folder, clients, failures):
+    """The two pages, to `output`, from the reports in `folder`; none where there is no report at all."""
     found = load(folder, clients)
     if not found:
         return
-    (root / "docs" / "matrix.md").write_text(markdown(clients, found, failures))
-    (root / "docs" / "matrix.html").write_text(page_html(clients, found, failures))
+    (output / "matrix.md").write_text(markdown(clients, found, failures))
+    (output / "matrix.html").write_text(page_html(clients, found, failures))
