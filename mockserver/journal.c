@@ -108,7 +108,8 @@ static bool make_room(struct journal *journal)
 struct journal_entry *journal_begin(struct journal *journal)
 {
     journal->total++;
-    if (!make_room(journal))
+    bool has_room = make_room(journal);
+    if (!has_room && journal->when_full == JOURNAL_REFUSE)
         return NULL;
     struct journal_entry *entry = calloc(1, sizeof *entry);
     if (entry == NULL) {
@@ -121,12 +122,13 @@ struct journal_entry *journal_begin(struct journal *journal)
     entry->retry_after_ns = -1;
     entry->retry_count = -1;
     entry->script_step = -1;
-    *slot(journal, journal->count) = entry;
-    journal->count++;
+    entry->is_unkept = !has_room;
+    if (has_room)
+        *slot(journal, journal->count++) = entry;
     return entry;
 }
 
-void journal_finish(struct journal *journal, struct journal_entry *entry)
+static void stream_entry(struct journal *journal, const struct journal_entry *entry)
 {
     if (journal->stream == NULL)
         return;
@@ -137,6 +139,13 @@ void journal_finish(struct journal *journal, struct journal_entry *entry)
     journal->stream = journal->next_stream(journal->next_stream_owner);
     if (journal->stream == NULL)
         journal->stream_failed = true;
+}
+
+void journal_finish(struct journal *journal, struct journal_entry *entry)
+{
+    stream_entry(journal, entry);
+    if (entry->is_unkept)
+        free(entry);
 }
 
 size_t journal_count(const struct journal *journal)

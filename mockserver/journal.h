@@ -49,9 +49,12 @@ struct journal_entry {
     const char *fault;        /* its name, or NULL */
     bool streamed;            /* it asked for a stream */
     bool broken;              /* the fault left no answer that a client may take as good */
+    bool is_unkept;           /* it goes when it is finished; the journal's own */
     bool abandoned;           /* the client went away before it had the whole answer */
 };
 
+/* Where all entries that are kept are of requests under way, one more is written when it has ended,
+ * but not kept. */
 enum journal_when_full { JOURNAL_DROP_OLDEST, JOURNAL_REFUSE };
 
 enum { JOURNAL_ENTRIES_MAX = 100000 }; /* about 60 MB; a retry test needs a few hundred */

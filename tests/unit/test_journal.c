@@ -96,18 +96,28 @@ static void a_full_one_drops_the_oldest_that_has_ended_and_counts_it(void **stat
     journal_free(journal);
 }
 
-static void where_none_has_ended_there_is_no_room(void **state)
+static void where_none_has_ended_one_more_is_written_but_not_kept(void **state)
 {
     (void)state;
     struct journal *journal = journal_new(2, JOURNAL_DROP_OLDEST);
     struct journal_entry *first = begin(journal);
     begin(journal);
-    assert_null(journal_begin(journal));
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    journal_stream_to(journal, stream);
+    struct journal_entry *third = begin(journal);
     assert_int_equal(journal_lost(journal), 1);
+    assert_sequences(journal, (const uint64_t[]){1, 2}, 2);
+    finish(journal, third);
+    fflush(stream);
+    assert_non_null(strstr(text, "\"sequence\":3"));
     finish(journal, first);
     assert_int_equal(begin(journal)->sequence, 4); /* the third was lost, and its number is seen */
     assert_int_equal(journal_lost(journal), 2);
     journal_free(journal);
+    fclose(stream);
+    free(text);
 }
 
 static void one_that_refuses_keeps_what_it_has(void **state)
@@ -261,7 +271,7 @@ int main(void)
         cmocka_unit_test(a_new_entry_has_not_happened_yet),
         cmocka_unit_test(entries_stay_in_order_of_arrival_whoever_ends_first),
         cmocka_unit_test(a_full_one_drops_the_oldest_that_has_ended_and_counts_it),
-        cmocka_unit_test(where_none_has_ended_there_is_no_room),
+        cmocka_unit_test(where_none_has_ended_one_more_is_written_but_not_kept),
         cmocka_unit_test(one_that_refuses_keeps_what_it_has),
         cmocka_unit_test(clearing_leaves_what_is_under_way),
         cmocka_unit_test(an_entry_is_a_line_of_json_to_the_byte),
