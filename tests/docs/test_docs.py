@@ -243,7 +243,7 @@ def test_options_in_commands_exist(page):
 
 
 # Of other programs: the examples, cmake, the official SDKs' programs of the reader.
-OTHER_OPTIONS = {"max-retries", "calls", "limit", "prefix"}
+OTHER_OPTIONS = {"requests", "max-retries", "calls", "limit", "prefix"}
 
 
 @pytest.mark.parametrize("page", pages.OWN, ids=named)
