@@ -2,7 +2,8 @@
  *
  * The input is any number of requests, each ended by a byte 0x1e:
  *     byte 1: the method, and how much time has passed since the request before
- *     then three parts with line ends between: path, Authorization ("-": none), body
+ *     then three parts with line ends between: path, Authorization ("-": none), body;
+ *     behind a "?" in the path what every header and argument of the query says
  */
 #include "base/duration.h"
 #include "base/json.h"
@@ -15,6 +16,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { REQUESTS_MAX = 64 };
+
+static const char azure_set_up[] =
+    "{\"rules\": {\"dialect\": \"azure\", \"per\": \"project\"}, \"batch_duration\": \"2s\","
+    " \"accounts\": [{\"key\": \"sk-right\", \"organization\": \"org-a\"}],"
+    " \"quotas\": {\"*\": {\"requests_per_minute\": 3, \"batch_queue_tokens\": 50}}}";
 
 static const char set_up[] =
     "{\"quotas\": {\"a\": {\"requests_per_minute\": 3, \"tokens_per_minute\": 100,"
@@ -57,6 +63,14 @@ static void check_answer(const struct api_outcome *outcome, const struct journal
     assert(strlen(entry->key_tail) <= 4);
 }
 
+/* What the input's path says after "?": the value of every header and argument. */
+static const char *find_value(const void *owner, enum api_value kind, const char *name)
+{
+    (void)kind;
+    (void)name;
+    return owner;
+}
+
 static void ask(struct api *api, const char *text, size_t length, int64_t now_ns,
                 struct api_outcome *outcome)
 {
@@ -81,7 +95,12 @@ static void ask(struct api *api, const char *text, size_t length, int64_t now_ns
         .authorization = strcmp(authorization, "-") == 0 ? NULL : authorization,
         .body = body,
         .body_length = lengths[2],
+        .find = find_value,
     };
+    char *query = strchr(path, '?');
+    if (query != NULL)
+        *query = '\0';
+    request.owner = query != NULL ? query + 1 : NULL;
     api_decide(api, &request, now_ns, INT64_C(1767225600000000000) + now_ns, &entry, outcome);
     check_answer(outcome, &entry);
     free(path);
@@ -96,7 +115,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct config config;
     struct api api;
     config_init(&config);
-    cJSON *root = json_parse(set_up, strlen(set_up), "set-up", &error);
+    /* An input that begins with 'A' meets Azure. */
+    const char *text = size > 0 && data[0] == 'A' ? azure_set_up : set_up;
+    cJSON *root = json_parse(text, strlen(text), "set-up", &error);
     assert(root != NULL && config_read(&config, &reader, root, ""));
     assert(api_init(&api, &config, 1, 0));
 

@@ -18,6 +18,46 @@ static const struct endpoint *row_of(uint8_t byte)
     return &table[(size_t)(uint8_t)(byte - '0') % count];
 }
 
+/* Reads a piece of a stream as a client does (server-sent events, WHATWG): one event, with JSON in
+ * its data or the end mark, and nothing beside. */
+static void check_event(const char *text, size_t length, bool is_last)
+{
+    const char *end = text + length;
+    const char *data = NULL;
+    size_t data_length = 0;
+    assert(length > 2 && end[-1] == '\n' && end[-2] == '\n');
+    for (const char *line = text; line < end - 1;) {
+        size_t line_length =
+            (size_t)((const char *)memchr(line, '\n', (size_t)(end - line)) - line);
+        assert(memchr(line, '\r', line_length) == NULL);
+        if (line_length >= 6 && memcmp(line, "data: ", 6) == 0) {
+            assert(data == NULL);
+            data = line + 6;
+            data_length = line_length - 6;
+        } else {
+            assert(data == NULL && line_length > 7 && memcmp(line, "event: ", 7) == 0);
+        }
+        line += line_length + 1;
+    }
+    assert(data != NULL);
+    if (is_last && data_length == 6 && memcmp(data, "[DONE]", 6) == 0)
+        return;
+    cJSON *root = json_parse(data, data_length, "data", NULL);
+    assert(root != NULL);
+    cJSON_Delete(root);
+}
+
+static void check_stream(const struct answer *answer)
+{
+    size_t begin = 0;
+    for (size_t i = 0; i < answer->piece_count; i++) {
+        size_t end = answer->pieces[i].end;
+        check_event(answer->body + begin, end - begin, i + 1 == answer->piece_count);
+        begin = end;
+    }
+    assert(begin == answer->body_length);
+}
+
 /* Whatever comes in, what goes out can be read by a client. */
 static void check_answer(const struct answer *answer)
 {
@@ -29,6 +69,8 @@ static void check_answer(const struct answer *answer)
         assert(answer->pieces[i].end >= answer->pieces[i - 1].end);
         assert(answer->pieces[i].due_ns >= answer->pieces[i - 1].due_ns);
     }
+    if (answer->stream != ANSWER_NOT_STREAMED)
+        check_stream(answer);
     if (type != NULL)
         return;
     struct error error = {0};
