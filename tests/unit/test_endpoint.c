@@ -87,6 +87,118 @@ static void lists_say_their_ends(void **state)
     cJSON_Delete(two);
 }
 
+#define SCHEMA                                                                                     \
+    "{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}, \"degrees\": "      \
+    "{\"type\": \"integer\", \"minimum\": 3}}, \"required\": [\"city\", \"degrees\"]}"
+#define ASKED "\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]"
+#define INPUT "\"model\": \"m\", \"input\": \"Hello\""
+
+/* Tools and formats, streamed or not, on the two endpoints that have them. */
+static const struct {
+    const char *path;
+    const char *body; /* without its braces */
+} formatted[] = {
+    {"/v1/chat/completions",
+     ASKED ", \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"name\": "
+           "\"s\", \"schema\": " SCHEMA "}}"},
+    {"/v1/chat/completions",
+     ASKED ", \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"weather\", "
+           "\"parameters\": " SCHEMA "}}]"},
+    {"/v1/responses", INPUT
+     ", \"text\": {\"format\": {\"type\": \"json_schema\", \"name\": \"s\", \"schema\": " SCHEMA
+     "}}"},
+    {"/v1/responses", INPUT
+     ", \"tools\": [{\"type\": \"function\", \"name\": \"weather\", \"parameters\": " SCHEMA "}]"},
+};
+
+/* All deltas of a stream in one string, as they stand in JSON. */
+static char *joined_deltas(const struct answer *answer)
+{
+    static const char *const names[] = {"choices.0.delta.content", "delta",
+                                        "choices.0.delta.tool_calls.0.function.arguments"};
+    char *text = calloc(1, answer->body_length + 1);
+    for (size_t i = 0; i < answer->piece_count; i++) {
+        size_t begin = i > 0 ? answer->pieces[i - 1].end : 0;
+        if (strncmp(answer->body + begin, "data: [DONE]", 12) == 0)
+            continue;
+        cJSON *event = event_at(answer, i);
+        for (size_t j = 0; j < sizeof names / sizeof names[0]; j++) {
+            char path[64];
+            const cJSON *item = event;
+            snprintf(path, sizeof path, "%s", names[j]);
+            for (char *name = strtok(path, "."); name != NULL; name = strtok(NULL, "."))
+                item = cJSON_IsArray(item) ? cJSON_GetArrayItem(item, atoi(name))
+                                           : cJSON_GetObjectItemCaseSensitive(item, name);
+            if (cJSON_IsString(item))
+                strcat(text, item->valuestring);
+        }
+        cJSON_Delete(event);
+    }
+    return text;
+}
+
+static void tools_and_formats_get_the_least_valid_answer(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof formatted / sizeof formatted[0]; i++) {
+        struct api_world world;
+        char body[1000];
+        world_start(&world, "{}");
+        snprintf(body, sizeof body, "{%s}", formatted[i].body);
+        assert_int_equal(world_post(&world, formatted[i].path, body), 200);
+        assert_non_null(
+            strstr(world.outcome.answer.body, "{\\\"city\\\":\\\"test\\\",\\\"degrees\\\":3}"));
+        snprintf(body, sizeof body, "{%s, \"stream\": true}", formatted[i].body);
+        assert_int_equal(world_post(&world, formatted[i].path, body), 200);
+        char *text = joined_deltas(&world.outcome.answer);
+        assert_string_equal(text, "{\"city\":\"test\",\"degrees\":3}");
+        free(text);
+        world_end(&world);
+    }
+}
+
+/* To the byte, streamed or not; and with other ids for another seed. */
+static void the_same_seed_and_request_give_the_same_answer(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof formatted / sizeof formatted[0]; i++) {
+        char body[1000];
+        char *answers[3];
+        snprintf(body, sizeof body, "{%s%s}", formatted[i / 2].body,
+                 i % 2 == 0 ? "" : ", \"stream\": true");
+        for (int j = 0; j < 3; j++) {
+            struct api_world world;
+            world_start(&world, "{}");
+            world.api.seed = j == 2 ? 2 : 1;
+            assert_true(api_reset(&world.api, 0));
+            assert_int_equal(world_post(&world, formatted[i / 2].path, body), 200);
+            answers[j] = strdup(world.outcome.answer.body);
+            world_end(&world);
+        }
+        assert_string_equal(answers[0], answers[1]);
+        assert_string_not_equal(answers[0], answers[2]);
+        for (int j = 0; j < 3; j++)
+            free(answers[j]);
+    }
+}
+
+/* What a scenario says goes before a format; a tool that is demanded is still called. */
+static void a_scenario_may_say_the_content(void **state)
+{
+    (void)state;
+    struct api_world world;
+    char body[1000];
+    world_start(&world, "{\"models\": {\"m\": {\"content\": \"of the model\"}}, \"script\": "
+                        "[{\"answer\": {\"content\": \"of the step\"}, \"times\": 2}]}");
+    for (size_t i = 0; i < sizeof formatted / sizeof formatted[0]; i++) {
+        snprintf(body, sizeof body, "{%s}", formatted[i].body);
+        assert_int_equal(world_post(&world, formatted[i].path, body), 200);
+        assert_non_null(
+            strstr(world.outcome.answer.body, i < 2 ? "\"of the step\"" : "\"of the model\""));
+    }
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +206,9 @@ int main(void)
         cmocka_unit_test(a_long_id_is_cut),
         cmocka_unit_test(every_row_that_asks_a_model_refuses_a_bad_body),
         cmocka_unit_test(lists_say_their_ends),
+        cmocka_unit_test(tools_and_formats_get_the_least_valid_answer),
+        cmocka_unit_test(the_same_seed_and_request_give_the_same_answer),
+        cmocka_unit_test(a_scenario_may_say_the_content),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
