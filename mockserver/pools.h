@@ -54,8 +54,8 @@ bool pools_share(struct pools *pools, const char *name, const char *model, int64
  * before the limits. */
 void pools_set_initial(struct pools *pools, const struct quota_limits *limits);
 
-/* The name under which the limits of `model` are shared; its own where it has its own pool. */
-const char *pools_shared_name(struct pools *pools, const char *model);
+/* The name under which the limits of this model are shared; its own where it has its own pool. */
+const char *pools_shared_name(struct pools *pools, const char *model_name);
 
 /* The limits in force for `model`. */
 struct quota_limits pools_limits(const struct pools *pools, const char *model);

@@ -49,7 +49,7 @@ static void headers(void **state)
     }
 }
 
-static void body(void **state)
+static void bodies_are_bounded(void **state)
 {
     (void)state;
     struct world world;
@@ -200,7 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers),
-        cmocka_unit_test(body),
+        cmocka_unit_test(bodies_are_bounded),
         cmocka_unit_test(connections),
         cmocka_unit_test(connections_of_an_address),
         cmocka_unit_test(unheard_connections_of_an_address),
