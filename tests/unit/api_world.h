@@ -141,8 +141,8 @@ static inline void assert_number_at(const cJSON *root, const char *path, double 
 static inline cJSON *event_at(const struct answer *answer, size_t index)
 {
     assert_true(index < answer->piece_count);
-    size_t begin = index > 0 ? answer->pieces[index - 1].end : 0;
-    const char *data = strstr(answer->body + begin, "data: ");
+    size_t offset = index > 0 ? answer->pieces[index - 1].end : 0;
+    const char *data = strstr(answer->body + offset, "data: ");
     assert_non_null(data);
     cJSON *root = cJSON_ParseWithOpts(data + strlen("data: "), NULL, 0);
     assert_non_null(root);
