@@ -515,17 +515,49 @@ static struct quota_answer gravest_refusal(const struct quota_pool *pool,
     return gravest;
 }
 
+/* The usual admission in one pass: limits refill continuously, and there is room in all of them.
+ * False, with nothing changed, where that is not so; then the rules above decide. */
+static bool admit_at_once(struct quota_pool *pool, int64_t now_ns, const struct quota_cost *cost)
+{
+    quota_level levels[QUOTA_DIMENSION_COUNT];
+    if (pool->limits->enforcement != QUOTA_CONTINUOUS)
+        return false;
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+        if (!counts(pool, i))
+            continue;
+        int64_t cost_here = cost_in(i, cost);
+        int64_t limit = pool->limits->limit[i];
+        quota_level weight = (quota_level)unit_weight(i);
+        levels[i] = level_at(pool, i, now_ns) + (quota_level)cost_here * weight;
+        if (limit != QUOTA_UNLIMITED && levels[i] > (quota_level)limit * weight &&
+            (cost_here > 0 || i != QUOTA_IMAGES_PER_MINUTE))
+            return false;
+    }
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+        if (!counts(pool, i))
+            continue;
+        pool->use[i].level = levels[i];
+        if (cost_in(i, cost) > 0)
+            note_peak(pool, i);
+    }
+    pool->updated_ns = now_ns;
+    return true;
+}
+
 struct quota_answer quota_admit_cost(struct quota_pool *pool, int64_t now_ns,
                                      const struct quota_cost *cost)
 {
     assert(cost->tokens >= 0 && cost->images >= 0 && cost->requests >= 0);
+    assert(now_ns >= pool->updated_ns);
+    if (admit_at_once(pool, now_ns, cost))
+        return (struct quota_answer){.admitted = true};
     bring_to(pool, now_ns);
-    struct quota_answer gravest = gravest_refusal(pool, cost);
-    if (!gravest.admitted) {
-        if (!pool->limits->refused_count)
-            return gravest;
-        /* Now another limit may be the one that makes it wait longest. */
-        count_refused(pool, cost->requests);
+    bool is_refused =
+        pool->limits->enforcement == QUOTA_CONTINUOUS || !gravest_refusal(pool, cost).admitted;
+    if (is_refused) {
+        /* It may change which limit makes it wait longest. */
+        if (pool->limits->refused_count)
+            count_refused(pool, cost->requests);
         return gravest_refusal(pool, cost);
     }
     for (unsigned left = pool->counted; left != 0;) {
@@ -536,7 +568,7 @@ struct quota_answer quota_admit_cost(struct quota_pool *pool, int64_t now_ns,
         take(pool, i, cost_here);
         note_peak(pool, i);
     }
-    return gravest;
+    return (struct quota_answer){.admitted = true};
 }
 
 struct quota_answer quota_admit(struct quota_pool *pool, int64_t now_ns, int64_t tokens)
