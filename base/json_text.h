@@ -27,6 +27,10 @@ struct json_text_fault {
 /* True for JSON nested at most JSON_DEPTH_MAX deep; else fills *fault. */
 bool json_text_check(const char *text, size_t length, struct json_text_fault *fault);
 
+/* How many bytes from `text` on stand in a JSON string for themselves, as ASCII: up to the first
+ * quote, backslash, control character or byte beyond ASCII. */
+size_t json_plain_length(const char *text, size_t length);
+
 /* True for valid UTF-8 (Unicode's definition: no overlong forms, no surrogates). */
 bool json_is_utf8(const char *text, size_t length);
 

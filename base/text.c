@@ -4,27 +4,31 @@
 
 #include <stdlib.h>
 
-static char *room(struct text *text, size_t length)
+bool text_grow(struct text *text, size_t length)
 {
     if (text->bytes == NULL)
+        return false;
+    size_t capacity = 2 * (text->length + length + 1);
+    char *larger = realloc(text->bytes, capacity);
+    if (larger == NULL)
+        free(text->bytes);
+    text->bytes = larger;
+    text->capacity = larger != NULL ? capacity : 0;
+    text->length = larger != NULL ? text->length : 0;
+    return larger != NULL;
+}
+
+static char *room(struct text *text, size_t length)
+{
+    if (text->length + length >= text->capacity && !text_grow(text, length))
         return NULL;
-    if (text->length + length >= text->capacity) {
-        size_t capacity = 2 * (text->length + length + 1);
-        char *larger = realloc(text->bytes, capacity);
-        if (larger == NULL) {
-            free(text->bytes);
-            text->bytes = NULL;
-            return NULL;
-        }
-        text->bytes = larger;
-        text->capacity = capacity;
-    }
     return text->bytes + text->length;
 }
 
 void text_begin(struct text *text, size_t capacity)
 {
-    *text = (struct text){.bytes = malloc(capacity + 1), .capacity = capacity + 1};
+    *text = (struct text){.bytes = malloc(capacity + 1)};
+    text->capacity = text->bytes != NULL ? capacity + 1 : 0;
 }
 
 char *text_end(struct text *text, size_t *length)
@@ -36,31 +40,31 @@ char *text_end(struct text *text, size_t *length)
     return text->bytes;
 }
 
-void text_add_bytes(struct text *text, const char *bytes, size_t length)
-{
-    char *place = room(text, length);
-    if (place == NULL)
-        return;
-    memcpy(place, bytes, length);
-    text->length += length;
-}
+/* Two digits a division. */
+static const char pairs[] = "0001020304050607080910111213141516171819"
+                            "2021222324252627282930313233343536373839"
+                            "4041424344454647484950515253545556575859"
+                            "6061626364656667686970717273747576777879"
+                            "8081828384858687888990919293949596979899";
 
 size_t text_whole(char buffer[TEXT_WHOLE_SIZE], int64_t value)
 {
     char digits[TEXT_WHOLE_SIZE];
-    size_t count = 0;
-    size_t length = 0;
+    char *end = digits + sizeof digits;
+    char *start = end;
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do {
-        digits[count++] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
+    *--start = '\0';
+    for (; rest >= 100; rest /= 100) {
+        start -= 2;
+        memcpy(start, &pairs[2 * (rest % 100)], 2);
+    }
+    if (rest >= 10)
+        *--start = (char)('0' + rest % 10);
+    *--start = (char)('0' + (rest >= 10 ? rest / 10 : rest));
     if (value < 0)
-        buffer[length++] = '-';
-    while (count > 0)
-        buffer[length++] = digits[--count];
-    buffer[length] = '\0';
-    return length;
+        *--start = '-';
+    memcpy(buffer, start, (size_t)(end - start));
+    return (size_t)(end - start) - 1;
 }
 
 size_t text_hex(char buffer[TEXT_HEX_SIZE], uint64_t value)
@@ -104,26 +108,37 @@ static const char *escape_of(unsigned char byte, char buffer[8])
     return buffer;
 }
 
-void text_add_json(struct text *text, const char *string)
+void text_add_escaped(struct text *text, const char *string)
 {
-    text_add(text, "\"");
+    size_t length = strlen(string);
     size_t start = text->length;
-    const char *plain = string;
-    for (;; string++) {
-        unsigned char byte = (unsigned char)*string;
-        if (byte >= 0x20 && byte != '"' && byte != '\\')
-            continue;
-        text_add_bytes(text, plain, (size_t)(string - plain));
-        if (byte == '\0')
+    bool has_wide = false;
+    for (;;) {
+        size_t plain = json_plain_length(string, length);
+        text_add_bytes(text, string, plain);
+        string += plain;
+        length -= plain;
+        if (length == 0)
             break;
         char buffer[8];
-        text_add(text, escape_of(byte, buffer));
-        plain = string + 1;
+        if ((unsigned char)*string >= 0x80)
+            text_add_bytes(text, string, 1);
+        else
+            text_add(text, escape_of((unsigned char)*string, buffer));
+        has_wide |= (unsigned char)*string >= 0x80;
+        string++;
+        length--;
     }
-    if (text->bytes != NULL) {
+    if (has_wide && text->bytes != NULL) {
         text->bytes[text->length] = '\0'; /* there is always room for it */
         json_make_utf8(text->bytes + start);
     }
+}
+
+void text_add_json(struct text *text, const char *string)
+{
+    text_add(text, "\"");
+    text_add_escaped(text, string);
     text_add(text, "\"");
 }
 

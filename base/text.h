@@ -13,6 +13,7 @@
 #ifndef TOOMANY_BASE_TEXT_H
 #define TOOMANY_BASE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 struct text {
     char *bytes; /* NULL: memory was out; what is added then is lost */
     size_t length;
-    size_t capacity;
+    size_t capacity; /* 0 where memory was out */
 };
 
 /* An empty text with room for `capacity` bytes; it grows by itself. */
@@ -29,9 +30,18 @@ void text_begin(struct text *text, size_t capacity);
 /* The text with a closing NUL, to be freed by the caller; NULL when memory was out. */
 char *text_end(struct text *text, size_t *length);
 
-void text_add_bytes(struct text *text, const char *bytes, size_t length);
+/* Makes room for `length` more bytes and a NUL. False when memory is out. */
+bool text_grow(struct text *text, size_t length);
 
-/* Inline, so that the length of a literal is known when it is compiled. */
+/* Inline, so that a literal of a few bytes is a few moves. */
+static inline void text_add_bytes(struct text *text, const char *bytes, size_t length)
+{
+    if (text->length + length >= text->capacity && !text_grow(text, length))
+        return;
+    memcpy(text->bytes + text->length, bytes, length);
+    text->length += length;
+}
+
 static inline void text_add(struct text *text, const char *string)
 {
     text_add_bytes(text, string, strlen(string));
@@ -43,6 +53,8 @@ void text_add_hex(struct text *text, uint64_t value);
 
 /* A JSON string in quotes, escaped as cJSON does; bytes that are not UTF-8 become '?'. */
 void text_add_json(struct text *text, const char *string);
+/* The same without the quotes. */
+void text_add_escaped(struct text *text, const char *string);
 
 enum { TEXT_WHOLE_SIZE = 21, TEXT_HEX_SIZE = 17 };
 

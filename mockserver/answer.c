@@ -26,44 +26,81 @@ void answer_free(struct answer *answer)
     answer_pieces(answer, NULL, 0);
 }
 
-static bool is_name(const struct answer_header *header, const char *name)
+static uint64_t bit_of(const char *name, size_t length)
 {
-    /* Most differ in their first letter. */
-    return (header->name[0] | 0x20) == (name[0] | 0x20) && strcasecmp(header->name, name) == 0;
+    unsigned char first = (unsigned char)name[0] | 0x20;
+    return UINT64_C(1) << ((5 * length + first) % 64);
 }
 
-static struct answer_header *find_or_add(struct answer *answer, const char *name)
+/* ANSWER_HEADERS_MAX where there is none. */
+static size_t find(const struct answer *answer, const char *name, size_t length)
 {
+    if ((answer->name_bits & bit_of(name, length)) == 0)
+        return ANSWER_HEADERS_MAX;
     for (size_t i = 0; i < answer->header_count; i++) {
-        if (is_name(&answer->headers[i], name))
-            return &answer->headers[i];
+        if (answer->name_lengths[i] == length && strcasecmp(answer->headers[i].name, name) == 0)
+            return i;
     }
+    return ANSWER_HEADERS_MAX;
+}
+
+static size_t copy(char *target, size_t size, const char *source, size_t length)
+{
+    length = length < size ? length : size - 1;
+    memcpy(target, source, length);
+    target[length] = '\0';
+    return length;
+}
+
+static size_t add(struct answer *answer, const char *name, size_t length)
+{
     assert(answer->header_count < ANSWER_HEADERS_MAX);
-    return &answer->headers[answer->header_count++];
+    size_t i = answer->header_count++;
+    answer->name_bits |= bit_of(name, length);
+    answer->name_lengths[i] =
+        (uint8_t)copy(answer->headers[i].name, ANSWER_HEADER_NAME_SIZE, name, length);
+    return i;
+}
+
+static size_t find_or_add(struct answer *answer, const char *name)
+{
+    size_t length = strlen(name);
+    size_t i = find(answer, name, length);
+    return i < ANSWER_HEADERS_MAX ? i : add(answer, name, length);
+}
+
+static void set_value(struct answer *answer, size_t i, const char *value, size_t length)
+{
+    answer->value_lengths[i] =
+        (uint8_t)copy(answer->headers[i].value, ANSWER_HEADER_VALUE_SIZE, value, length);
 }
 
 void answer_header(struct answer *answer, const char *name, const char *format, ...)
 {
-    struct answer_header *header = find_or_add(answer, name);
-    text_copy(header->name, sizeof header->name, name);
+    char value[ANSWER_HEADER_VALUE_SIZE];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(header->value, sizeof header->value, format, arguments);
+    vsnprintf(value, sizeof value, format, arguments);
     va_end(arguments);
+    answer_header_text(answer, name, value);
 }
 
 void answer_header_text(struct answer *answer, const char *name, const char *value)
 {
-    struct answer_header *header = find_or_add(answer, name);
-    text_copy(header->name, sizeof header->name, name);
-    text_copy(header->value, sizeof header->value, value);
+    set_value(answer, find_or_add(answer, name), value, strlen(value));
 }
 
-void answer_header_whole(struct answer *answer, const char *name, int64_t value)
+void answer_header_add_bytes(struct answer *answer, const char *name, size_t name_length,
+                             const char *value, size_t value_length)
+{
+    set_value(answer, add(answer, name, name_length), value, value_length);
+}
+
+void answer_header_add_whole(struct answer *answer, const char *name, int64_t value)
 {
     char text[TEXT_WHOLE_SIZE];
-    text_whole(text, value);
-    answer_header_text(answer, name, text);
+    size_t length = text_whole(text, value);
+    set_value(answer, add(answer, name, strlen(name)), text, length);
 }
 
 void answer_body(struct answer *answer, char *body)
@@ -87,19 +124,19 @@ void answer_pieces(struct answer *answer, struct answer_piece *pieces, size_t co
     answer->piece_count = pieces != NULL ? count : 0;
 }
 
-const char *answer_find_header(const struct answer *answer, const char *name)
+const char *answer_find_header_bytes(const struct answer *answer, const char *name, size_t length)
 {
-    for (size_t i = 0; i < answer->header_count; i++) {
-        if (is_name(&answer->headers[i], name))
-            return answer->headers[i].value;
-    }
-    return NULL;
+    size_t i = find(answer, name, length);
+    return i < ANSWER_HEADERS_MAX ? answer->headers[i].value : NULL;
 }
 
 void answer_retry_after(struct answer *answer, int64_t wait_ns, bool ms)
 {
+    char text[TEXT_WHOLE_SIZE];
     answer->retry_after_ns = wait_ns;
-    answer_header_whole(answer, "retry-after", (wait_ns + NS_PER_S - 1) / NS_PER_S);
+    text_whole(text, (wait_ns + NS_PER_S - 1) / NS_PER_S);
+    answer_header_text(answer, "retry-after", text);
+    text_whole(text, (wait_ns + NS_PER_MS - 1) / NS_PER_MS);
     if (ms)
-        answer_header_whole(answer, "retry-after-ms", (wait_ns + NS_PER_MS - 1) / NS_PER_MS);
+        answer_header_text(answer, "retry-after-ms", text);
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum {
     ANSWER_HEADERS_MAX = 32, /* OpenAI sends about twenty; a script may add some */
@@ -52,6 +53,10 @@ struct answer {
     bool is_raw;         /* the body is all that goes over the wire, with status line and headers */
     enum answer_end end; /* of a raw one */
     size_t header_count;
+    uint64_t name_bits; /* one for the first letter and length of each: most look-ups end here */
+    /* So that texts are seldom compared, and copied without looking for their ends. */
+    uint8_t name_lengths[ANSWER_HEADERS_MAX];
+    uint8_t value_lengths[ANSWER_HEADERS_MAX];
     struct answer_header headers[ANSWER_HEADERS_MAX]; /* beyond header_count not even zeroed */
 };
 
@@ -63,9 +68,19 @@ void answer_free(struct answer *answer);
 void answer_header(struct answer *answer, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same for a text, and for a whole number. */
+/* The same for a text. */
 void answer_header_text(struct answer *answer, const char *name, const char *value);
-void answer_header_whole(struct answer *answer, const char *name, int64_t value);
+
+/* Adds a header without looking for those of the same name: where it is known that there are none,
+ * or where it is to stand beside them. */
+void answer_header_add_bytes(struct answer *answer, const char *name, size_t name_length,
+                             const char *value, size_t value_length);
+static inline void answer_header_add(struct answer *answer, const char *name, const char *value)
+{
+    /* Inline, so that the length of a literal is known when it is compiled. */
+    answer_header_add_bytes(answer, name, strlen(name), value, strlen(value));
+}
+void answer_header_add_whole(struct answer *answer, const char *name, int64_t value);
 
 /* Takes over `body` (may be NULL: out of memory, an empty body is sent). */
 void answer_body(struct answer *answer, char *body);
@@ -77,7 +92,11 @@ void answer_body_bytes(struct answer *answer, void *body, size_t length);
 void answer_pieces(struct answer *answer, struct answer_piece *pieces, size_t count);
 
 /* The value of the header of this name, or NULL. */
-const char *answer_find_header(const struct answer *answer, const char *name);
+const char *answer_find_header_bytes(const struct answer *answer, const char *name, size_t length);
+static inline const char *answer_find_header(const struct answer *answer, const char *name)
+{
+    return answer_find_header_bytes(answer, name, strlen(name));
+}
 
 /* Sets retry_after_ns and the headers retry-after (whole seconds, rounded up) and, when `ms`,
  * retry-after-ms, so that a client that waits what it reads is never early. */

@@ -78,6 +78,12 @@ static void set_rules(struct api *api)
     pools_set_initial(api->pools, &initial);
 }
 
+void api_outcome_init(struct api_outcome *outcome)
+{
+    memset(outcome, 0, offsetof(struct api_outcome, answer));
+    answer_init(&outcome->answer, 0);
+}
+
 bool api_init(struct api *api, const struct config *config, uint64_t seed, int64_t now_ns)
 {
     *api = (struct api){.config = config, .seed = seed};
@@ -578,10 +584,10 @@ static void decide(struct decision *decision)
 }
 
 /* What a script said verbatim stays as it is. */
-static void add_header(struct answer *answer, const char *name, const char *value)
+static inline void add_header(struct answer *answer, const char *name, const char *value)
 {
     if (answer_find_header(answer, name) == NULL)
-        answer_header_text(answer, name, value);
+        answer_header_add(answer, name, value);
 }
 
 /* Answers of the same second share it. */
@@ -650,18 +656,6 @@ static void record(struct decision *decision)
     json_make_utf8(entry->code); /* a script's may have been cut */
 }
 
-/* Not zeroed whole: see answer_init(). */
-static void begin_outcome(struct api_outcome *outcome)
-{
-    answer_init(&outcome->answer, 0);
-    outcome->latency_ns = 0;
-    outcome->refuse_ns = 0;
-    outcome->pool = NULL;
-    outcome->admitted_ns = 0;
-    outcome->charged_tokens = 0;
-    outcome->used_tokens = 0;
-}
-
 /* Azure's clients send the key in a header of its own, or a bearer token. */
 static const char *key_of(const struct api *api, const struct api_request *request)
 {
@@ -672,7 +666,7 @@ static const char *key_of(const struct api *api, const struct api_request *reque
 void api_decide(struct api *api, const struct api_request *request, int64_t now_ns, int64_t wall_ns,
                 struct journal_entry *entry, struct api_outcome *outcome)
 {
-    begin_outcome(outcome);
+    api_outcome_init(outcome);
     struct decision decision = {
         .api = api,
         .request = request,
@@ -686,7 +680,7 @@ void api_decide(struct api *api, const struct api_request *request, int64_t now_
     if (key_length > 8)
         text_copy(entry->key_tail, sizeof entry->key_tail, decision.key + key_length - 4);
     json_make_utf8(entry->key_tail);
-    entry->body_digest = digest_bytes(request->body, request->body_length);
+    entry->body_digest = digest_quick(request->body, request->body_length);
     entry->decided_ns = now_ns;
     api->request_count++;
     decide(&decision);
@@ -700,7 +694,7 @@ void api_decide(struct api *api, const struct api_request *request, int64_t now_
 void api_refuse(struct api *api, const struct api_refusal *refusal, int64_t now_ns, int64_t wall_ns,
                 struct journal_entry *entry, struct api_outcome *outcome)
 {
-    begin_outcome(outcome);
+    api_outcome_init(outcome);
     struct decision decision = {.api = api, .wall_ns = wall_ns, .entry = entry, .outcome = outcome};
     entry->decided_ns = now_ns;
     api->request_count++;

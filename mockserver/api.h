@@ -63,15 +63,18 @@ const char *api_request_header(const struct api_request *request, const char *na
 const char *api_request_argument(const struct api_request *request, const char *name);
 
 struct api_outcome {
-    struct answer answer;
     bool is_forwarded;  /* somebody else is asked for it; of `answer` only the headers count */
     int64_t latency_ns; /* to wait before the answer goes out */
     int64_t refuse_ns;  /* from now on no connection is to be taken for so long; 0 all are */
     struct pool *pool;  /* whose place is to be given back by api_finish; NULL none */
     int64_t admitted_ns;
     int64_t charged_tokens;
-    int64_t used_tokens; /* what it really used, for api_settle; -1 not known */
+    int64_t used_tokens;  /* what it really used, for api_settle; -1 not known */
+    struct answer answer; /* the last, see api_outcome_init() */
 };
+
+/* No answer yet. Not all of it is zeroed: see answer_init(). */
+void api_outcome_init(struct api_outcome *outcome);
 
 /* False when memory is out. `config` must outlive the api. */
 bool api_init(struct api *api, const struct config *config, uint64_t seed, int64_t now_ns);

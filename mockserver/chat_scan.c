@@ -20,15 +20,23 @@ struct span {
     bool is_plain;      /* ASCII without escapes: the bytes are the text */
 };
 
-static void skip_space(struct reader *reader)
+static bool is_space(const struct reader *reader)
 {
-    while (reader->at < reader->end && (*reader->at == ' ' || *reader->at == '\n' ||
-                                        *reader->at == '\t' || *reader->at == '\r'))
+    return reader->at < reader->end && (*reader->at == ' ' || *reader->at == '\n' ||
+                                        *reader->at == '\t' || *reader->at == '\r');
+}
+
+static inline void skip_space(struct reader *reader)
+{
+    /* Most are written without. */
+    if (reader->at < reader->end && (unsigned char)*reader->at > ' ')
+        return;
+    while (is_space(reader))
         reader->at++;
 }
 
 /* Takes `byte` and the white space around it. */
-static bool take(struct reader *reader, char byte)
+static inline bool take(struct reader *reader, char byte)
 {
     skip_space(reader);
     if (reader->at == reader->end || *reader->at != byte)
@@ -54,27 +62,6 @@ static enum byte_kind kind_of(unsigned char byte)
     return (byte & 0xc0) == 0x80 ? CONTINUES : WIDE;
 }
 
-/* The bytes before the next that is not plain, eight at a time: the lowest byte that is below 0x20,
- * a quote, a backslash or beyond ASCII sets the top bit of its place in the mask. */
-static const char *skip_plain(const char *at, const char *end)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    const uint64_t tops = ones << 7;
-    while (end - at >= 8) {
-        uint64_t word;
-        memcpy(&word, at, sizeof word);
-        uint64_t quotes = word ^ (ones * '"');
-        uint64_t backslashes = word ^ (ones * '\\');
-        uint64_t found = ((word - ones * 0x20) | (quotes - ones) | (backslashes - ones) | word);
-        if ((found & tops) != 0)
-            break;
-        at += 8;
-    }
-    while (at < end && kind_of((unsigned char)*at) == PLAIN)
-        at++;
-    return at;
-}
-
 /* A string; the reader stands on its opening quote. */
 static bool scan_string(struct reader *reader, struct span *span)
 {
@@ -84,7 +71,7 @@ static bool scan_string(struct reader *reader, struct span *span)
     *span = (struct span){.start = at, .is_plain = true};
     int64_t unseen = 0; /* bytes that are no characters of their own */
     for (;;) {
-        at = skip_plain(at, reader->end);
+        at += json_plain_length(at, (size_t)(reader->end - at));
         if (at == reader->end)
             return false;
         enum byte_kind kind = kind_of((unsigned char)*at);
@@ -160,9 +147,21 @@ static bool scan_count(struct reader *reader, int64_t *count)
     return true; /* what else belongs to the number is no comma, and ends the scan */
 }
 
-static bool is_text(const struct span *span, const char *text, size_t length)
+/* The members that are usual, and how each is read. */
+struct member {
+    const char *name;
+    size_t length;
+    bool (*read)(struct reader *reader);
+};
+
+/* The row of the table that a key names, or `count`. */
+static size_t find_member(const struct span *key, const struct member *table, size_t count)
 {
-    return span->is_plain && span->length == length && memcmp(span->start, text, length) == 0;
+    size_t i = 0;
+    while (i < count &&
+           (table[i].length != key->length || memcmp(table[i].name, key->start, key->length) != 0))
+        i++;
+    return key->is_plain ? i : count;
 }
 
 /* ---- members ---- */
@@ -202,13 +201,6 @@ static bool read_max_completion_tokens(struct reader *reader)
 {
     return scan_count(reader, &reader->scan->max_completion_tokens);
 }
-
-/* The members that are usual, and how each is read. */
-struct member {
-    const char *name;
-    size_t length;
-    bool (*read)(struct reader *reader);
-};
 
 #define MEMBER(name, read)                                                                         \
     {                                                                                              \
@@ -250,11 +242,9 @@ static bool scan_object(struct reader *reader, const struct member *table, size_
         return false;
     do {
         struct span key;
-        size_t i = 0;
         if (!scan_string(reader, &key))
             return false;
-        while (i < count && !is_text(&key, table[i].name, table[i].length))
-            i++;
+        size_t i = find_member(&key, table, count);
         if (i == count || (*seen & 1U << i) != 0)
             return false;
         *seen |= 1U << i;

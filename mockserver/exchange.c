@@ -1,11 +1,13 @@
 #include "base/duration.h"
 #include "base/json_text.h"
+#include "base/text.h"
 #include "mockserver/peer.h"
 #include "mockserver/server_parts.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,40 +137,41 @@ static ssize_t read_pieces(void *owner, uint64_t position, char *buffer, size_t 
     return 0;
 }
 
-static struct MHD_Response *make_response(struct exchange *exchange)
+static struct MHD_Response *response_in_pieces(struct exchange *exchange)
 {
     if (forward_has_answer(exchange))
         return forward_response(exchange);
     enum { BLOCK_SIZE = 4096 };
-    struct answer *answer = &exchange->outcome.answer;
-    static char nothing[1];
-    if (answer->pieces != NULL) {
-        bool is_stream = answer->stream != ANSWER_NOT_STREAMED;
-        return MHD_create_response_from_callback(is_stream ? MHD_SIZE_UNKNOWN : answer->body_length,
-                                                 BLOCK_SIZE, read_pieces, exchange, NULL);
-    }
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        answer->body_length, answer->body != NULL ? answer->body : nothing,
-        answer->body != NULL ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
-    if (response != NULL)
-        answer->body = NULL; /* the response frees it */
+    const struct answer *answer = &exchange->outcome.answer;
+    bool is_stream = answer->stream != ANSWER_NOT_STREAMED;
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(is_stream ? MHD_SIZE_UNKNOWN : answer->body_length,
+                                          BLOCK_SIZE, read_pieces, exchange, NULL);
+    for (size_t i = 0; i < answer->header_count && response != NULL; i++)
+        MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
     return response;
 }
 
 static enum MHD_Result queue_answer(struct exchange *exchange)
 {
     const struct answer *answer = &exchange->outcome.answer;
-    struct MHD_Response *response = make_response(exchange);
+    struct server *server = exchange->server;
+    struct MHD_Response *response = NULL;
+    if (answer->pieces != NULL) {
+        response = response_in_pieces(exchange);
+    } else {
+        exchange->spare = spare_response_take(server->spare_responses, answer);
+        response = exchange->spare != NULL ? exchange->spare->response : NULL;
+    }
     if (response == NULL)
         return MHD_NO;
-    exchange->began_ns = loop_now(exchange->server->loop);
-    for (size_t i = 0; i < answer->header_count; i++)
-        MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
+    exchange->began_ns = loop_now(server->loop);
     if (exchange->entry != NULL)
         exchange->entry->first_byte_ns = exchange->began_ns;
     enum MHD_Result result =
         MHD_queue_response(exchange->connection, (unsigned int)answer->status, response);
-    MHD_destroy_response(response);
+    if (exchange->spare == NULL)
+        MHD_destroy_response(response);
     return result;
 }
 
@@ -181,7 +184,9 @@ static void copy_header(const struct exchange *exchange, const char *name, char 
                         size_t size)
 {
     const char *value = header_of(exchange, name);
-    snprintf(target, size, "%s", value != NULL ? value : "");
+    if (value == NULL)
+        return; /* the entry is zeroed */
+    text_copy(target, size, value);
     json_make_utf8(target);
 }
 
@@ -214,10 +219,10 @@ static bool begin_entry(struct exchange *exchange)
     server->in_flight++;
     entry->arrived_ns = loop_now(server->loop);
     entry->connection = exchange->link->number;
-    snprintf(entry->method, sizeof entry->method, "%s", exchange->method);
+    text_copy(entry->method, sizeof entry->method, exchange->method);
     server->posts_in_flight += is_post(exchange);
     entry->in_flight = server->posts_in_flight;
-    snprintf(entry->path, sizeof entry->path, "%s", exchange->path);
+    text_copy(entry->path, sizeof entry->path, exchange->path);
     json_make_utf8(entry->path); /* any bytes may come; reports and metrics are UTF-8 */
     copy_header(exchange, "idempotency-key", entry->idempotency_key, sizeof entry->idempotency_key);
     if (server->marker_header != NULL)
@@ -231,23 +236,51 @@ static bool is_admin_path(const char *path)
     return strncmp(path, ADMIN_PREFIX, strlen(ADMIN_PREFIX)) == 0;
 }
 
+/* Exchanges are used again, with the memory for their bodies. */
+static struct exchange *take_spare(struct server *server)
+{
+    struct exchange *exchange = server->spare_exchanges;
+    if (exchange == NULL)
+        return calloc(1, sizeof *exchange);
+    server->spare_exchanges = exchange->next;
+    server->spare_exchange_count--;
+    memset(exchange, 0, offsetof(struct exchange, body));
+    return exchange;
+}
+
+static void give_spare(struct server *server, struct exchange *exchange)
+{
+    enum { SPARE_MAX = 128, SPARE_BODY_MAX = 16384 }; /* of 11 KB each, and the body */
+    api_outcome_init(&exchange->outcome);
+    if (exchange->body_capacity > SPARE_BODY_MAX || server->spare_exchange_count >= SPARE_MAX) {
+        free(exchange->body);
+        free(exchange);
+        return;
+    }
+    exchange->next = server->spare_exchanges;
+    server->spare_exchanges = exchange;
+    server->spare_exchange_count++;
+}
+
+void exchange_free_spare(struct server *server)
+{
+    while (server->spare_exchanges != NULL) {
+        struct exchange *exchange = server->spare_exchanges;
+        server->spare_exchanges = exchange->next;
+        free(exchange->body);
+        free(exchange);
+    }
+}
+
 static struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
                                      const char *method, const char *path)
 {
     struct link *link = link_of(connection);
-    struct exchange *exchange = calloc(1, sizeof *exchange);
-    if (exchange == NULL || link == NULL) {
-        free(exchange);
+    struct exchange *exchange = link != NULL ? take_spare(server) : NULL;
+    if (exchange == NULL)
         return NULL;
-    }
-    exchange->method = strdup(method);
-    exchange->path = strdup(path);
-    if (exchange->method == NULL || exchange->path == NULL) {
-        free(exchange->method);
-        free(exchange->path);
-        free(exchange);
-        return NULL;
-    }
+    exchange->method = method;
+    exchange->path = path;
     exchange->server = server;
     exchange->link = link;
     exchange->connection = connection;
@@ -274,10 +307,9 @@ static void exchange_free(struct exchange *exchange)
     forward_free(exchange);
     recording_free(server->recorder, exchange->recording);
     answer_free(&exchange->outcome.answer);
-    free(exchange->method);
-    free(exchange->path);
-    free(exchange->body);
-    free(exchange);
+    if (exchange->spare != NULL)
+        spare_response_give(server->spare_responses, exchange->spare);
+    give_spare(server, exchange);
 }
 
 /* A client may have read the last byte before we come here, where other programs keep the processor
@@ -577,9 +609,10 @@ static enum MHD_Result finish_request(struct exchange *exchange)
 static bool asks_for_too_much(const struct exchange *exchange)
 {
     const char *expected = header_of(exchange, MHD_HTTP_HEADER_EXPECT);
+    if (expected == NULL || strcasecmp(expected, "100-continue") != 0)
+        return false;
     const char *length = header_of(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    return expected != NULL && strcasecmp(expected, "100-continue") == 0 && length != NULL &&
-           strtoull(length, NULL, 10) > exchange->server->bounds.body_bytes;
+    return length != NULL && strtoull(length, NULL, 10) > exchange->server->bounds.body_bytes;
 }
 
 static size_t header_bytes_of(const struct exchange *exchange)

@@ -18,16 +18,6 @@ static const char *const values[] = {
     [REPEATED] = "1",
 };
 
-/* Beside the one that is there; answer_header() would replace it. */
-static void repeat_header(struct answer *answer, const char *name, const char *value)
-{
-    if (answer->header_count == ANSWER_HEADERS_MAX)
-        return;
-    struct answer_header *header = &answer->headers[answer->header_count++];
-    snprintf(header->name, sizeof header->name, "%s", name);
-    snprintf(header->value, sizeof header->value, "%s", value);
-}
-
 static void play_bad_retry_after(const struct fault *fault, struct fault_play *play)
 {
     struct answer *answer = play->answer;
@@ -40,8 +30,8 @@ static void play_bad_retry_after(const struct fault *fault, struct fault_play *p
     snprintf(answer->code, sizeof answer->code, "%s", refusal.code);
     answer_header(answer, "content-type", "application/json");
     answer_header(answer, "retry-after", "%s", values[fault->form]);
-    if (fault->form == REPEATED)
-        repeat_header(answer, "retry-after", "20");
+    if (fault->form == REPEATED && answer->header_count < ANSWER_HEADERS_MAX)
+        answer_header_add(answer, "retry-after", "20");
 }
 
 extern const struct fault_kind fault_bad_retry_after;

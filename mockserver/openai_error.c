@@ -190,21 +190,33 @@ static void add_member(struct text *text, const char *name, const char *value, c
     text_add(text, end);
 }
 
-void openai_error_answer(struct answer *answer, const struct openai_error *error)
+/* Up to the message, and from its end on. */
+static void begin_envelope(struct text *text, size_t message_length)
 {
-    struct text text;
+    text_begin(text, message_length + ENVELOPE_SIZE);
+    text_add(text, "{\n    \"error\": {\n        \"message\": \"");
+}
+
+static void end_envelope(struct text *text, const struct openai_error *error, struct answer *answer)
+{
     size_t length = 0;
     answer_init(answer, error->status);
     text_copy(answer->code, sizeof answer->code, error->code != NULL ? error->code : "");
-    text_begin(&text, strlen(error->message) + ENVELOPE_SIZE);
-    text_add(&text, "{\n    \"error\": {\n");
-    add_member(&text, "message", error->message, ",\n");
-    add_member(&text, "type", error->type, ",\n");
-    add_member(&text, "param", error->param, ",\n");
-    add_member(&text, "code", error->code, "\n");
-    text_add(&text, "    }\n}\n");
-    char *body = text_end(&text, &length);
+    text_add(text, "\",\n");
+    add_member(text, "type", error->type, ",\n");
+    add_member(text, "param", error->param, ",\n");
+    add_member(text, "code", error->code, "\n");
+    text_add(text, "    }\n}\n");
+    char *body = text_end(text, &length);
     answer_body_bytes(answer, body, length);
+}
+
+void openai_error_answer(struct answer *answer, const struct openai_error *error)
+{
+    struct text text;
+    begin_envelope(&text, strlen(error->message));
+    text_add_escaped(&text, error->message);
+    end_envelope(&text, error, answer);
 }
 
 static const char *or_own(const char *name, const char *own)
@@ -282,18 +294,19 @@ static const char *refusal_type(const struct quota_answer *refusal)
     return quota_dimension_counts_tokens(refusal->stopped_by) ? "tokens" : "requests";
 }
 
+/* What they say goes into a JSON string; only names can have in them what must be escaped. */
 static void say_whose(struct text *text, const struct quota_answer *refusal,
                       const struct openai_names *names, bool is_of_project)
 {
     if (is_of_project) {
         text_add(text, "project ");
-        text_add(text, or_own(names->project, OPENAI_PROJECT));
+        text_add_escaped(text, or_own(names->project, OPENAI_PROJECT));
         text_add(text, " organization ");
     } else {
-        text_add(text, or_own(names->model, ""));
+        text_add_escaped(text, or_own(names->model, ""));
         text_add(text, " in organization ");
     }
-    text_add(text, or_own(names->organization, OPENAI_ORGANIZATION));
+    text_add_escaped(text, or_own(names->organization, OPENAI_ORGANIZATION));
     text_add(text, " on ");
     text_add(text, quota_dimension_label(refusal->stopped_by));
     text_add(text, ": Limit ");
@@ -305,7 +318,7 @@ static void say_images(struct text *text, const struct quota_answer *refusal,
                        const struct openai_names *names)
 {
     text_add(text, "Rate limit exceeded for images per minute in organization ");
-    text_add(text, or_own(names->organization, OPENAI_ORGANIZATION));
+    text_add_escaped(text, or_own(names->organization, OPENAI_ORGANIZATION));
     text_add(text, ". Limit: ");
     text_add_whole(text, refusal->limit);
     text_add(text, "/1min. Current: ");
@@ -353,21 +366,17 @@ void openai_error_answer_refusal(struct answer *answer, const struct quota_answe
         return;
     }
     struct text text;
-    size_t length = 0;
-    text_begin(&text, MESSAGE_SIZE);
+    begin_envelope(&text, MESSAGE_SIZE);
     if (refusal->stopped_by == QUOTA_IMAGES_PER_MINUTE)
         say_images(&text, refusal, names);
     else if (refusal->too_large)
         say_too_large(&text, refusal, names, is_of_project);
     else
         say_limit(&text, refusal, names, is_of_project);
-    char *message = text_end(&text, &length);
-    struct openai_error error = {
+    const struct openai_error error = {
         .status = 429,
-        .message = message != NULL ? message : "",
         .type = refusal_type(refusal),
         .code = "rate_limit_exceeded",
     };
-    openai_error_answer(answer, &error);
-    free(message);
+    end_envelope(&text, &error, answer);
 }

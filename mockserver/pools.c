@@ -1,5 +1,6 @@
 #include "mockserver/pools.h"
 
+#include "base/digest.h"
 #include "base/json_text.h"
 
 #include <ctype.h>
@@ -54,30 +55,6 @@ struct pools {
 
     struct quota_limits unlimited;
 };
-
-/* --- hashing ---------------------------------------------------------------------------------- */
-
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    quota_level product = (quota_level)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* Sixteen bytes a step: keys are up to 170 bytes long. */
-static uint64_t hash_text(const char *text, size_t length)
-{
-    static const uint64_t odd[] = {UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db)};
-    uint64_t hash = odd[0] ^ length;
-    while (length > 0) {
-        uint64_t words[2] = {0, 0};
-        size_t step = length < sizeof words ? length : sizeof words;
-        memcpy(words, text, step);
-        hash = mix(words[0] ^ odd[1], words[1] ^ hash);
-        text += step;
-        length -= step;
-    }
-    return mix(hash, odd[1]);
-}
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
@@ -283,7 +260,7 @@ static void resolve(struct pools *pools, struct model *model)
 static struct model *model_of(struct pools *pools, const char *name)
 {
     size_t length = strnlen(name, POOLS_MODEL_SIZE - 1);
-    uint64_t hash = hash_text(name, length);
+    uint64_t hash = digest_quick(name, length);
     struct model **slot = model_slot(pools->models, pools->model_slots, hash, name);
     if (*slot != NULL)
         return *slot;
@@ -475,8 +452,8 @@ struct pool *pools_get(struct pools *pools, const char *owner, const char *model
         return NULL;
     model = model->owner;
     size_t owner_length = strlen(owner);
-    uint64_t id =
-        mix(hash_text(owner, owner_length) ^ UINT64_C(0x8ebc6af09c88c6e3), model->hash | 1);
+    uint64_t id = digest_mix(digest_quick(owner, owner_length) ^ UINT64_C(0x8ebc6af09c88c6e3),
+                             model->hash | 1);
     for (size_t slot = id & (pools->slot_count - 1); pools->slots[slot] != 0;
          slot = (slot + 1) & (pools->slot_count - 1)) {
         if (pools->slots[slot] >> 32 != id >> 32)

@@ -67,9 +67,9 @@ static void add_full(struct answer *answer, const struct shown *shown,
     if (!told.is_told)
         return;
     char reset[DURATION_TEXT_SIZE];
-    answer_header_whole(answer, shown->limit_name, told.limit);
-    answer_header_whole(answer, shown->remaining_name, told.remaining);
-    answer_header_text(answer, shown->reset_name, duration_go(told.reset_ns, reset));
+    answer_header_add_whole(answer, shown->limit_name, told.limit);
+    answer_header_add_whole(answer, shown->remaining_name, told.remaining);
+    answer_header_add(answer, shown->reset_name, duration_go(told.reset_ns, reset));
 }
 
 static int64_t seconds_up(int64_t ns)
@@ -82,12 +82,12 @@ static void add_azure(struct answer *answer, const struct shown *shown,
 {
     enum quota_dimension dimension = shown_dimension(shown, pool);
     bool is_limited = dimension != QUOTA_DIMENSION_COUNT;
-    answer_header_whole(answer, shown->limit_name,
-                        is_limited ? pool->limits->limit[dimension] : -1);
-    answer_header_whole(answer, shown->remaining_name,
-                        is_limited ? quota_remaining(pool, dimension, now_ns) : -1);
-    answer_header_whole(answer, shown->reset_name,
-                        is_limited ? seconds_up(quota_reset(pool, dimension, now_ns)) : -1);
+    answer_header_add_whole(answer, shown->limit_name,
+                            is_limited ? pool->limits->limit[dimension] : -1);
+    answer_header_add_whole(answer, shown->remaining_name,
+                            is_limited ? quota_remaining(pool, dimension, now_ns) : -1);
+    answer_header_add_whole(answer, shown->reset_name,
+                            is_limited ? seconds_up(quota_reset(pool, dimension, now_ns)) : -1);
 }
 
 void ratelimit_headers_add(struct answer *answer, const struct limit_rules *rules,

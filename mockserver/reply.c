@@ -87,6 +87,10 @@ static char *formatted(const cJSON *root)
 void reply_choose(struct reply *reply, const cJSON *root, const char *content)
 {
     *reply = (struct reply){0};
+    if (root == NULL) { /* nothing but text was asked for */
+        reply->content = strdup(content != NULL ? content : COMPLETION_CONTENT);
+        return;
+    }
     const cJSON *function = choose_function(root, content != NULL);
     if (function != NULL) {
         reply->tool = strdup(text_of(function, "name"));

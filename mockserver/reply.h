@@ -16,7 +16,7 @@ struct reply {
     char *arguments; /* its JSON */
 };
 
-/* `root` is the body of POST /v1/chat/completions or /v1/responses; `content` the words that are
+/* `root` is the body of a POST /v1/chat/completions or /v1/responses; `content` the words that are
  * set, or NULL. */
 void reply_choose(struct reply *reply, const cJSON *root, const char *content);
 void reply_free(struct reply *reply);

@@ -16,6 +16,7 @@
 #include "mockserver/metrics.h"
 #include "mockserver/recorder.h"
 #include "mockserver/server.h"
+#include "mockserver/spare_response.h"
 
 #include <microhttpd.h>
 
@@ -38,11 +39,14 @@ struct server {
     bool (*reload)(void *owner, struct error *error); /* or NULL */
     void *reload_owner;
     struct MHD_Daemon *daemon;
-    struct watch watch;                /* libmicrohttpd's epoll descriptor */
-    struct deadline run_again;         /* it has work that its descriptor does not show */
-    struct deadline next_change;       /* of the quotas, by time */
-    struct deadline accept_again;      /* connections are refused until then */
-    struct exchange *exchanges;        /* all that are under way */
+    struct watch watch;               /* libmicrohttpd's epoll descriptor */
+    struct deadline run_again;        /* it has work that its descriptor does not show */
+    struct deadline next_change;      /* of the quotas, by time */
+    struct deadline accept_again;     /* connections are refused until then */
+    struct exchange *exchanges;       /* all that are under way */
+    struct exchange *spare_exchanges; /* some that have ended, for those to come */
+    size_t spare_exchange_count;
+    struct spare_responses *spare_responses;
     struct link *links;                /* all that are open */
     struct link *ending;               /* whose end is being passed on, or NULL */
     struct address_count *addresses;   /* that have connections open, where they are counted */
@@ -96,14 +100,12 @@ struct exchange {
     struct journal_entry *entry; /* NULL for the admin endpoints */
     struct exchange *next;
     struct exchange *previous;
-    char *method;
-    char *path;
-    char *body;
+    const char *method; /* libmicrohttpd's; they last as long as the request */
+    const char *path;
+    struct spare_response *spare; /* of the answer that is being sent, or NULL */
     size_t body_length;
-    size_t body_capacity;
     size_t discarded;
     enum exchange_refusal refusal;
-    struct api_outcome outcome;
     struct forwarding *forwarding; /* the answer comes from the backend; or NULL */
     struct recording *recording;   /* or NULL */
     bool is_decided;
@@ -119,6 +121,10 @@ struct exchange {
     bool peer_watched;
     struct watch peer; /* while parked: sees a client that goes away */
     struct deadline due;
+    /* From here on not zeroed for the next request. */
+    char *body;
+    size_t body_capacity;
+    struct api_outcome outcome;
 };
 
 /* --- server.c --- */
@@ -160,6 +166,9 @@ enum MHD_Result on_request(void *owner, struct MHD_Connection *connection, const
                            size_t *data_size, void **context);
 void on_completed(void *owner, struct MHD_Connection *connection, void **context,
                   enum MHD_RequestTerminationCode code);
+
+/* Those that are kept for requests to come. */
+void exchange_free_spare(struct server *server);
 
 /* The request has not come whole in time. */
 void exchange_time_out(struct exchange *exchange, int64_t now_ns);

@@ -33,11 +33,31 @@ static void takes_every_byte_and_no_more(void **state)
     assert_true(digest_bytes("ab", 2) != digest_bytes("ba", 2));
 }
 
+/* Of every length around a step, each byte counts, and so does the length. */
+static void a_quick_digest_depends_on_every_byte(void **state)
+{
+    (void)state;
+    char bytes[50] = {0};
+    uint64_t seen[sizeof bytes];
+    for (size_t length = 0; length < sizeof bytes; length++) {
+        seen[length] = digest_quick(bytes, length);
+        for (size_t shorter = 0; shorter < length; shorter++)
+            assert_true(seen[shorter] != seen[length]);
+        for (size_t i = 0; i < length; i++) {
+            bytes[i] = 1;
+            assert_true(digest_quick(bytes, length) != seen[length]);
+            bytes[i] = 0;
+        }
+        assert_true(digest_quick(bytes, length) == seen[length]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_the_published_values),
         cmocka_unit_test(takes_every_byte_and_no_more),
+        cmocka_unit_test(a_quick_digest_depends_on_every_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

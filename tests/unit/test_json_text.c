@@ -242,6 +242,33 @@ static void puts_question_marks_where_bytes_are_not_utf8(void **state)
     }
 }
 
+static size_t plain_by_bytes(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        if (byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\')
+            return i;
+    }
+    return length;
+}
+
+/* Every byte at every place, among neighbours that are near what is looked for. */
+static void plain_bytes_are_counted(void **state)
+{
+    (void)state;
+    static const char neighbours[] = " !#[]~\x7f";
+    for (int byte = 0; byte < 256; byte++) {
+        for (size_t place = 0; place < 20; place++) {
+            char text[20];
+            for (size_t i = 0; i < sizeof text; i++)
+                text[i] = neighbours[i % (sizeof neighbours - 1)];
+            text[place] = (char)byte;
+            for (size_t length = 0; length <= sizeof text; length++)
+                assert_int_equal(json_plain_length(text, length), plain_by_bytes(text, length));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +281,7 @@ int main(void)
         cmocka_unit_test(numbers_are_bounded),
         cmocka_unit_test(knows_utf8),
         cmocka_unit_test(puts_question_marks_where_bytes_are_not_utf8),
+        cmocka_unit_test(plain_bytes_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
