@@ -522,9 +522,8 @@ static bool admit_at_once(struct quota_pool *pool, int64_t now_ns, const struct 
     quota_level levels[QUOTA_DIMENSION_COUNT];
     if (pool->limits->enforcement != QUOTA_CONTINUOUS)
         return false;
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
-        if (!counts(pool, i))
-            continue;
+    for (unsigned left = pool->counted; left != 0;) {
+        int i = next_dimension(&left);
         int64_t cost_here = cost_in(i, cost);
         int64_t limit = pool->limits->limit[i];
         quota_level weight = (quota_level)unit_weight(i);
@@ -533,9 +532,8 @@ static bool admit_at_once(struct quota_pool *pool, int64_t now_ns, const struct 
             (cost_here > 0 || i != QUOTA_IMAGES_PER_MINUTE))
             return false;
     }
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
-        if (!counts(pool, i))
-            continue;
+    for (unsigned left = pool->counted; left != 0;) {
+        int i = next_dimension(&left);
         pool->use[i].level = levels[i];
         if (cost_in(i, cost) > 0)
             note_peak(pool, i);
