@@ -43,7 +43,7 @@ static void an_answer_finds_nothing_of_the_one_before(void **state)
     } answers[] = {
         {"{\"a\":1}", "req_1", 99}, {"{\"a\":2}", "req_2", 98}, {"{\"a\":3}", "req_3", 100},
         {"{\"a\":4}", "req_4", 9},  {"{\"a\":5}", "req_55", 9}, {"{\"a\":6}", "req_6", 12345},
-        {"{\"a\":7}", "r", 1},       {"{\"a\":8}", "req_8", -1}, {"{\"a\":8}", "req_8", -1},
+        {"{\"a\":7}", "r", 1},      {"{\"a\":8}", "req_8", -1}, {"{\"a\":8}", "req_8", -1},
         {"", "req_9", 1},           {"", "req_a", 2},
     };
     struct spare_responses *spares = spare_responses_new();
