@@ -118,7 +118,7 @@ char *completion_chat(const struct completion *completion, size_t *length)
     text_add(&text, "\n  ],\n  \"usage\": ");
     add_usage(&text, completion);
     text_add(&text, ",\n  \"service_tier\": \"default\",\n"
-                    "  \"system_fingerprint\": \"fp_toomany\"\n}");
+                    "  \"system_fingerprint\": \"fp_toomany\"\n}\n");
     return text_end(&text, length);
 }
 
