@@ -380,6 +380,43 @@ static void judge_between(const struct expectation *expectation, int64_t seen_ns
     verdict->state = holds ? VERDICT_HELD : VERDICT_FAILED;
 }
 
+/* The first delay that is out of bounds, or -1; *count gets how many delays there are. */
+static int64_t delay_out_of_bounds(const struct expectation *expectation,
+                                   const struct evidence *evidence, size_t *count)
+{
+    *count = 0;
+    for (size_t i = 0; i < evidence->call_count; i++) {
+        const struct call *call = &evidence->calls[i];
+        for (size_t j = 1; j < call->attempt_count; j++) {
+            int64_t delay_ns = call->attempts[j].delay_ns;
+            *count += 1;
+            if (delay_ns < expectation->low_ns || delay_ns > expectation->high_ns)
+                return delay_ns;
+        }
+    }
+    return -1;
+}
+
+static void judge_each_delay(const struct expectation *expectation, const struct evidence *evidence,
+                             struct verdict *verdict)
+{
+    size_t count = 0;
+    int64_t wrong_ns = delay_out_of_bounds(expectation, evidence, &count);
+    judge_between(expectation, wrong_ns >= 0 ? wrong_ns : expectation->low_ns, verdict);
+    if (wrong_ns >= 0) {
+        verdict->hint = wrong_ns < expectation->low_ns
+                            ? "The client comes back too soon: it hammers a server that has just "
+                              "refused it."
+                            : "The client waits longer than it should.";
+    } else if (count == 0) {
+        verdict->state = VERDICT_FAILED;
+        verdict_seen(verdict, "no delay");
+        verdict->hint = "The client made no retry.";
+    } else {
+        verdict_seen(verdict, "%zu of %zu delays", count, count);
+    }
+}
+
 static void judge_duration(const struct expectation *expectation, const struct evidence *evidence,
                            struct verdict *verdict)
 {
@@ -412,6 +449,8 @@ const struct expectation_kind expect_loop_delays = {"loop_delays", true, read_de
 const struct expectation_kind expect_backoff = {"backoff", true, read_backoff, judge_backoff};
 const struct expectation_kind expect_retry_after = {"retry_after", true, read_retry_after,
                                                     judge_retry_after};
+const struct expectation_kind expect_each_delay = {"each_delay", true, read_duration_range,
+                                                   judge_each_delay};
 const struct expectation_kind expect_duration = {"duration", false, read_duration_range,
                                                  judge_duration};
 const struct expectation_kind expect_wait_after_last = {"wait_after_last", false,

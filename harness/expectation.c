@@ -22,6 +22,7 @@ static const struct expectation_kind *const kinds[] = {
     &expect_throttled_share,
     &expect_not_retried,
     &expect_quota_used,
+    &expect_each_delay,
     &expect_duration,
     &expect_wait_after_last,
     &expect_outcome,

@@ -140,7 +140,8 @@ extern const struct expectation_kind expect_requests, expect_calls, expect_attem
     expect_loop_attempts_per_call, expect_max_in_flight, expect_throttled, expect_throttled_share,
     expect_quota_used; /* expect_counts.c */
 extern const struct expectation_kind expect_delays, expect_loop_delays, expect_backoff,
-    expect_retry_after, expect_duration, expect_wait_after_last; /* expect_delays.c */
+    expect_each_delay, expect_retry_after, expect_duration,
+    expect_wait_after_last; /* expect_delays.c */
 extern const struct expectation_kind expect_outcome, expect_final_status, expect_final_code,
     expect_exit_code, expect_not_retried; /* expect_outcome.c */
 extern const struct expectation_kind expect_stdout_contains, expect_stdout_matches,

@@ -1,5 +1,5 @@
 """Retries without a wait, up to 5000 attempts. Caught by `attempts_per_call`, `requests`, `delays`,
-`throttled` and `throttled_share`."""
+`each_delay`, `throttled` and `throttled_share`."""
 
 from common import call, finish, own_waits_only
 

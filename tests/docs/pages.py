@@ -14,7 +14,8 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OWN = [ROOT / "README.md", ROOT / "CHANGELOG.md",
        *sorted((ROOT / "docs").glob("*.md"))]
-ALL = [*OWN, ROOT / "scenarios" / "README.md", ROOT / "examples" / "README.md",
+ALL = [*OWN, ROOT / "scenarios" / "README.md", ROOT / "scenarios" / "reported" / "README.md",
+       ROOT / "examples" / "README.md",
        ROOT / "experiments" / "README.md",
        ROOT / "tests" / "README.md", ROOT / "tests" / "clients" / "README.md"]
 

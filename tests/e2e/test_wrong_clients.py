@@ -45,7 +45,7 @@ RETRY_AFTER = scenario(
 # Right is refused at 0 s and 1 s, and served at 3 s or later.
 OUTAGE = scenario(
     {"requests": 3, "attempts_per_call": 3, "delays": ["1s", "2s"], "delay_tolerance": TOLERANCE,
-     "throttled": 2, "throttled_share": {"max": 70}},
+     "each_delay": {"min": "1s"}, "throttled": 2, "throttled_share": {"max": 70}},
     {"script": [{"answer": RATE_LIMIT, "lasts": "2900ms"}]})
 
 QUOTA_GONE = scenario(
@@ -111,7 +111,7 @@ CASES = {
         ("ignores_retry_after",): {"retry_after"},
     }),
     "outage": (OUTAGE, ["right"], {
-        ("hot_loops",): {"requests", "attempts_per_call", "delays", "throttled",
+        ("hot_loops",): {"requests", "attempts_per_call", "delays", "each_delay", "throttled",
                          "throttled_share"},
     }),
     "quota gone": (QUOTA_GONE, ["right"], {

@@ -330,6 +330,23 @@ static void retries_that_were_asked_for_nothing_do_not_count(void **state)
     result_free(&result);
 }
 
+static void each_delay_is_in_its_bounds(void **state)
+{
+    (void)state;
+    struct result result = sample_delays(DELAYS(NS_PER_S, 5 * NS_PER_S));
+    assert_held("\"each_delay\": {\"min\": \"1s\", \"max\": \"5s\"}", &result, "1s to 5s",
+                "2 of 2 delays");
+    assert_failed("\"each_delay\": {\"min\": \"2s\"}", &result, "at least 2s", "1s",
+                  "The client comes back too soon");
+    assert_failed("\"each_delay\": {\"max\": \"4s\"}", &result, "at most 4s", "5s",
+                  "The client waits longer than it should");
+    result_free(&result);
+    result = sample_delays(0, NULL);
+    assert_failed("\"each_delay\": {\"min\": \"2s\"}", &result, "at least 2s", "no delay",
+                  "The client made no retry");
+    result_free(&result);
+}
+
 static void the_whole_has_a_duration(void **state)
 {
     (void)state;
@@ -380,6 +397,7 @@ int main(void)
         cmocka_unit_test(retry_after_is_no_earlier_than_asked_and_not_much_later),
         cmocka_unit_test(how_much_later_can_be_said),
         cmocka_unit_test(retries_that_were_asked_for_nothing_do_not_count),
+        cmocka_unit_test(each_delay_is_in_its_bounds),
         cmocka_unit_test(the_whole_has_a_duration),
         cmocka_unit_test(a_wait_after_the_last_answer_is_seen),
     };
