@@ -160,7 +160,7 @@ static const struct known_client table[] = {
         .header = RULE_HEADER_IGNORED,
     },
     {
-        .name = "toomany's examples (fixed)",
+        .name = "the fixed program in examples/",
         .rule = "1 s, doubled",
         .source = "examples/python/fixed.py",
         .family = RULE_EXPONENTIAL,

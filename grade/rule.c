@@ -65,6 +65,9 @@ static const double gap_chance_min = 1e-4;
 static const double even_chance_min = 1e-4;
 static const double drift_chance_min = 1e-4;
 
+/* Of a single run, beyond those that a rule's numbers can be made to fit. */
+enum { SPARE_DELAYS = 2 };
+
 /* From how often the client ended the runs by itself. */
 static struct rule_number attempts_of(const struct rule_observation observations[], size_t count)
 {
@@ -124,7 +127,9 @@ static void judge_certainty(struct rule *rule, const struct rule_data *data,
         rule->certainty = RULE_QUESTIONABLE;
         rule->other = choice->next.rule.family;
     }
-    if (is_jittered(rule) && data->run_count < 2)
+    /* In a single run jitter is not seen, and three numbers fit any three delays. */
+    if (data->run_count < 2 &&
+        (is_jittered(rule) || data->delay_count < choice->best.numbers + SPARE_DELAYS))
         rule->certainty = RULE_QUESTIONABLE;
 }
 
@@ -136,13 +141,43 @@ static bool is_explained(const struct rule_fit *fit, const struct rule_fill *fil
            (fill->even_chance < even_chance_min && fill->drift_chance >= drift_chance_min);
 }
 
+/* Where a known client's number is possible it is likelier than the roundest. */
+static void let_known_say(struct rule_number *number, const struct rule_number *known)
+{
+    if (number->known && known->known && known->value >= number->low &&
+        known->value <= number->high)
+        number->value = known->value;
+}
+
+static void take_known_numbers(struct rule *rule)
+{
+    struct rule known = known_client_rule(rule->known);
+    if (known.family != rule->family)
+        return;
+    let_known_say(&rule->factor, &known.factor);
+    let_known_say(&rule->cap_ns, &known.cap_ns);
+    /* One range can be said in several ways, and the base is then not the same. */
+    struct rule_number base = rule->base_ns;
+    let_known_say(&base, &known.base_ns);
+    if (base.value != known.base_ns.value)
+        return;
+    rule->base_ns = base;
+    let_known_say(&rule->share_low, &known.share_low);
+    let_known_say(&rule->share_high, &known.share_high);
+    let_known_say(&rule->jitter_ns, &known.jitter_ns);
+}
+
 /* A client that is known tells which of two families that fit as well it is. */
 static void let_known_decide(struct rule *rule, const struct rule_data *data,
                              const struct rule_choice *choice)
 {
     known_client_find(rule, data);
-    if (rule->known == NULL || rule->certainty == RULE_SURE)
+    if (rule->known == NULL)
         return;
+    if (rule->certainty == RULE_SURE) {
+        take_known_numbers(rule);
+        return;
+    }
     enum rule_family family = rule->known->family;
     if (family != rule->family && family == rule->other) {
         struct rule found = *rule;
@@ -155,6 +190,8 @@ static void let_known_decide(struct rule *rule, const struct rule_data *data,
         rule->certainty = RULE_SURE;
         rule->other = RULE_UNKNOWN;
     }
+    if (rule->known != NULL)
+        take_known_numbers(rule);
 }
 
 static void infer_from_delays(struct rule *rule, struct rule_data *data,

@@ -58,7 +58,9 @@ static void try_data(const struct rule_data *data, struct rule_fit *fit)
         return;
     double slack = cost.share_density > 0 ? range_cost / cost.share_density : 0;
     struct rule_fit candidate = {.fits = true, .chance = cost.chance};
-    candidate.cost = cost.cost + (3 + data->has_top) * rule_fit_number_cost(data->delay_count);
+    candidate.numbers = 3 + (size_t)data->has_top;
+    candidate.cost =
+        cost.cost + (double)candidate.numbers * rule_fit_number_cost(data->delay_count, 1);
     struct rule *rule = &candidate.rule;
     rule->family = RULE_COMPOUNDING;
     rule->jitter_even = true;

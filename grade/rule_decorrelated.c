@@ -95,7 +95,9 @@ static void try_data(const struct rule_data *data, struct rule_fit *fit)
     struct rule_chain_cost best = rule_chain_cost(data, &scan.best);
     double slack = best.share_density > 0 ? range_cost / best.share_density : 0;
     struct rule_fit candidate = {.fits = true, .chance = scan.chance};
-    candidate.cost = scan.cost + (2 + data->has_top) * rule_fit_number_cost(data->delay_count);
+    candidate.numbers = 2 + (size_t)data->has_top;
+    candidate.cost =
+        scan.cost + (double)candidate.numbers * rule_fit_number_cost(data->delay_count, 1);
     struct rule *rule = &candidate.rule;
     rule->family = RULE_DECORRELATED;
     rule->jitter_even = true;

@@ -125,6 +125,13 @@ static bool take_lines(const struct exact *exact, struct interval slope, struct 
     return true;
 }
 
+static double exact_cost(const struct rule_data *data, size_t numbers)
+{
+    double range = 2 * data->tolerance_ns;
+    return (double)data->delay_count * log(range) +
+           (double)numbers * rule_fit_number_cost(data->delay_count, range / data->most_ns);
+}
+
 static void try_growth(const struct exact *exact, size_t floor_end, size_t cap_start,
                        struct rule_fit *fit)
 {
@@ -137,10 +144,8 @@ static void try_growth(const struct exact *exact, size_t floor_end, size_t cap_s
         !find_lines(exact, floor_end, cap_start, &slope, &start) ||
         !take_lines(exact, slope, start, floor_end, cap_start, &candidate.rule))
         return;
-    int numbers = 2 + (floor_end > 0) + (cap_start < end);
-    size_t precision = (size_t)(exact->data->most_ns / (2 * exact->data->tolerance_ns)) + 1;
-    candidate.cost = (double)exact->data->delay_count * log(2 * exact->data->tolerance_ns) +
-                     numbers * rule_fit_number_cost(precision < 1000 ? precision : 1000);
+    candidate.numbers = 2 + (size_t)(floor_end > 0) + (size_t)(cap_start < end);
+    candidate.cost = exact_cost(exact->data, candidate.numbers);
     rule_fit_take_better(fit, &candidate);
 }
 
@@ -150,9 +155,8 @@ static void try_fixed(const struct exact *exact, struct rule_fit *fit)
     if (is_empty(base))
         return;
     struct rule_fit candidate = {.fits = true, .chance = 1, .rule.base_ns = number(base)};
-    size_t precision = (size_t)(exact->data->most_ns / (2 * exact->data->tolerance_ns)) + 1;
-    candidate.cost = (double)exact->data->delay_count * log(2 * exact->data->tolerance_ns) +
-                     rule_fit_number_cost(precision < 1000 ? precision : 1000);
+    candidate.numbers = 1;
+    candidate.cost = exact_cost(exact->data, 1);
     rule_fit_take_better(fit, &candidate);
 }
 

@@ -7,9 +7,12 @@ static rule_fitter *const table[] = {
     rule_fit_decorrelated, rule_fit_compounding,
 };
 
-double rule_fit_number_cost(size_t count)
+double rule_fit_number_cost(size_t count, double width)
 {
-    return log(10.0 * (double)(count > 0 ? count : 1));
+    /* What a client rounds to ms is not known any better. */
+    static const double width_min = 1e-3;
+    double at_least = width > width_min ? width : width_min;
+    return log(10.0 * (double)(count > 0 ? count : 1) / (at_least < 1 ? at_least : 1));
 }
 
 void rule_fit_take_better(struct rule_fit *fit, const struct rule_fit *candidate)

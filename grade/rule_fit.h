@@ -18,6 +18,7 @@ struct rule_fit {
     double cost;
     struct rule rule;      /* family, numbers, jitter */
     struct rule likeliest; /* the same with the numbers that fit best, not rounded */
+    size_t numbers;        /* that were fitted */
     double chance; /* of ranges that are filled as badly as these, were the rule the true one */
 };
 
@@ -37,9 +38,10 @@ struct rule_choice {
 };
 void rule_fit_all(const struct rule_data *data, struct rule_choice *choice);
 
-/* What a number costs that was fitted to `count` delays: it could have been anything from 1 ms to a
- * minute and more (ten steps of e), and is known to one part in `count`. */
-double rule_fit_number_cost(size_t count);
+/* What a number costs that was fitted to `count` delays, each of which tells it to within `width`
+ * (a share of it, at most 1): it could have been anything from 1 ms to a minute and more (ten steps
+ * of e), and is known to one part in count / width. */
+double rule_fit_number_cost(size_t count, double width);
 
 /* Takes *candidate for *fit when it is the better one. */
 void rule_fit_take_better(struct rule_fit *fit, const struct rule_fit *candidate);

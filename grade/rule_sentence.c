@@ -223,8 +223,11 @@ static void say_known(struct sentence *sentence, const struct rule *rule)
     int attempts = rule->known->attempts_max;
     bool are_defaults =
         attempts == 0 || !rule->attempts_max.known || rule->attempts_max.value == attempts;
-    say(sentence, " (matches %s's %s: %s", rule->known->name, are_defaults ? "defaults" : "rule",
-        rule->known->rule);
+    const char *what = are_defaults ? "defaults" : "rule";
+    if (strchr(rule->known->name, ' ') == NULL)
+        say(sentence, " (matches %s's %s: %s", rule->known->name, what, rule->known->rule);
+    else
+        say(sentence, " (matches the %s of %s: %s", what, rule->known->name, rule->known->rule);
     for (size_t i = 0; i < RULE_ALSO_MAX && rule->known_also[i] != NULL; i++)
         say(sentence, "%s%s", i == 0 ? "; so do " : ", ", rule->known_also[i]->name);
     say(sentence, ")");

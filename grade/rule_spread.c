@@ -13,7 +13,7 @@
  *     ADDITIVE   low * g to low * g + high */
 enum spread_kind { SPREAD_RELATIVE, SPREAD_FULL, SPREAD_FLOORED, SPREAD_ADDITIVE, SPREAD_COUNT };
 
-static const int numbers_of_kind[SPREAD_COUNT] = {2, 1, 2, 2};
+static const size_t numbers_of_kind[SPREAD_COUNT] = {2, 1, 2, 2};
 
 enum {
     RATES = 120, /* of the first, coarse search */
@@ -31,6 +31,9 @@ static const double rate_min = 0.1;
 static const double rate_max = 20;
 /* Of likelihood: what lies farther below the best is excluded with 95 % certainty. */
 static const double range_cost = 3;
+
+/* A single run does not show jitter, so that it is thought of only where nothing else fits. */
+static const double single_run_cost = 1000;
 
 struct spread {
     struct rule_growth growth;
@@ -444,6 +447,21 @@ static struct rule likeliest_rule(const struct search *search, const struct spre
     return rule_likeliest(&rule);
 }
 
+/* How wide the ranges are, as shares of the delays: the mean over all delays between the clamps. */
+static double width_of(const struct rule_data *data, const struct spread *spread)
+{
+    double sum = 0;
+    double count = 0;
+    for (size_t k = 0; k < data->index_count; k++) {
+        double low = 0;
+        double high = 0;
+        ends_at(spread, rule_growth_at(&spread->growth, (double)k), &low, &high);
+        sum += (double)data->at[k].count * (high - low) / (high + data->tolerance_ns);
+        count += (double)data->at[k].count;
+    }
+    return count > 0 ? sum / count : 1;
+}
+
 /* --- the search through all kinds ------------------------------------------------------------- */
 
 static void try_search(const struct search *search, struct rule_fit *fit)
@@ -452,14 +470,21 @@ static void try_search(const struct search *search, struct rule_fit *fit)
     struct spread best = find_best(search);
     if (!(best.cost < HUGE_VAL))
         return;
-    int numbers = numbers_of_kind[search->kind] + (search->family != RULE_FIXED) +
-                  search->has_knee + data->has_top + data->has_bottom;
-    double cost = best.cost + numbers * rule_fit_number_cost(data->delay_count);
+    size_t numbers = numbers_of_kind[search->kind] + (search->family != RULE_FIXED) +
+                     search->has_knee + data->has_top + data->has_bottom;
+    double cost = best.cost +
+                  (double)numbers * rule_fit_number_cost(data->delay_count, width_of(data, &best));
+    if (data->run_count < 2)
+        cost += single_run_cost;
     if (fit->fits && fit->cost <= cost)
         return;
     struct extremes extremes = find_extremes(search, &best);
-    *fit = (struct rule_fit){true, cost, as_rule(search, &best, &extremes),
-                             likeliest_rule(search, &best, extremes), chance_of_gaps(data, &best)};
+    *fit = (struct rule_fit){true,
+                             cost,
+                             as_rule(search, &best, &extremes),
+                             likeliest_rule(search, &best, extremes),
+                             numbers,
+                             chance_of_gaps(data, &best)};
 }
 
 static void try_data(const struct rule_data *data, enum rule_family family, struct rule_fit *fit)

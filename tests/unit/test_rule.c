@@ -215,6 +215,8 @@ static void five_calls_of_two_retries_name_the_python_sdk(void **state)
     assert_int_equal(rule.header, RULE_HEADER_GIVES_UP);
     assert_true(rule.header_most_ns.low == 90e9 && rule.header_most_ns.high == 600e9);
     assert_true(rule.attempts_max.value == 3);
+    assert_true(rule.base_ns.value == 0.5e9 && rule.factor.value == 2);
+    assert_true(rule.share_low.value == 0.75 && rule.share_high.value == 1);
     char text[RULE_SENTENCE_SIZE];
     assert_non_null(strstr(rule_sentence(&rule, text),
                            "matches openai-python's defaults: 0.5 s, doubled, at most 8 s, minus "
@@ -382,6 +384,19 @@ static void a_noisy_constant_is_not_exponential(void **state)
     assert_null(rule.known);
 }
 
+static void a_single_run_is_sure_only_where_more_than_enough_delays_agree(void **state)
+{
+    (void)state;
+    struct rule rule = infer_waiter(curl_retry, 1, 4);
+    assert_int_equal(rule.family, RULE_EXPONENTIAL);
+    assert_int_equal(rule.certainty, RULE_SURE);
+    assert_int_equal(rule.jitter, RULE_JITTER_UNKNOWN);
+    assert_true(rule.base_ns.value == 1e9 && rule.factor.value == 2);
+    rule = infer_waiter(litellm, 1, 3);
+    assert_int_equal(rule.certainty, RULE_QUESTIONABLE);
+    assert_null(rule.known);
+}
+
 static void two_delays_do_not_tell_linear_from_exponential(void **state)
 {
     (void)state;
@@ -538,6 +553,7 @@ int main(void)
         cmocka_unit_test(other_attempts_are_the_rule_and_not_the_defaults),
         cmocka_unit_test(known_rules_are_matched_by_their_numbers),
         cmocka_unit_test(a_noisy_constant_is_not_exponential),
+        cmocka_unit_test(a_single_run_is_sure_only_where_more_than_enough_delays_agree),
         cmocka_unit_test(two_delays_do_not_tell_linear_from_exponential),
         cmocka_unit_test(one_delay_tells_nothing),
         cmocka_unit_test(what_is_in_no_family_is_unknown),
