@@ -186,8 +186,8 @@ static int64_t continuable_from(const struct journal_entry *entry)
 static bool can_be_continued(const struct journal_entry *entry)
 {
     bool has_ended = entry->answered_ns >= 0;
-    bool has_succeeded =
-        entry->status >= 200 && entry->status < 300 && !entry->abandoned && !entry->broken;
+    bool has_succeeded = entry->status >= 200 && entry->status < 300 && entry->code[0] == '\0' &&
+                         !entry->abandoned && !entry->broken;
     return has_ended && !has_succeeded;
 }
 

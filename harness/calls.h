@@ -6,7 +6,7 @@
  *   3. the SDK's own counter, x-stainless-retry-count: n > 0 continues a call whose last attempt
  *      said n-1 and failed; 0 starts an attempt of the client's own loop, or a new call;
  *   4. equal bodies in time order: a request continues a call with the same body whose last answer
- *      was an error;
+ *      was an error, be it with status 200;
  *   5. the connection, where calls with equal bodies ran at the same time and the scenario says
  *      that each call keeps to a connection of its own.
  * Where several calls could be continued, or one could but the request may as well start a new

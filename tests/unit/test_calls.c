@@ -104,6 +104,14 @@ static void equal_bodies_in_a_row_are_one_call_until_one_is_served(void **state)
                  "1 2 3 | 4 5");
 }
 
+static void an_error_with_status_200_is_continued(void **state)
+{
+    (void)state;
+    assert_found(FIND({.at_ms = 0, .status = 200, .code = "rate_limit_exceeded"},
+                      {.at_ms = 1000, .status = 200}, {.at_ms = 2000, .status = 200}),
+                 "1 2 | 3");
+}
+
 static void each_attempt_may_come_on_a_new_connection(void **state)
 {
     (void)state;
@@ -751,6 +759,7 @@ int main(void)
         cmocka_unit_test(an_empty_journal_holds_no_call),
         cmocka_unit_test(only_posts_are_attempts),
         cmocka_unit_test(equal_bodies_in_a_row_are_one_call_until_one_is_served),
+        cmocka_unit_test(an_error_with_status_200_is_continued),
         cmocka_unit_test(each_attempt_may_come_on_a_new_connection),
         cmocka_unit_test(what_differs_in_body_model_or_key_is_another_call),
         cmocka_unit_test(delays_are_from_the_end_of_an_answer_to_the_next_arrival),
