@@ -5,6 +5,7 @@
 #include "clock/machine_timer.h"
 #include "grade/command.h"
 #include "grade/evidence.h"
+#include "grade/joint.h"
 #include "grade/observe.h"
 #include "harness/report_words.h"
 #include "harness/suite.h"
@@ -22,7 +23,9 @@
 #define PATIENCE_HEALTHY_NS (NS_PER_MINUTE)
 
 enum {
-    JOBS_REAL = 8, /* they mostly wait */
+    JOBS_REAL = 8,  /* they mostly wait */
+    RUNS_FIRST = 2, /* then it is known how often it retries */
+    RUNS_FEW = 5,
     MORE_RUNS = 5,
     OUTPUT_BYTES_MAX = 8 * 1024 * 1024,
 };
@@ -36,6 +39,7 @@ struct battery {
         struct grade_start *start;
     } * places;
     size_t item_count;
+    struct grade_setup *refused; /* for ever; NULL where no probe asks for it */
     size_t done;
     size_t due;
 };
@@ -100,6 +104,8 @@ static void setup_free(struct grade_setup *setup)
     for (size_t i = 0; i < setup->start_count; i++)
         start_free(&setup->starts[i]);
     free(setup->starts);
+    free(setup->joint_server);
+    free(setup->joint_sent);
     scenario_free(&setup->scenario);
 }
 
@@ -312,10 +318,10 @@ static struct grade_setup *find_setup(struct grade *grade, const char *server, s
     return NULL;
 }
 
-static int64_t patience_ns(const struct battery *battery)
+static int64_t patience_ns(const struct battery *battery, const struct probe *probe)
 {
     if (battery->grade->time == CLOCK_VIRTUAL)
-        return PATIENCE_VIRTUAL_NS;
+        return probe->patience_ns > 0 ? probe->patience_ns : PATIENCE_VIRTUAL_NS;
     return battery->options->full ? PATIENCE_FULL_NS : PATIENCE_REAL_NS;
 }
 
@@ -352,22 +358,138 @@ static bool choose(struct battery *battery, struct error *error)
         if (setup == NULL) {
             setup = &grade->setups[grade->setup_count++];
             if (!setup_init(setup, battery->options, probe->id, probe->server, programs,
-                            patience_ns(battery), error))
+                            patience_ns(battery, probe), error))
                 return false;
             setup->start_wanted = 1;
+            setup->asks_nothing = probe->asks_nothing;
         }
-        if (probe->compares_runs)
+        if (probe->compares_runs) {
             setup->start_wanted = (size_t)battery->options->runs;
+            battery->refused = setup;
+        }
         finding->setup = setup;
     }
     return true;
+}
+
+/* Whether each start against the server that refuses for ever showed two retries of one call: then
+ * joints are worth their starts. */
+static bool makes_two_retries(const struct battery *battery)
+{
+    const struct grade_setup *refused = battery->refused;
+    if (refused == NULL || refused->start_count == 0 || battery->grade->healthy.entry_count != 1)
+        return false;
+    for (size_t i = 0; i < refused->start_count; i++) {
+        const struct result *result = &refused->starts[i].result;
+        if (result->call_count != 1 || result->calls[0].grouping == GROUPED_AMBIGUOUS ||
+            result->calls[0].attempt_count < JOINT_ATTEMPTS_MIN)
+            return false;
+    }
+    return true;
+}
+
+static struct finding *find_finding(struct grade *grade, const char *id)
+{
+    for (size_t i = 0; i < grade->finding_count; i++) {
+        struct finding *finding = &grade->findings[i];
+        if (finding->setup != NULL && strcmp(finding->probe->id, id) == 0)
+            return finding;
+    }
+    return NULL;
+}
+
+/* Judges the finding from another set-up than its own, which is not started for the time being. */
+static void judge_from(struct finding *finding, struct grade *grade, struct grade_setup *setup,
+                       size_t refusal)
+{
+    finding->own = find_setup(grade, finding->setup->server, finding->setup->programs);
+    finding->own->start_wanted = 0;
+    finding->setup = setup;
+    finding->refusal = refusal;
+}
+
+static bool join(struct battery *battery, struct finding *first, struct finding *second,
+                 struct error *error)
+{
+    struct grade *grade = battery->grade;
+    struct grade_setup *setup = &grade->setups[grade->setup_count++];
+    char *server = joint_server(first->probe, second->probe);
+    char *sent = joint_sent(first->probe, second->probe);
+    bool is_made =
+        server != NULL && sent != NULL
+            ? setup_init(setup, battery->options, first->probe->id, server, first->setup->programs,
+                         patience_ns(battery, first->probe), error)
+            : out_of_memory(error);
+    setup->joint_server = server;
+    setup->joint_sent = sent;
+    setup->start_wanted = 1;
+    setup->asks_nothing = first->probe->asks_nothing && second->probe->asks_nothing;
+    judge_from(first, grade, setup, 0);
+    judge_from(second, grade, setup, 1);
+    return is_made;
+}
+
+static bool join_all(struct battery *battery, struct error *error)
+{
+    struct grade *grade = battery->grade;
+    if (!makes_two_retries(battery))
+        return true;
+    for (const struct joint *joint = joint_table(); joint->first != NULL; joint++) {
+        struct finding *first = find_finding(grade, joint->first);
+        struct finding *second = find_finding(grade, joint->second);
+        if (first == NULL || second == NULL || first->setup->programs != second->setup->programs)
+            continue;
+        if (joint->is_in_second)
+            judge_from(first, grade,
+                       find_setup(grade, second->setup->server, second->setup->programs), 0);
+        else if (!join(battery, first, second, error))
+            return false;
+    }
+    return true;
+}
+
+static void show_start(const struct grade_start *start, struct probe_run *run,
+                       struct probe_evidence *evidence)
+{
+    *run = (struct probe_run){.entries = start->entries,
+                              .entry_count = start->entry_count,
+                              .calls = start->result.calls,
+                              .call_count = start->result.call_count,
+                              .end = report_last_run(&start->result),
+                              .flooded = start->flooded};
+    evidence->is_virtual &= start->result.time == CLOCK_VIRTUAL && !start->result.is_inexact;
+}
+
+/* Starts against other set-ups that went as those against the server that refuses for ever: as many
+ * attempts, all refused with 429 and without Retry-After, but that the last was served. */
+static size_t show_alike(const struct grade *grade, const struct grade_setup *setup,
+                         struct probe_run *runs, struct probe_evidence *evidence)
+{
+    size_t count = 0;
+    const struct call *call = run_main_call(&evidence->runs[0]);
+    for (size_t i = 0; call != NULL && i < grade->setup_count; i++) {
+        const struct grade_setup *other = &grade->setups[i];
+        if (other == setup || !other->asks_nothing || other->programs > 1)
+            continue;
+        for (size_t j = 0; j < other->start_count && count < GRADE_ALSO_MAX; j++) {
+            const struct result *result = &other->starts[j].result;
+            bool is_alike = result->call_count == 1 &&
+                            result->calls[0].attempt_count == call->attempt_count &&
+                            result->calls[0].grouping != GROUPED_AMBIGUOUS;
+            for (size_t k = 0; is_alike && k + 1 < call->attempt_count; k++)
+                is_alike = result->calls[0].attempts[k].status == 429;
+            if (is_alike)
+                show_start(&other->starts[j], &runs[count++], evidence);
+        }
+    }
+    return count;
 }
 
 static void judge_finding(const struct battery *battery, struct finding *finding)
 {
     const struct grade *grade = battery->grade;
     const struct grade_setup *setup = finding->setup;
-    struct probe_run runs[GRADE_RUNS_MAX];
+    struct probe_run runs[GRADE_RUNS_MAX + GRADE_ALSO_MAX];
     struct probe_run healthy = {.entries = grade->healthy.entries,
                                 .entry_count = grade->healthy.entry_count,
                                 .calls = grade->healthy.result.calls,
@@ -375,6 +497,7 @@ static void judge_finding(const struct battery *battery, struct finding *finding
                                 .end = report_last_run(&grade->healthy.result)};
     if (setup->start_count == 0) {
         judgement_set(&finding->judgement, PROBE_LEFT_OUT, "the grade was stopped before it");
+        finding->own = NULL;
         return;
     }
     struct probe_evidence evidence = {
@@ -384,30 +507,49 @@ static void judge_finding(const struct battery *battery, struct finding *finding
         .programs = setup->programs,
         .is_virtual = true,
         .may_run_more = setup->start_count < GRADE_RUNS_MAX && !is_stopping(battery),
+        .refusal = finding->refusal,
     };
     bool has_timed_out = false;
     for (size_t i = 0; i < setup->start_count; i++) {
-        const struct grade_start *start = &setup->starts[i];
-        runs[i] = (struct probe_run){.entries = start->entries,
-                                     .entry_count = start->entry_count,
-                                     .calls = start->result.calls,
-                                     .call_count = start->result.call_count,
-                                     .end = report_last_run(&start->result),
-                                     .flooded = start->flooded};
-        evidence.is_virtual &= start->result.time == CLOCK_VIRTUAL && !start->result.is_inexact;
+        show_start(&setup->starts[i], &runs[i], &evidence);
         has_timed_out |= runs[i].end->timed_out;
     }
     finding->start = &setup->starts[0];
+    if (finding->own != NULL && joint_judge(finding->probe, &evidence, &finding->judgement))
+        return;
+    if (finding->own != NULL) {
+        finding->setup = finding->own;
+        finding->own->start_wanted =
+            finding->own->start_wanted > 0 ? finding->own->start_wanted : 1;
+        finding->own = NULL;
+        finding->start = NULL;
+        finding->refusal = 0;
+        judgement_set(&finding->judgement, PROBE_LEFT_OUT, "the grade was stopped before it");
+        return;
+    }
     if (has_timed_out && grade->time == CLOCK_REAL && !battery->options->full) {
         judgement_set(&finding->judgement, PROBE_LEFT_OUT,
                       "it took more than two minutes of real time; --full waits longer");
         return;
     }
+    if (finding->probe->compares_runs)
+        evidence.run_count += show_alike(grade, setup, runs + setup->start_count, &evidence);
     probe_judge(finding->probe, &evidence, &finding->judgement);
 }
 
-/* Judges all, and plans what has to be seen again: what is wrong after a single start, and what a
- * judge wants more runs for. */
+/* How many starts of its set-up the finding wants: one more where something is wrong after a single
+ * one, more where a judge could not tell. */
+static size_t wanted_by(const struct finding *finding)
+{
+    size_t count = finding->setup->start_count;
+    if (finding->judgement.wants_more_runs) {
+        size_t wanted = count < RUNS_FEW ? RUNS_FEW : count + MORE_RUNS;
+        return wanted < GRADE_RUNS_MAX ? wanted : GRADE_RUNS_MAX;
+    }
+    return finding->judgement.outcome == PROBE_WRONG && count == 1 ? 2 : 0;
+}
+
+/* Judges all, and plans what has to be seen again. */
 static bool judge_all(struct battery *battery, struct error *error)
 {
     struct grade *grade = battery->grade;
@@ -418,12 +560,9 @@ static bool judge_all(struct battery *battery, struct error *error)
         judge_finding(battery, finding);
         struct grade_setup *setup =
             find_setup(grade, finding->setup->server, finding->setup->programs);
-        bool is_unconfirmed = finding->judgement.outcome == PROBE_WRONG && setup->start_count == 1;
-        size_t wanted = finding->judgement.wants_more_runs ? setup->start_count + MORE_RUNS
-                        : is_unconfirmed                   ? 2
-                                                           : 0;
+        size_t wanted = wanted_by(finding);
         if (wanted > setup->start_wanted)
-            setup->start_wanted = wanted < GRADE_RUNS_MAX ? wanted : GRADE_RUNS_MAX;
+            setup->start_wanted = wanted;
     }
     for (size_t i = 0; i < grade->setup_count && !is_stopping(battery); i++) {
         struct grade_setup *setup = &grade->setups[i];
@@ -434,6 +573,17 @@ static bool judge_all(struct battery *battery, struct error *error)
     return true;
 }
 
+/* Refuses it for ever, to see how often it retries, and plans the rest by that. */
+static bool run_refused(struct battery *battery, struct error *error)
+{
+    struct grade_setup *refused = battery->refused;
+    if (refused == NULL)
+        return true;
+    size_t count = refused->start_wanted < RUNS_FIRST ? refused->start_wanted : RUNS_FIRST;
+    return plan_starts(battery, refused, count) && run_planned(battery, error) &&
+           join_all(battery, error);
+}
+
 /* Set-ups with several programs first: they take longest. */
 static bool plan_first(struct battery *battery, struct error *error)
 {
@@ -441,8 +591,8 @@ static bool plan_first(struct battery *battery, struct error *error)
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < grade->setup_count; i++) {
             struct grade_setup *setup = &grade->setups[i];
-            if ((setup->programs > 1) == (pass == 0) &&
-                !plan_starts(battery, setup, setup->start_wanted))
+            if ((setup->programs > 1) == (pass == 0) && setup->start_count < setup->start_wanted &&
+                !plan_starts(battery, setup, setup->start_wanted - setup->start_count))
                 return out_of_memory(error);
         }
     }
@@ -451,7 +601,8 @@ static bool plan_first(struct battery *battery, struct error *error)
 
 static bool run_battery(struct battery *battery, struct error *error)
 {
-    if (!run_healthy(battery, error) || !choose(battery, error) || !plan_first(battery, error))
+    if (!run_healthy(battery, error) || !choose(battery, error) || !run_refused(battery, error) ||
+        !plan_first(battery, error))
         return false;
     do {
         if (!run_planned(battery, error) || !judge_all(battery, error))

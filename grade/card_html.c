@@ -139,7 +139,7 @@ static void put_finding(FILE *stream, const struct finding *finding, bool is_ope
         report_html_timeline(&finding->start->result, stream);
     fputs("<dl>\n", stream);
     put_term(stream, "severity", probe_severity_name(probe->severity));
-    put_term(stream, "sent", probe->sent);
+    put_term(stream, "sent", grade_sent(finding));
     put_term(stream, "seen", finding->judgement.seen);
     if (is_wrong)
         put_term(stream, "usual cure", probe->cure);

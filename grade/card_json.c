@@ -159,7 +159,7 @@ static void add_probes(cJSON *root, const struct grade *grade)
         add_text(item, "verdict", probe_outcome_name(finding->judgement.outcome));
         add_text(item, "requirement", probe->requirement);
         add_text(item, "source", probe->source);
-        add_text(item, "sent", probe->sent);
+        add_text(item, "sent", grade_sent(finding));
         add_text(item, "seen", finding->judgement.seen);
         add_text(item, "cure", probe->cure);
         add_starts(item, finding);

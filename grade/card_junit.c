@@ -68,7 +68,7 @@ static void put_case(FILE *stream, const struct finding *finding)
         put_attribute(stream, "type", probe_severity_name(probe->severity));
         fputs(">", stream);
         put_line(stream, "requirement", probe->requirement);
-        put_line(stream, "sent", probe->sent);
+        put_line(stream, "sent", grade_sent(finding));
         put_line(stream, "seen", finding->judgement.seen);
         put_line(stream, "cure", probe->cure);
         put_line(stream, "source", probe->source);

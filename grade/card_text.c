@@ -114,7 +114,7 @@ static void write_finding(const struct page *page, size_t number, const struct f
     text_line_put(&line, GROUP_COLUMN, INK_BOLD, text);
     text_line_end(&line, page->stream);
     put(page, 0, DETAIL_INDENT, "", INK_PLAIN, probe->requirement);
-    put(page, DETAIL_INDENT, DETAIL_COLUMN, "sent", INK_DIM, probe->sent);
+    put(page, DETAIL_INDENT, DETAIL_COLUMN, "sent", INK_DIM, grade_sent(finding));
     put(page, DETAIL_INDENT, DETAIL_COLUMN, "seen", INK_DIM, finding->judgement.seen);
     if (finding->start != NULL)
         timeline_write(&finding->start->result, page->style, DETAIL_INDENT, page->stream);

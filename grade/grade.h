@@ -7,9 +7,11 @@
  *     grade_free(&grade);
  *
  * First the program must succeed against a healthy server; what it sends there shows whether it
- * streams and how many calls it makes. Then each set-up of the probes is a server of its own, and a
- * start of the program against it, some side by side. What comes out wrong is started again with
- * another seed, and is questionable where it does not repeat.
+ * streams and how many calls it makes. Then it is refused for ever, which shows how often it
+ * retries. Then each set-up of the probes is a server of its own, and a start of the program
+ * against it, some side by side; a program that makes two retries meets two set-ups in one start
+ * (joint.h). What comes out wrong is started again with another seed, and is questionable where it
+ * does not repeat.
  *
  * A wrong probe costs points: 1 where minor, 3 where major, 9 where critical. A group without is A,
  * B up to 2 points, C up to 5, D up to 8, F from 9 on. The overall grade is F where something
@@ -24,8 +26,9 @@
 #include "harness/check.h"
 
 enum {
-    GRADE_RUNS_DEFAULT = 5,
-    GRADE_RUNS_MAX = 20, /* of one set-up; judges that want more runs get up to so many */
+    GRADE_RUNS_DEFAULT = 3, /* judges that cannot tell from these want more */
+    GRADE_RUNS_MAX = 20,    /* of one set-up; judges that want more runs get up to so many */
+    GRADE_ALSO_MAX = 8,     /* runs of other set-ups that show the same */
     GRADE_PROBES_MAX = 200,
 };
 
@@ -58,8 +61,11 @@ struct grade_start {
 /* A server, and the program's starts against it. */
 struct grade_setup {
     const char *server; /* its JSON */
+    char *joint_server; /* the same, where it was made of two probes; else NULL */
+    char *joint_sent;   /* it in words */
     size_t programs;    /* started at once */
     bool is_left_out;   /* takes long in real time */
+    bool asks_nothing;  /* its refusals have no Retry-After */
     struct scenario scenario;
     struct grade_start *starts;
     size_t start_count;
@@ -70,6 +76,8 @@ struct finding {
     const struct probe *probe;
     struct judgement judgement;
     const struct grade_setup *setup; /* NULL where it was not run */
+    struct grade_setup *own;         /* its own set-up, while it is judged from a joint one */
+    size_t refusal;                  /* its own in that */
     const struct grade_start *start; /* its evidence: the first; NULL where it was not run */
 };
 
@@ -115,6 +123,9 @@ void grade_score(struct grade *grade);
 /* The wrong findings, worst first: critical before major before minor, in the order of the table.
  * Fills at most `count_max` and returns how many there are in all. */
 size_t grade_worst(const struct grade *grade, const struct finding **worst, size_t count_max);
+
+/* What the program was sent for this finding, in words. */
+const char *grade_sent(const struct finding *finding);
 
 /* The worst severity that is wrong; SEVERITY_COUNT where nothing is. */
 enum probe_severity grade_worst_severity(const struct grade *grade);

@@ -13,10 +13,11 @@ void judge_not_retried(const struct probe *probe, const struct probe_evidence *e
     run_end_words(run, end);
     if (run_reports_success(run))
         judgement_set(judgement, PROBE_WRONG, "it was refused, and yet ended with exit code 0");
-    else if (call->attempt_count > 1)
+    else if (call->attempt_count > evidence->refusal + 1)
         judgement_set(judgement, probe->is_lenient ? PROBE_NON_STRICT : PROBE_WRONG,
                       "it sent %zu requests, with delays of %s, and then gave up (%s)",
                       call->attempt_count, call_delays_words(call, delays), end);
     else
-        judgement_set(judgement, PROBE_RIGHT, "one request, and then it failed (%s)", end);
+        judgement_set(judgement, PROBE_RIGHT, "%s, and then it failed (%s)",
+                      evidence->refusal == 0 ? "one request" : "no retry after it", end);
 }

@@ -24,7 +24,7 @@ void judge_waits(const struct probe *probe, const struct probe_evidence *evidenc
     }
     if (judge_first(run, judgement) || call == NULL)
         return;
-    if (call->attempt_count < 2) {
+    if (call->attempt_count < evidence->refusal + 2) {
         run_end_words(run, end);
         if (run_reports_success(run))
             judgement_set(judgement, PROBE_WRONG, "it was refused, and yet ended with exit code 0");
@@ -35,7 +35,7 @@ void judge_waits(const struct probe *probe, const struct probe_evidence *evidenc
             judgement_set(judgement, PROBE_NOT_APPLICABLE, "it did not retry (%s)", end);
         return;
     }
-    int64_t delay_ns = call->attempts[1].delay_ns;
+    int64_t delay_ns = call->attempts[evidence->refusal + 1].delay_ns;
     duration_text(delay_ns, delay);
     int64_t late_ns = probe->asked_ns + probe->asked_ns / 2 + GIVE_UP_S * NS_PER_S;
     if (delay_ns < probe->asked_ns - probe->slack_ns - evidence_early_ns(evidence))

@@ -2,9 +2,12 @@
 
 #include "base/duration.h"
 #include "grade/evidence.h"
+#include "grade/judges.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { OBSERVATIONS_MAX = 256 };
 
 struct observations {
     struct rule_observation *items;
@@ -12,67 +15,151 @@ struct observations {
     size_t count;
 };
 
-/* The delays of a start's call, which the observation then owns. */
-static void observe(struct observations *observations, const struct grade_start *start,
-                    int64_t retry_after_ns)
+/* Delays `first` to `last`, without it, of a call; the observation owns them. */
+static struct rule_observation *observe(struct observations *observations,
+                                        const struct grade_start *start, const struct call *call,
+                                        size_t first, size_t last)
 {
     const struct result *result = &start->result;
-    struct probe_run run = {.calls = result->calls, .call_count = result->call_count};
-    const struct call *call = run_main_call(&run);
-    if (call == NULL || run_is_ambiguous(&run) || call->attempt_count == 0)
-        return;
-    int64_t *delays_ns = calloc(call->attempt_count, sizeof *delays_ns);
-    if (delays_ns == NULL)
-        return;
-    for (size_t i = 1; i < call->attempt_count; i++)
-        delays_ns[i - 1] = call->attempts[i].delay_ns;
+    size_t count = last > first ? last - first : 0;
+    int64_t *delays_ns = calloc(count + 1, sizeof *delays_ns);
+    if (delays_ns == NULL || observations->count == OBSERVATIONS_MAX) {
+        free(delays_ns);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++)
+        delays_ns[i] = call->attempts[first + i + 1].delay_ns;
     bool is_exact = result->time == CLOCK_VIRTUAL && !result->is_inexact;
-    int last_status = call->attempts[call->attempt_count - 1].status;
     observations->delays_ns[observations->count] = delays_ns;
-    observations->items[observations->count++] = (struct rule_observation){
+    struct rule_observation *observation = &observations->items[observations->count++];
+    *observation = (struct rule_observation){
         .delays_ns = delays_ns,
-        .delay_count = call->attempt_count - 1,
-        .retry_after_ns = retry_after_ns,
+        .delay_count = count,
+        .retry_after_ns = -1,
         .tolerance_ns = is_exact ? 2 * NS_PER_MS : 30 * NS_PER_MS,
-        .gave_up = last_status != 200 && !start->flooded && !result->runs[0].timed_out,
     };
+    return observation;
 }
 
-/* What a probe's refusals ask for: -1 where nothing is asked, -2 where they are no evidence. */
-static int64_t asked_by(const struct probe *probe)
+static bool ended_by_itself(const struct grade_start *start)
 {
-    enum { NO_EVIDENCE = -2 };
-    if (strcmp(probe->id, "backs-off/waits") == 0)
-        return -1;
-    bool is_seconds = probe->group == GROUP_WAITS && probe->asked_ns > 0 && !probe->is_lenient &&
-                      probe->slack_ns == 0 && strcmp(probe->id, "waits/disagreeing") != 0;
-    return is_seconds ? probe->asked_ns : NO_EVIDENCE;
+    return !start->flooded && !start->result.runs[0].timed_out;
 }
 
-void grade_observe(struct grade *grade)
+/* How many retries came after answers with 429 alone, or with any error. */
+static size_t count_delays(const struct call *call, bool only_429)
 {
-    size_t room = 0;
-    for (size_t i = 0; i < grade->setup_count; i++)
-        room += grade->setups[i].start_count;
-    struct observations observations = {.items = calloc(room + 1, sizeof *observations.items),
-                                        .delays_ns = calloc(room + 1, sizeof(int64_t *))};
-    bool sees_own_rule = false;
-    bool has_room = observations.items != NULL && observations.delays_ns != NULL;
-    for (size_t i = 0; has_room && i < grade->finding_count; i++) {
+    size_t count = 0;
+    while (count + 1 < call->attempt_count &&
+           (only_429 ? call->attempts[count].status == 429 : call->attempts[count].status >= 400) &&
+           call->attempts[count].retry_after_ns < 0)
+        count++;
+    return count;
+}
+
+/* What came after refusals that asked for nothing, in every start there is. Only from the server
+ * that refuses for ever it is seen how often it retries. */
+static void observe_own(struct observations *observations, const struct grade *grade,
+                        const struct grade_setup *refused, bool only_429)
+{
+    for (size_t i = 0; i < grade->setup_count; i++) {
+        const struct grade_setup *setup = &grade->setups[i];
+        for (size_t j = 0; setup->asks_nothing && j < setup->start_count; j++) {
+            const struct grade_start *start = &setup->starts[j];
+            for (size_t k = 0; k < start->result.call_count; k++) {
+                const struct call *call = &start->result.calls[k];
+                size_t count = count_delays(call, only_429);
+                if (call->grouping == GROUPED_AMBIGUOUS || (count == 0 && setup != refused))
+                    continue;
+                struct rule_observation *seen = observe(observations, start, call, 0, count);
+                if (seen != NULL)
+                    seen->gave_up = setup == refused && ended_by_itself(start) &&
+                                    call->attempts[call->attempt_count - 1].status != 200;
+            }
+        }
+    }
+}
+
+/* What came after refusals that asked for a wait in seconds. */
+static void observe_asked(struct observations *observations, const struct grade *grade)
+{
+    for (size_t i = 0; i < grade->finding_count; i++) {
         const struct finding *finding = &grade->findings[i];
-        int64_t asked_ns = asked_by(finding->probe);
-        if (finding->setup == NULL || finding->setup->programs > 1 || asked_ns < -1)
-            continue;
-        for (size_t j = 0; j < finding->setup->start_count; j++)
-            observe(&observations, &finding->setup->starts[j], asked_ns);
-        sees_own_rule |= asked_ns == -1 && observations.count > 0;
+        const struct probe *probe = finding->probe;
+        bool is_seconds = probe->judge == judge_waits && !probe->is_lenient &&
+                          probe->slack_ns == 0 && strcmp(probe->id, "waits/disagreeing") != 0;
+        for (size_t j = 0; is_seconds && finding->setup != NULL && j < finding->setup->start_count;
+             j++) {
+            const struct grade_start *start = &finding->setup->starts[j];
+            struct probe_run run = {.calls = start->result.calls,
+                                    .call_count = start->result.call_count};
+            const struct call *call = run_main_call(&run);
+            size_t first = finding->refusal;
+            if (call == NULL || run_is_ambiguous(&run) || call->attempt_count <= first)
+                continue;
+            bool came_back = call->attempt_count > first + 1;
+            struct rule_observation *seen =
+                observe(observations, start, call, first, came_back ? first + 1 : first);
+            if (seen == NULL)
+                continue;
+            seen->retry_after_ns = probe->asked_ns;
+            seen->gave_up =
+                !came_back && ended_by_itself(start) && call->attempts[first].status != 200;
+        }
     }
-    if (sees_own_rule) {
-        rule_infer(&grade->rule, observations.items, observations.count);
-        grade->has_rule = true;
+}
+
+static void infer(struct rule *rule, const struct grade *grade, const struct grade_setup *refused,
+                  bool only_429)
+{
+    struct observations observations = {
+        .items = calloc(OBSERVATIONS_MAX, sizeof *observations.items),
+        .delays_ns = calloc(OBSERVATIONS_MAX, sizeof(int64_t *)),
+    };
+    if (observations.items != NULL && observations.delays_ns != NULL) {
+        observe_own(&observations, grade, refused, only_429);
+        observe_asked(&observations, grade);
     }
+    rule_infer(rule, observations.items, observations.count);
     for (size_t i = 0; i < observations.count; i++)
         free(observations.delays_ns[i]);
     free(observations.delays_ns);
     free(observations.items);
+}
+
+static bool is_within(const struct rule_number *number, const struct rule_number *range)
+{
+    return number->known == range->known &&
+           (!number->known || (number->value >= range->low && number->value <= range->high));
+}
+
+/* Whether a rule that was found from more says what the other says, or says where that could not.
+ */
+static bool is_surer(const struct rule *more, const struct rule *rule)
+{
+    if (more->certainty != RULE_SURE || more->family == RULE_UNKNOWN)
+        return false;
+    if (rule->certainty != RULE_SURE || rule->family == RULE_UNKNOWN)
+        return true;
+    return more->family == rule->family && more->jitter == rule->jitter &&
+           is_within(&more->base_ns, &rule->base_ns) && is_within(&more->factor, &rule->factor);
+}
+
+void grade_observe(struct grade *grade)
+{
+    const struct grade_setup *refused = NULL;
+    for (size_t i = 0; i < grade->finding_count; i++) {
+        if (strcmp(grade->findings[i].probe->id, "backs-off/waits") == 0)
+            refused = grade->findings[i].setup;
+    }
+    if (refused == NULL || refused->start_count == 0 || refused->starts[0].result.call_count == 0)
+        return;
+    /* A program may wait by another rule after a server's error than after 429; where it does not,
+     * the delays after both make the rule surer. */
+    struct rule more;
+    infer(&grade->rule, grade, refused, true);
+    infer(&more, grade, refused, false);
+    if (is_surer(&more, &grade->rule))
+        grade->rule = more;
+    grade->has_rule = true;
 }

@@ -72,7 +72,12 @@ struct probe_evidence {
     size_t programs;                 /* processes that were started at once */
     bool is_virtual;                 /* delays are exact; else the machine's noise is in them */
     bool may_run_more;               /* the judge can ask for more runs */
+    size_t refusal; /* the probe's among those that a call meets, from 0 (joint.h) */
 };
+
+/* A silence that a client should end by itself. The official SDKs do after ten minutes; who wakes
+ * up every second, as curl does, costs real time for each. */
+#define PROBE_PATIENCE_SILENT_NS INT64_C(3600000000000)
 
 enum { PROBE_SEEN_SIZE = 400 };
 
@@ -91,16 +96,20 @@ struct probe {
     const char *sent;        /* the set-up in words */
     const char *cure;        /* what usually mends it */
 
-    const char *server; /* the set-up: a scenario's "server" object */
-    size_t programs;    /* started at once; 0: 1. A program that makes several calls at once by
-                           itself is started once */
-    bool compares_runs; /* judged from several runs together; else each run by itself */
-    bool needs_stream;  /* only for programs that ask for a stream */
-    bool is_long;       /* waits for minutes: left out in real time, without --full */
-    int64_t asked_ns;   /* what Retry-After asks, for the judges that read it */
-    int64_t slack_ns;   /* and how much of it its form rounds away */
-    bool is_lenient;    /* what a strict judge calls wrong is non-strict here */
-    size_t failures;    /* refusals before it is served, for those that read it */
+    const char *server;  /* the set-up: a scenario's "server" object */
+    size_t programs;     /* started at once; 0: 1. A program that makes several calls at once by
+                            itself is started once */
+    bool compares_runs;  /* judged from several runs together; else each run by itself */
+    bool needs_stream;   /* only for programs that ask for a stream */
+    bool is_long;        /* waits for minutes: left out in real time, without --full */
+    int64_t asked_ns;    /* what Retry-After asks, for the judges that read it */
+    int64_t slack_ns;    /* and how much of it its form rounds away */
+    int64_t patience_ns; /* in virtual time the program is ended after so long; 0: as usual */
+    bool is_lenient;     /* what a strict judge calls wrong is non-strict here */
+    bool asks_nothing;   /* its refusals have no Retry-After: what comes after them is the program's
+                            own rule */
+    bool hammers_if_repeated; /* wrong is who retries at once, again and again */
+    size_t failures;          /* refusals before it is served, for those that read it */
 
     void (*judge)(const struct probe *probe, const struct probe_evidence *evidence,
                   struct judgement *judgement);

@@ -39,15 +39,25 @@ static struct ends ends_of(const struct probe_evidence *evidence)
     return ends;
 }
 
-/* If all delays were drawn evenly from one range up to the longest, the first ones of all runs
- * would stay below their longest, and the last ones above their shortest, with this chance; from a
- * range that does not begin at 0, with less. */
+/* With which chance delays that do not grow, but are all drawn evenly from one range, look like
+ * this. Two tests of that, each with half of the level: that all first ones are shorter than all
+ * last ones, with such a gap; and that the first ones stay so far below the longest while the last
+ * ones stay so far above 0. The range is taken to begin at 0 and to end at the longest that was
+ * seen, which is drawn no more; from one that begins later the chance is less. */
 static double chance_of(const struct ends *ends)
 {
     double most = (double)ends->most_ns;
-    double below = (double)ends->first_most_ns / most;
-    double above = (most - (double)ends->last_least_ns) / most;
-    return pow(below * above, (double)ends->runs);
+    double runs = (double)ends->runs;
+    double gap = ((double)ends->last_least_ns - (double)ends->first_most_ns) / most;
+    /* One of the orders of 2n delays has the n first ones first: 1 in (2n)! / n! / n!. */
+    double order = exp(2 * lgamma(runs + 1) - lgamma(2 * runs + 1));
+    double apart = gap > 0 ? order * pow(1 - gap, 2 * runs - 1) : 1;
+    double below = pow((double)ends->first_most_ns / most, runs);
+    double above = pow(1 - (double)ends->last_least_ns / most, runs - 1);
+    /* Of two even numbers the product is below p with the chance p (1 - ln p). */
+    double product = below * above;
+    double both = product > 0 ? product * (1 - log(product)) : 0;
+    return 2 * fmin(apart, both);
 }
 
 /* Whether first and last delays are the same in each run, and the last longer. */
@@ -103,5 +113,6 @@ const struct probe probe_backs_off_grows = {
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
     .compares_runs = true,
+    .asks_nothing = true,
     .judge = judge,
 };

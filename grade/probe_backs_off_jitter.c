@@ -46,7 +46,10 @@ static void judge(const struct probe *probe, const struct probe_evidence *eviden
     if (spread > spread_min)
         judgement_set(judgement, PROBE_RIGHT, "over %zu runs a delay differs by up to %.0f %%",
                       evidence->run_count, 100 * spread);
-    else if (evidence->run_count < RUNS_MIN)
+    else if (evidence->run_count < RUNS_MIN && evidence->may_run_more) {
+        judgement_set(judgement, PROBE_QUESTIONABLE, "%s", text);
+        judgement->wants_more_runs = true;
+    } else if (evidence->run_count < RUNS_MIN)
         judgement_set(judgement, PROBE_QUESTIONABLE, "%zu runs are too few to tell: %s",
                       evidence->run_count, text);
     else
@@ -68,5 +71,6 @@ const struct probe probe_backs_off_jitter = {
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
     .compares_runs = true,
+    .asks_nothing = true,
     .judge = judge,
 };

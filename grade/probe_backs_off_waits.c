@@ -42,5 +42,6 @@ const struct probe probe_backs_off_waits = {
     .cure = "Wait before each retry: half a second or a second, doubled each time.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

@@ -23,5 +23,6 @@ const struct probe probe_ends_bounded = {
     .cure = "Stop after a number of attempts or a total time.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

@@ -27,5 +27,6 @@ const struct probe probe_ends_exit_code = {
     .cure = "Raise the last error again instead of swallowing it, and let the program end by it.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

@@ -38,5 +38,6 @@ const struct probe probe_ends_message = {
     .cure = "Keep the body's error.message, and print it.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

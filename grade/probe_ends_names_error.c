@@ -46,5 +46,6 @@ const struct probe probe_ends_names_error = {
     .cure = "Print or log the error that ended the call, not only that it failed.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

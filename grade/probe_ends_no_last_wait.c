@@ -42,5 +42,6 @@ const struct probe probe_ends_no_last_wait = {
     .cure = "Check whether attempts are left before the wait, not after it.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

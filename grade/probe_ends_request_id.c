@@ -37,5 +37,6 @@ const struct probe probe_ends_request_id = {
     .cure = "Print the header x-request-id of the last answer.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

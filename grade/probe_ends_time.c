@@ -28,5 +28,6 @@ const struct probe probe_ends_time = {
     .cure = "Bound the total time of a call by what its caller will wait.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

@@ -33,5 +33,6 @@ const struct probe probe_multiplies_one_layer = {
             "own.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

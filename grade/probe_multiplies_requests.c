@@ -22,5 +22,6 @@ const struct probe probe_multiplies_requests = {
     .cure = "Fewer attempts, with longer waits.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

@@ -13,5 +13,6 @@ const struct probe probe_recovers_408 = {
               "\"times\": 1}]}",
     .failures = 1,
     .is_lenient = true,
+    .asks_nothing = true,
     .judge = judge_recovers,
 };

@@ -11,5 +11,6 @@ const struct probe probe_recovers_500 = {
     .cure = "Retry 500 as 429 is retried.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"server_error\"}, \"times\": 1}]}",
     .failures = 1,
+    .asks_nothing = true,
     .judge = judge_recovers,
 };

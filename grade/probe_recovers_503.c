@@ -11,5 +11,6 @@ const struct probe probe_recovers_503 = {
     .cure = "Retry 503 as 429 is retried.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"server_is_overloaded\"}, \"times\": 1}]}",
     .failures = 1,
+    .asks_nothing = true,
     .judge = judge_recovers,
 };

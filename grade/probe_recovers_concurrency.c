@@ -12,5 +12,6 @@ const struct probe probe_recovers_concurrency = {
             "keep a retry away.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"concurrency_exceeded\"}, \"times\": 1}]}",
     .failures = 1,
+    .asks_nothing = true,
     .judge = judge_recovers,
 };

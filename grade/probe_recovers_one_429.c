@@ -11,5 +11,6 @@ const struct probe probe_recovers_one_429 = {
     .cure = "Retry 429 in a loop with growing, jittered waits, or turn the SDK's own retries on.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": 1}]}",
     .failures = 1,
+    .asks_nothing = true,
     .judge = judge_recovers,
 };

@@ -13,5 +13,6 @@ const struct probe probe_recovers_string_error = {
             "keep a retry away.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"slow_down_2023\"}, \"times\": 1}]}",
     .failures = 1,
+    .asks_nothing = true,
     .judge = judge_recovers,
 };

@@ -11,5 +11,6 @@ const struct probe probe_recovers_two_429s = {
     .cure = "Retry 429 in a loop with growing, jittered waits, or turn the SDK's own retries on.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": 2}]}",
     .failures = 2,
+    .asks_nothing = true,
     .judge = judge_recovers,
 };

@@ -34,5 +34,6 @@ const struct probe probe_repeats_safely_idempotency_key = {
     .cure = "Draw the key once for each call, before the loop.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

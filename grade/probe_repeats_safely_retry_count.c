@@ -23,5 +23,6 @@ const struct probe probe_repeats_safely_retry_count = {
     .cure = "Nothing: it helps those who read logs.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

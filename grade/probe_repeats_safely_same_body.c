@@ -42,5 +42,6 @@ const struct probe probe_repeats_safely_same_body = {
     .cure = "Build the request once, before the loop.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge,
 };

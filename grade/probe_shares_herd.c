@@ -12,5 +12,6 @@ const struct probe probe_shares_herd = {
     .cure = "Draw the delay at random (jitter).",
     .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": 5}]}",
     .programs = 5,
+    .asks_nothing = true,
     .judge = judge_herd,
 };

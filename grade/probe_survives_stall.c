@@ -11,5 +11,6 @@ const struct probe probe_survives_stall = {
     .cure = "Set a time-out for the whole request.",
     .server = "{\"script\": [{\"answer\": {\"fault\": \"stall\"}, \"times\": 1}]}",
     .is_long = true,
+    .patience_ns = PROBE_PATIENCE_SILENT_NS,
     .judge = judge_survives,
 };

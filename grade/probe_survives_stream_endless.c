@@ -13,5 +13,6 @@ const struct probe probe_survives_stream_endless = {
         "{\"script\": [{\"answer\": {\"fault\": \"stall\", \"at\": \"in_body\"}, \"times\": 1}]}",
     .needs_stream = true,
     .is_long = true,
+    .patience_ns = PROBE_PATIENCE_SILENT_NS,
     .judge = judge_survives,
 };

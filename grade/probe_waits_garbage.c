@@ -12,5 +12,6 @@ const struct probe probe_waits_garbage = {
             "no header.",
     .server = "{\"script\": [{\"answer\": {\"fault\": \"bad_retry_after\", \"form\": \"garbage\"}, "
               "\"times\": \"forever\"}]}",
+    .hammers_if_repeated = true,
     .judge = judge_odd_header,
 };

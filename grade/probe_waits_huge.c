@@ -36,5 +36,6 @@ const struct probe probe_waits_huge = {
     .server = "{\"script\": [{\"answer\": {\"fault\": \"bad_retry_after\", \"form\": \"huge\"}, "
               "\"times\": \"forever\"}]}",
     .is_long = true,
+    .hammers_if_repeated = true,
     .judge = judge,
 };

@@ -12,5 +12,6 @@ const struct probe probe_waits_past_date = {
             "no header.",
     .server = "{\"script\": [{\"answer\": {\"fault\": \"bad_retry_after\", \"form\": "
               "\"past_date\"}, \"times\": \"forever\"}]}",
+    .hammers_if_repeated = true,
     .judge = judge_odd_header,
 };

@@ -12,5 +12,6 @@ const struct probe probe_waits_repeated = {
             "no header.",
     .server = "{\"script\": [{\"answer\": {\"fault\": \"bad_retry_after\", \"form\": "
               "\"repeated\"}, \"times\": \"forever\"}]}",
+    .hammers_if_repeated = true,
     .judge = judge_odd_header,
 };

@@ -43,5 +43,6 @@ const struct probe probe_waits_zero = {
             "no header.",
     .server = "{\"script\": [{\"answer\": {\"fault\": \"bad_retry_after\", \"form\": \"zero\"}, "
               "\"times\": \"forever\"}]}",
+    .hammers_if_repeated = true,
     .judge = judge,
 };

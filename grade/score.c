@@ -82,6 +82,12 @@ size_t grade_worst(const struct grade *grade, const struct finding **worst, size
     return count;
 }
 
+const char *grade_sent(const struct finding *finding)
+{
+    bool is_joint = finding->setup != NULL && finding->setup->joint_sent != NULL;
+    return is_joint ? finding->setup->joint_sent : finding->probe->sent;
+}
+
 enum probe_severity grade_worst_severity(const struct grade *grade)
 {
     const struct finding *worst = NULL;
