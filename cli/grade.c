@@ -32,7 +32,7 @@ static const char help[] =
     "  --trigger COMMAND     the program is a service: COMMAND, a line of shell,\n"
     "                        makes it call, and fails where it failed\n"
     "  --trigger-delay 1s    from the service's start to the trigger\n"
-    "  --runs N              starts for probes that compare runs; default 5\n"
+    "  --runs N              starts for probes that compare runs; default 3\n"
     "  --seed N              of what the server draws; default 1\n"
     "  --jobs N              starts side by side; default one a processor\n"
     "  --full                in real time: also probes that take minutes\n"

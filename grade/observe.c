@@ -98,6 +98,9 @@ static void observe_asked(struct observations *observations, const struct grade 
             if (call == NULL || run_is_ambiguous(&run) || call->attempt_count <= first)
                 continue;
             bool came_back = call->attempt_count > first + 1;
+            /* What it waits by itself is known by its place, which is not that of a first wait. */
+            if (first > 0 && came_back && call->attempts[first + 1].delay_ns < probe->asked_ns)
+                continue;
             struct rule_observation *seen =
                 observe(observations, start, call, first, came_back ? first + 1 : first);
             if (seen == NULL)

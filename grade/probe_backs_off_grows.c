@@ -42,18 +42,20 @@ static struct ends ends_of(const struct probe_evidence *evidence)
 /* With which chance delays that do not grow, but are all drawn evenly from one range, look like
  * this. Two tests of that, each with half of the level: that all first ones are shorter than all
  * last ones, with such a gap; and that the first ones stay so far below the longest while the last
- * ones stay so far above 0. The range is taken to begin at 0 and to end at the longest that was
- * seen, which is drawn no more; from one that begins later the chance is less. */
+ * ones stay so far above the shortest. The range is that from the shortest to the longest that was
+ * seen; these two are then no longer drawn, so that one of the first and one of the last ones do
+ * not count. */
 static double chance_of(const struct ends *ends)
 {
-    double most = (double)ends->most_ns;
+    double range = (double)(ends->most_ns - ends->least_ns);
     double runs = (double)ends->runs;
-    double gap = ((double)ends->last_least_ns - (double)ends->first_most_ns) / most;
-    /* One of the orders of 2n delays has the n first ones first: 1 in (2n)! / n! / n!. */
+    double gap = (double)(ends->last_least_ns - ends->first_most_ns) / range;
+    /* Of the orders of 2n delays, (2n)! / n! / n! when it does not matter which of the n first and
+     * n last ones is which, one has the first ones first. */
     double order = exp(2 * lgamma(runs + 1) - lgamma(2 * runs + 1));
-    double apart = gap > 0 ? order * pow(1 - gap, 2 * runs - 1) : 1;
-    double below = pow((double)ends->first_most_ns / most, runs);
-    double above = pow(1 - (double)ends->last_least_ns / most, runs - 1);
+    double apart = gap > 0 ? order * pow(1 - gap, 2 * runs - 2) : 1;
+    double below = pow((double)(ends->first_most_ns - ends->least_ns) / range, runs - 1);
+    double above = pow((double)(ends->most_ns - ends->last_least_ns) / range, runs - 1);
     /* Of two even numbers the product is below p with the chance p (1 - ln p). */
     double product = below * above;
     double both = product > 0 ? product * (1 - log(product)) : 0;

@@ -7,6 +7,7 @@ what a test needs to know: pages.py. How their commands are run: session.py.
 import http.client
 import json
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -281,6 +282,58 @@ def test_lab_page_lists_every_kind_strategy_and_measure():
     measures = re.findall(r'\{"(\w+)", "[^"]*", "[^"]*",',
                           (ROOT / "lab" / "measures.c").read_text(encoding="utf-8"))
     assert measures and pages.table_of(page, "measure") == measures
+
+
+# --- grade ------------------------------------------------------------------------------------
+
+GRADE = ROOT / "docs" / "grade.md"
+GO_CLIENT = "github.com/openai/openai-go/v3@v3.96.0"
+
+
+def test_grade_page_lists_every_probe_as_the_program_does():
+    listed = json.loads(says("grade", "--list", "--format", "json"))["probes"]
+    assert listed
+    rows = ["| `{id}` | {severity} | {requirement} | {sent} | {source} |".format(**probe)
+            for probe in listed]
+    lines = GRADE.read_text(encoding="utf-8").splitlines()
+    start = lines.index("| probe | severity | what must hold | what is sent | source |") + 2
+    assert lines[start:start + len(rows)] == rows
+    assert not lines[start + len(rows)].startswith("|")
+
+
+def wrapper(language):
+    block, = (block for block in pages.blocks_of(GRADE) if block.language == language)
+    return block.text
+
+
+def is_graded(program):
+    finished = subprocess.run([str(TOOMANY), "grade", "--probe", "recovers/one-429", "--",
+                               str(program)], capture_output=True, text=True, timeout=300,
+                              check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+def test_the_wrapper_in_c_is_graded(tmp_path):
+    includes = '#include <stdio.h>\n#include <toomany/client.h>\n'
+    options = "char error[256];\nstruct toomany_client_options options;\n" \
+              "toomany_client_options_init(&options);\n"
+    (tmp_path / "wrapper.c").write_text(
+        f"{includes}int main(void)\n{{\n{options}{wrapper('c')}}}\n", encoding="utf-8")
+    subprocess.run(["cc", "-Wall", "-Werror", f"-I{ROOT}/client/include", "-o", tmp_path / "wrapper",
+                    tmp_path / "wrapper.c", f"-L{TOOMANY.parent}", "-ltoomany-client",
+                    f"-Wl,-rpath,{TOOMANY.parent}"], check=True)
+    is_graded(tmp_path / "wrapper")
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed")
+def test_the_wrapper_in_go_is_graded(tmp_path):
+    imports = ["context", "fmt", "log", GO_CLIENT.partition("@")[0]]
+    (tmp_path / "main.go").write_text(
+        "package main\n" + "".join(f'import "{name}"\n' for name in imports) + wrapper("go"),
+        encoding="utf-8")
+    for command in ("go mod init wrapper", f"go get {GO_CLIENT}", "go build -o wrapper"):
+        subprocess.run(command.split(), cwd=tmp_path, check=True, timeout=600)
+    is_graded(tmp_path / "wrapper")
 
 
 def test_server_page_lists_every_error():

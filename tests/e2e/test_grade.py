@@ -5,6 +5,9 @@ whole: verdicts that do not change with the seed, reports, options.
 """
 
 import json
+import os
+import re
+import shutil
 import signal
 import time
 import xml.etree.ElementTree
@@ -145,16 +148,58 @@ STEADY = {
     "none": "no-retry=*",
     "fixed": "factor=1 jitter=none",
 }
-SEEDS = 3  # bounds what the tests take
+SEEDS = int(os.environ.get("GRADE_SEEDS", "3"))  # bounds what the tests take
+
+
+def is_steady(*arguments, command=None):
+    verdicts = [{probe["id"]: probe["verdict"] for probe in
+                 grade(*arguments, "--seed", seed * 1000, command=command)["probes"]}
+                for seed in range(SEEDS)]
+    assert "questionable" not in verdicts[0].values()
+    for other in verdicts[1:]:
+        assert other == verdicts[0]
 
 
 @pytest.mark.parametrize("habits", STEADY.values(), ids=list(STEADY))
 def test_no_verdict_changes_with_the_seed(habits):
-    verdicts = [{probe["id"]: probe["verdict"] for probe in
-                 grade(habits, "--seed", seed * 1000)["probes"]} for seed in range(SEEDS)]
-    assert "questionable" not in verdicts[0].values()
-    for other in verdicts[1:]:
-        assert other == verdicts[0]
+    is_steady(habits)
+
+
+def test_no_verdict_on_a_program_in_python_changes_with_the_seed():
+    is_steady("", command=["python3", str(CLIENTS / "retries.py")])
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_no_verdict_on_a_program_in_node_changes_with_the_seed():
+    is_steady("", command=["node", str(CLIENTS / "retries.mjs")])
+
+
+# Where one start answers two probes (grade/joint.c).
+
+JOINTS = re.findall(r'\.first = "([\w/-]+)", \.second = "([\w/-]+)"',
+                    (ROOT / "grade" / "joint.c").read_text())
+
+
+@pytest.mark.parametrize("first, second", JOINTS)
+def test_a_start_for_two_probes_says_what_a_start_for_each_says(first, second):
+    """Of a right client, of one that is wrong in the first, and of one that is in the second."""
+    asked = ("--probe", first, "--probe", second)
+    for habits in ("", WRONG[first][0], WRONG[second][0]):
+        joint = {probe["id"]: probe["verdict"] for probe in
+                 grade(habits, *asked, "--probe", "backs-off/waits")["probes"]
+                 if probe["id"] in (first, second)}
+        alone = {first: "right", second: "right"} if not habits else \
+            {probe["id"]: probe["verdict"] for probe in grade(habits, *asked)["probes"]}
+        assert joint == alone, habits
+
+
+def test_a_right_program_needs_fewer_starts_than_there_are_probes():
+    assert JOINTS
+    first, second = JOINTS[-2]
+    asked = ("--probe", first, "--probe", second, "--probe", "backs-off/waits")
+    report = grade("", *asked)
+    assert report["start_count"] == 3, "healthy, refused for ever, both"
+    assert all(", then " in probe["sent"] for probe in report["probes"] if probe["id"] == first)
 
 
 def test_the_report_fits_its_schema():
