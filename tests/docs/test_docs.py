@@ -297,8 +297,7 @@ def test_grade_page_lists_every_probe_as_the_program_does():
             for probe in listed]
     lines = GRADE.read_text(encoding="utf-8").splitlines()
     start = lines.index("| probe | severity | what must hold | what is sent | source |") + 2
-    assert lines[start:start + len(rows)] == rows
-    assert not lines[start + len(rows)].startswith("|")
+    assert [line for line in lines[start:] if line.startswith("|")] == rows
 
 
 def wrapper(language):
@@ -315,8 +314,7 @@ def is_graded(program):
 
 def test_the_wrapper_in_c_is_graded(tmp_path):
     includes = '#include <stdio.h>\n#include <toomany/client.h>\n'
-    options = "char error[256];\nstruct toomany_client_options options;\n" \
-              "toomany_client_options_init(&options);\n"
+    options = "char error[256];\nstruct toomany_client_options options = {0};\n"
     (tmp_path / "wrapper.c").write_text(
         f"{includes}int main(void)\n{{\n{options}{wrapper('c')}}}\n", encoding="utf-8")
     subprocess.run(["cc", "-Wall", "-Werror", f"-I{ROOT}/client/include", "-o", tmp_path / "wrapper",
