@@ -423,7 +423,7 @@ static bool join(struct battery *battery, struct finding *first, struct finding 
     setup->joint_server = server;
     setup->joint_sent = sent;
     setup->start_wanted = 1;
-    setup->asks_nothing = first->probe->asks_nothing && second->probe->asks_nothing;
+    setup->asks_nothing = first->probe->asks_nothing; /* the second is seen to ask */
     judge_from(first, grade, setup, 0);
     judge_from(second, grade, setup, 1);
     return is_made;

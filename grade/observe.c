@@ -130,22 +130,17 @@ static void infer(struct rule *rule, const struct grade *grade, const struct gra
     free(observations.items);
 }
 
-static bool is_within(const struct rule_number *number, const struct rule_number *range)
-{
-    return number->known == range->known &&
-           (!number->known || (number->value >= range->low && number->value <= range->high));
-}
-
-/* Whether a rule that was found from more says what the other says, or says where that could not.
- */
+/* Whether a rule that was found from more says the same of delays of the same lengths, or says
+ * something where the other could not. */
 static bool is_surer(const struct rule *more, const struct rule *rule)
 {
+    static const double apart = 1.25;
     if (more->certainty != RULE_SURE || more->family == RULE_UNKNOWN)
         return false;
     if (rule->certainty != RULE_SURE || rule->family == RULE_UNKNOWN)
         return true;
-    return more->family == rule->family && more->jitter == rule->jitter &&
-           is_within(&more->base_ns, &rule->base_ns) && is_within(&more->factor, &rule->factor);
+    return more->family == rule->family && more->shortest_ns * apart >= rule->shortest_ns &&
+           more->longest_ns <= rule->longest_ns * apart;
 }
 
 void grade_observe(struct grade *grade)

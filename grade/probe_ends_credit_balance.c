@@ -11,5 +11,6 @@ const struct probe probe_ends_credit_balance = {
     .cure = "Go by error.type, insufficient_quota, which all of these codes share.",
     .server = "{\"script\": [{\"answer\": {\"error\": \"credit_balance_exhausted\"}, \"times\": "
               "\"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge_not_retried,
 };

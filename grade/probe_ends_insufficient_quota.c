@@ -12,5 +12,6 @@ const struct probe probe_ends_insufficient_quota = {
             "spend-limit codes end the call.",
     .server =
         "{\"script\": [{\"answer\": {\"error\": \"insufficient_quota\"}, \"times\": \"forever\"}]}",
+    .asks_nothing = true,
     .judge = judge_not_retried,
 };

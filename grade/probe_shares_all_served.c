@@ -42,5 +42,6 @@ const struct probe probe_shares_all_served = {
     .server = "{\"latency\": \"20ms\", \"rules\": {\"per\": \"organization\"}, \"quotas\": {\"*\": "
               "{\"concurrent_requests\": 2}}}",
     .programs = 4,
+    .asks_nothing = true,
     .judge = judge,
 };

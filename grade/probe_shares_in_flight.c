@@ -32,5 +32,6 @@ const struct probe probe_shares_in_flight = {
     .server = "{\"latency\": \"20ms\", \"rules\": {\"per\": \"organization\"}, \"quotas\": {\"*\": "
               "{\"concurrent_requests\": 2}}}",
     .programs = 4,
+    .asks_nothing = true,
     .judge = judge,
 };
