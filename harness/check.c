@@ -143,13 +143,14 @@ static bool run_process(struct check *check, struct client_run *run, struct erro
         return false;
     }
     check->process = &process;
-    bool overflow_seen = false;
+    bool is_hopeless = false;
     if (is_stopping(check))
         process_stop(&process);
     while (!process.ended) {
         loop_turn(&check->loop, -1);
-        if (server_journal_overflowed(check->server) && !overflow_seen) {
-            overflow_seen = true;
+        if (!is_hopeless && (server_journal_overflowed(check->server) ||
+                             server_accept_error(check->server) != 0)) {
+            is_hopeless = true;
             process_stop(&process);
         }
     }
@@ -159,6 +160,9 @@ static bool run_process(struct check *check, struct client_run *run, struct erro
     if (carrier != NULL)
         add_summary(check, carrier);
     carrier_free(carrier);
+    if (server_accept_error(check->server) != 0)
+        return error_set_run(error, "accept", "%s; raise `ulimit -n`",
+                             strerror(server_accept_error(check->server)));
     return true;
 }
 

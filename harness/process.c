@@ -756,7 +756,8 @@ static void explain_failure(const struct launch *launch, struct launch_failure f
         error_set_run(error, program, "cannot be carried into virtual time: %s; use --time real",
                       strerror(failure.error_number));
     else if (failure.step == LAUNCH_STREAMS)
-        error_set_run(error, "/dev/null", "%s", strerror(failure.error_number));
+        error_set_run(error, "/dev/null", "%s%s", strerror(failure.error_number),
+                      failure.error_number == EMFILE ? "; raise `ulimit -n`" : "");
     else if (failure.step == LAUNCH_DIRECTORY)
         error_set_run(error, launch->directory, "%s",
                       failure.error_number == ENOENT ? "no such directory; a client is to be "

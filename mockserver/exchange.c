@@ -139,8 +139,6 @@ static ssize_t read_pieces(void *owner, uint64_t position, char *buffer, size_t 
 
 static struct MHD_Response *response_in_pieces(struct exchange *exchange)
 {
-    if (forward_has_answer(exchange))
-        return forward_response(exchange);
     enum { BLOCK_SIZE = 4096 };
     const struct answer *answer = &exchange->outcome.answer;
     bool is_stream = answer->stream != ANSWER_NOT_STREAMED;
@@ -157,7 +155,9 @@ static enum MHD_Result queue_answer(struct exchange *exchange)
     const struct answer *answer = &exchange->outcome.answer;
     struct server *server = exchange->server;
     struct MHD_Response *response = NULL;
-    if (answer->pieces != NULL) {
+    if (forward_has_answer(exchange)) {
+        response = forward_response(exchange);
+    } else if (answer->pieces != NULL) {
         response = response_in_pieces(exchange);
     } else {
         exchange->spare = spare_response_take(server->spare_responses, answer);

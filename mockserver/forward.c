@@ -289,8 +289,10 @@ struct MHD_Response *forward_response(struct exchange *exchange)
         forwarding->length >= 0 ? (uint64_t)forwarding->length : MHD_SIZE_UNKNOWN, BLOCK_SIZE,
         read_waiting, exchange, NULL);
     const struct answer *own = &exchange->outcome.answer;
-    for (size_t i = 0; i < own->header_count; i++)
+    for (size_t i = 0; response != NULL && i < own->header_count; i++) {
         recording_header(exchange->recording, own->headers[i].name, own->headers[i].value);
+        MHD_add_response_header(response, own->headers[i].name, own->headers[i].value);
+    }
     for (size_t i = 0; response != NULL && i < forwarding->header_count; i++) {
         const struct backend_header *header = &forwarding->headers[i];
         recording_header(exchange->recording, header->name, header->value);

@@ -120,10 +120,12 @@ static void connection_ready(void *owner, uint32_t events)
     }
     int fd = accept4(listener->watch.fd, (struct sockaddr *)&address, &length,
                      SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0)
+    if (fd >= 0) {
         listener->take(listener->owner, fd, (const struct sockaddr *)&address, length);
-    else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        listener->accept_error = errno;
         pause_accepting(listener);
+    }
 }
 
 bool listener_open(struct listener *listener, struct loop *loop, const char *host, uint16_t port,

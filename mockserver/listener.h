@@ -28,6 +28,8 @@ struct listener {
     void (*take)(void *owner, int fd, const struct sockaddr *address, socklen_t length);
     void *owner;
     struct sockaddr_storage address; /* with the port that it has got */
+    /* The errno of the last connection for which the machine had no resources; 0: none. */
+    int accept_error;
     bool is_open;
     bool is_refusing;
 };

@@ -99,4 +99,8 @@ int server_in_flight(const struct server *server);
 /* True once a request had to be refused because the journal was full. */
 bool server_journal_overflowed(const struct server *server);
 
+/* The errno for which a connection had to wait (EMFILE, ENFILE, ENOBUFS or ENOMEM); 0: none had to.
+ * Such a one is accepted later, so times that were seen are not the client's. */
+int server_accept_error(const struct server *server);
+
 #endif

@@ -7,10 +7,10 @@ from toomany import run, scenario
 
 KNOWN_EXPECTATIONS = (
     "requests, calls, attempts_per_call, loop_attempts_per_call, delays, loop_delays, backoff, "
-    "retry_after, max_in_flight, throttled, throttled_share, not_retried, quota_used, duration, "
-    "wait_after_last, outcome, final_status, final_code, exit_code, stdout_contains, "
-    "stdout_matches, stderr_contains, stderr_matches, delay_tolerance, script_played, "
-    "leaves_processes")
+    "retry_after, max_in_flight, throttled, throttled_share, not_retried, quota_used, "
+    "each_delay, duration, wait_after_last, outcome, final_status, final_code, exit_code, "
+    "stdout_contains, stdout_matches, stderr_contains, stderr_matches, delay_tolerance, "
+    "script_played, leaves_processes")
 
 
 def with_client(**client):

@@ -17,6 +17,7 @@ import pytest
 from toomany import CLIENTS, ROOT, run, start
 
 SYNTHETIC = ["python3", "-S", "-E", str(CLIENTS / "synthetic.py")]
+pytestmark = pytest.mark.carried
 LISTED = {probe["id"]: probe for probe in
           json.loads(run("grade", "--list", "--format", "json").stdout)["probes"]}
 
@@ -160,16 +161,19 @@ def is_steady(*arguments, command=None):
         assert other == verdicts[0]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("habits", STEADY.values(), ids=list(STEADY))
 def test_no_verdict_changes_with_the_seed(habits):
     is_steady(habits)
 
 
+@pytest.mark.once
 def test_no_verdict_on_a_program_in_python_changes_with_the_seed():
     is_steady("", command=["python3", str(CLIENTS / "retries.py")])
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.once
 def test_no_verdict_on_a_program_in_node_changes_with_the_seed():
     is_steady("", command=["node", str(CLIENTS / "retries.mjs")])
 
@@ -180,6 +184,7 @@ JOINTS = re.findall(r'\.first = "([\w/-]+)", \.second = "([\w/-]+)"',
                     (ROOT / "grade" / "joint.c").read_text())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("first, second", JOINTS)
 def test_a_start_for_two_probes_says_what_a_start_for_each_says(first, second):
     """Of a right client, of one that is wrong in the first, and of one that is in the second."""
@@ -274,6 +279,7 @@ def test_html_stands_for_itself(tmp_path):
     assert "recovers/500" in text and "it gave up after one request" in text
 
 
+@pytest.mark.once
 def test_against_tells_what_differs(tmp_path):
     before = tmp_path / "before.json"
     options = ["--probe", "recovers", "--fail-on", "never"]
@@ -324,6 +330,7 @@ def test_real_time_has_a_shorter_battery():
     assert report["full"] is False and report["time"] == "real"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("program", ["examples/c/defaults"])
 def test_our_own_client_passes_every_probe(program):
     from toomany import BUILD

@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 
+import pytest
 import toomany
 
 MATRIX = toomany.ROOT / "script" / "matrix"
@@ -31,6 +32,7 @@ def test_the_official_sdks_are_there_before_and_after_their_change():
     assert versions["openai-python"] == versions["openai-python-async"]
 
 
+@pytest.mark.carried
 def test_pages_show_each_cell_and_lead_to_its_evidence(tmp_path):
     # A graded client and one that cannot be installed here: the second is told of and stops nothing.
     (tmp_path / "bin").mkdir()

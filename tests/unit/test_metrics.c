@@ -169,7 +169,7 @@ static void lost_journal_entries_are_seen(void **state)
 {
     struct set_up *set_up = *state;
     for (int i = 0; i < 5; i++)
-        journal_begin(set_up->journal);
+        journal_finish(set_up->journal, journal_begin(set_up->journal));
     char *text = text_of(set_up, 0);
     assert_line(text, "toomany_journal_lost_total 3");
     free(text);

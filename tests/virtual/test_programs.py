@@ -46,6 +46,7 @@ def behaves_as_without(command, *options, tries=5, **more):
     assert output == expected, said
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("carrier", ["trace", "preload"])
 @pytest.mark.parametrize("name", NODE_PROGRAMS)
 def test_node_behaves_as_without(name, carrier):
@@ -54,6 +55,7 @@ def test_node_behaves_as_without(name, carrier):
     behaves_as_without(["node", HERE / "node" / f"{name}.mjs"], "--carrier", carrier)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("carrier", ["trace", "preload"])
 def test_time_outs_of_tls_come_when_they_are_due(carrier, tmp_path):
     made = subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:4096", "-nodes", "-subj",

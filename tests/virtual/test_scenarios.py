@@ -64,9 +64,21 @@ def verdicts(paths, mode, report):
     return found
 
 
+def differing(carried, really):
+    return {name: (carried[name], verdicts) for name, verdicts in really.items()
+            if carried[name] != verdicts}
+
+
+@pytest.mark.once
 @pytest.mark.parametrize("suite", SUITES)
 def test_verdicts_are_the_same(suite, tmp_path):
     paths = copy_suite(suite, tmp_path)
     carried = verdicts(paths, "virtual", tmp_path / "report-virtual.json")
     assert len(carried) == len(paths) > 0
-    assert carried == verdicts(paths, "real", tmp_path / "report-real.json")
+    really = verdicts(paths, "real", tmp_path / "report-real.json")
+    # On a loaded machine it is real time that is late: what differs runs again, by itself.
+    for path in paths:
+        if json.loads(path.read_text())["name"] in differing(carried, really):
+            really |= verdicts([path], "real", tmp_path / "report-again.json")
+    assert not differing(carried, really)
+    assert carried.keys() == really.keys()
