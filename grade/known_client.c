@@ -29,16 +29,17 @@ static const struct known_client table[] = {
     },
     {
         .name = "openai-go",
-        .source = "openai/openai-go@4e5a07a6 internal/requestconfig/requestconfig.go",
+        .source = "openai-go 3.96.0 internal/requestconfig/requestconfig.go",
         OPENAI_RULE,
-        .header = RULE_HEADER_CLAMPED,
-        .header_most_s = 8,
+        .header = RULE_HEADER_GIVES_UP,
+        .header_most_s = 120,
     },
     {
         .name = "openai-java",
-        .source = "openai/openai-java@5f499c32 core/http/RetryingHttpClient.kt",
+        .source = "openai-java-core 4.101.0 com/openai/core/http/RetryingHttpClient.kt",
         OPENAI_RULE,
-        .header = RULE_HEADER_HONOURED,
+        .header = RULE_HEADER_CLAMPED,
+        .header_most_s = 8,
     },
     {
         .name = "openai-ruby",
@@ -46,6 +47,19 @@ static const struct known_client table[] = {
         OPENAI_RULE,
         .header = RULE_HEADER_CLAMPED,
         .header_most_s = 8,
+    },
+    {
+        .name = "openai-go at 4e5a07a6",
+        .source = "openai/openai-go@4e5a07a6 internal/requestconfig/requestconfig.go",
+        OPENAI_RULE,
+        .header = RULE_HEADER_CLAMPED,
+        .header_most_s = 8,
+    },
+    {
+        .name = "openai-java at 5f499c32",
+        .source = "openai/openai-java@5f499c32 core/http/RetryingHttpClient.kt",
+        OPENAI_RULE,
+        .header = RULE_HEADER_HONOURED,
     },
     {
         .name = "openai-python before 2.52",

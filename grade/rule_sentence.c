@@ -216,21 +216,25 @@ static void say_header(struct sentence *sentence, const struct rule *rule)
     }
 }
 
+/* Its own numbers, which are the same for every run, and not the estimates: those are in the JSON.
+ */
 static void say_known(struct sentence *sentence, const struct rule *rule)
 {
-    if (rule->known == NULL)
-        return;
     int attempts = rule->known->attempts_max;
     bool are_defaults =
         attempts == 0 || !rule->attempts_max.known || rule->attempts_max.value == attempts;
     const char *what = are_defaults ? "defaults" : "rule";
     if (strchr(rule->known->name, ' ') == NULL)
-        say(sentence, " (matches %s's %s: %s", rule->known->name, what, rule->known->rule);
+        say(sentence, "matches %s's %s: %s", rule->known->name, what, rule->known->rule);
     else
-        say(sentence, " (matches the %s of %s: %s", what, rule->known->name, rule->known->rule);
-    for (size_t i = 0; i < RULE_ALSO_MAX && rule->known_also[i] != NULL; i++)
-        say(sentence, "%s%s", i == 0 ? "; so do " : ", ", rule->known_also[i]->name);
-    say(sentence, ")");
+        say(sentence, "matches the %s of %s: %s", what, rule->known->name, rule->known->rule);
+    const struct known_client *const *also = rule->known_also;
+    for (size_t i = 0; i < RULE_ALSO_MAX && also[i] != NULL; i++) {
+        const char *first = also[1] == NULL ? " (as does " : " (as do ";
+        say(sentence, "%s%s", i == 0 ? first : ", ", also[i]->name);
+    }
+    if (also[0] != NULL)
+        say(sentence, ")");
 }
 
 static void say_doubt(struct sentence *sentence, const struct rule *rule)
@@ -246,8 +250,10 @@ const char *rule_sentence(const struct rule *rule, char text[RULE_SENTENCE_SIZE]
 {
     struct sentence sentence = {text, 0};
     text[0] = '\0';
-    say_rule(&sentence, rule);
-    say_known(&sentence, rule);
+    if (rule->known != NULL)
+        say_known(&sentence, rule);
+    else
+        say_rule(&sentence, rule);
     say_header(&sentence, rule);
     say_doubt(&sentence, rule);
     return text;
