@@ -1,5 +1,6 @@
 /* The card as one page that stands for itself, without scripts and without anything to load. */
 #include "grade/card.h"
+#include "grade/observe.h"
 
 #include "base/escape.h"
 #include "base/html_style.h"
@@ -153,7 +154,7 @@ static void put_finding(FILE *stream, const struct finding *finding, bool is_ope
 bool card_html(const struct grade *grade, const struct report_style *style, FILE *stream)
 {
     const struct finding *worst[CARD_WORST_MAX];
-    char sentence[RULE_SENTENCE_SIZE];
+    char sentence[GRADE_RULE_SENTENCE_SIZE];
     (void)style;
     put_head(stream, grade);
     fputs("<body>\n<main>\n<p class=\"brand\">toomany " TOOMANY_VERSION
@@ -163,7 +164,7 @@ bool card_html(const struct grade *grade, const struct report_style *style, FILE
     put_groups(stream, grade);
     if (grade->has_rule) {
         fputs("<h2>The rule that it follows</h2>\n", stream);
-        put_paragraph(stream, "rule", rule_sentence(&grade->rule, sentence));
+        put_paragraph(stream, "rule", grade_rule_sentence(grade, sentence));
     }
     size_t count = grade_worst(grade, worst, CARD_WORST_MAX);
     if (count > 0)

@@ -70,15 +70,14 @@ static void add_number(cJSON *rule, const char *name, const struct rule_number *
     cJSON_AddNumberToObject(item, "high", number->high);
 }
 
-static void add_rule(cJSON *root, const struct grade *grade)
+static void add_rule(cJSON *root, const char *name, const struct rule *rule)
 {
-    const struct rule *rule = &grade->rule;
     char sentence[RULE_SENTENCE_SIZE];
-    if (!grade->has_rule) {
-        cJSON_AddNullToObject(root, "rule");
+    if (rule == NULL) {
+        cJSON_AddNullToObject(root, name);
         return;
     }
-    cJSON *item = cJSON_AddObjectToObject(root, "rule");
+    cJSON *item = cJSON_AddObjectToObject(root, name);
     add_text(item, "sentence", rule_sentence(rule, sentence));
     add_text(item, "family", rule_family_word(rule->family));
     cJSON_AddBoolToObject(item, "sure", rule->certainty == RULE_SURE);
@@ -185,7 +184,8 @@ bool card_json(const struct grade *grade, const struct report_style *style, FILE
     cJSON_AddBoolToObject(root, "streams", grade->streams);
     add_whole(root, "start_count", (int64_t)grade->start_count);
     add_whole(root, "wall_ms", grade->wall_ms);
-    add_rule(root, grade);
+    add_rule(root, "rule", grade->has_rule ? &grade->rule : NULL);
+    add_rule(root, "loop_rule", grade->has_loop_rule ? &grade->loop_rule : NULL);
     add_groups(root, grade);
     add_probes(root, grade);
     char *text = cJSON_Print(root);

@@ -1,5 +1,6 @@
 /* The card in the terminal. */
 #include "grade/card.h"
+#include "grade/observe.h"
 
 #include "base/escape.h"
 #include "base/text_line.h"
@@ -93,12 +94,12 @@ static void write_groups(const struct page *page)
 
 static void write_rule(const struct page *page)
 {
-    char sentence[RULE_SENTENCE_SIZE];
+    char sentence[GRADE_RULE_SENTENCE_SIZE];
     if (!page->grade->has_rule)
         return;
     fputc('\n', page->stream);
     put(page, GROUP_COLUMN, COUNTS_COLUMN, "its rule", INK_PLAIN,
-        rule_sentence(&page->grade->rule, sentence));
+        grade_rule_sentence(page->grade, sentence));
 }
 
 static void write_finding(const struct page *page, size_t number, const struct finding *finding)

@@ -109,6 +109,8 @@ struct grade {
     char letter; /* overall */
     bool has_rule;
     struct rule rule; /* that its delays follow */
+    bool has_loop_rule;
+    struct rule loop_rule; /* of the loop around the retries of an SDK, which `rule` is then of */
 };
 
 /* Fills *grade, which the caller frees also after failure. False with the error filled, and its

@@ -4,6 +4,7 @@
 #include "grade/evidence.h"
 #include "grade/judges.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,29 +16,45 @@ struct observations {
     size_t count;
 };
 
-/* Delays `first` to `last`, without it, of a call; the observation owns them. */
-static struct rule_observation *observe(struct observations *observations,
-                                        const struct grade_start *start, const struct call *call,
-                                        size_t first, size_t last)
+/* One with room for `count` delays; the observations own them. NULL where there is no room. */
+static struct rule_observation *add(struct observations *observations,
+                                    const struct grade_start *start, size_t count)
 {
     const struct result *result = &start->result;
-    size_t count = last > first ? last - first : 0;
     int64_t *delays_ns = calloc(count + 1, sizeof *delays_ns);
     if (delays_ns == NULL || observations->count == OBSERVATIONS_MAX) {
         free(delays_ns);
         return NULL;
     }
-    for (size_t i = 0; i < count; i++)
-        delays_ns[i] = call->attempts[first + i + 1].delay_ns;
     bool is_exact = result->time == CLOCK_VIRTUAL && !result->is_inexact;
     observations->delays_ns[observations->count] = delays_ns;
     struct rule_observation *observation = &observations->items[observations->count++];
     *observation = (struct rule_observation){
         .delays_ns = delays_ns,
-        .delay_count = count,
         .retry_after_ns = -1,
         .tolerance_ns = is_exact ? 2 * NS_PER_MS : 30 * NS_PER_MS,
     };
+    return observation;
+}
+
+/* What is before a retry: `layer` says which of them count, where a loop is around an SDK's own. */
+enum layer { LAYER_ANY, LAYER_SDK, LAYER_LOOP };
+
+/* Delays `first` to `last`, without it, of a call, those of this layer. */
+static struct rule_observation *observe(struct observations *observations,
+                                        const struct grade_start *start, const struct call *call,
+                                        size_t first, size_t last, enum layer layer)
+{
+    struct rule_observation *observation =
+        add(observations, start, last > first ? last - first : 0);
+    if (observation == NULL)
+        return NULL;
+    int64_t *delays_ns = observations->delays_ns[observations->count - 1];
+    for (size_t i = first; i < last; i++) {
+        const struct attempt *retry = &call->attempts[i + 1];
+        if (layer == LAYER_ANY || retry->starts_loop == (layer == LAYER_LOOP))
+            delays_ns[observation->delay_count++] = retry->delay_ns;
+    }
     return observation;
 }
 
@@ -57,10 +74,26 @@ static size_t count_delays(const struct call *call, bool only_429)
     return count;
 }
 
+/* An SDK begins anew with each attempt of the loop around it, and gives up before the next. */
+static void observe_sdk(struct observations *observations, const struct grade_start *start,
+                        const struct call *call, size_t count, bool gave_up)
+{
+    size_t first = 0;
+    for (size_t last = 0; last <= count; last++) {
+        bool is_end = last == count;
+        if (!is_end && !call->attempts[last + 1].starts_loop)
+            continue;
+        struct rule_observation *seen = observe(observations, start, call, first, last, LAYER_SDK);
+        if (seen != NULL)
+            seen->gave_up = !is_end || gave_up;
+        first = last + 1;
+    }
+}
+
 /* What came after refusals that asked for nothing, in every start there is. Only from the server
  * that refuses for ever it is seen how often it retries. */
 static void observe_own(struct observations *observations, const struct grade *grade,
-                        const struct grade_setup *refused, bool only_429)
+                        const struct grade_setup *refused, bool only_429, enum layer layer)
 {
     for (size_t i = 0; i < grade->setup_count; i++) {
         const struct grade_setup *setup = &grade->setups[i];
@@ -69,12 +102,17 @@ static void observe_own(struct observations *observations, const struct grade *g
             for (size_t k = 0; k < start->result.call_count; k++) {
                 const struct call *call = &start->result.calls[k];
                 size_t count = count_delays(call, only_429);
+                bool gave_up = setup == refused && ended_by_itself(start) &&
+                               call->attempts[call->attempt_count - 1].status != 200;
                 if (call->grouping == GROUPED_AMBIGUOUS || (count == 0 && setup != refused))
                     continue;
-                struct rule_observation *seen = observe(observations, start, call, 0, count);
+                if (layer == LAYER_SDK) {
+                    observe_sdk(observations, start, call, count, gave_up);
+                    continue;
+                }
+                struct rule_observation *seen = observe(observations, start, call, 0, count, layer);
                 if (seen != NULL)
-                    seen->gave_up = setup == refused && ended_by_itself(start) &&
-                                    call->attempts[call->attempt_count - 1].status != 200;
+                    seen->gave_up = gave_up;
             }
         }
     }
@@ -102,7 +140,7 @@ static void observe_asked(struct observations *observations, const struct grade 
             if (first > 0 && came_back && call->attempts[first + 1].delay_ns < probe->asked_ns)
                 continue;
             struct rule_observation *seen =
-                observe(observations, start, call, first, came_back ? first + 1 : first);
+                observe(observations, start, call, first, came_back ? first + 1 : first, LAYER_ANY);
             if (seen == NULL)
                 continue;
             seen->retry_after_ns = probe->asked_ns;
@@ -113,15 +151,16 @@ static void observe_asked(struct observations *observations, const struct grade 
 }
 
 static void infer(struct rule *rule, const struct grade *grade, const struct grade_setup *refused,
-                  bool only_429)
+                  bool only_429, enum layer layer)
 {
     struct observations observations = {
         .items = calloc(OBSERVATIONS_MAX, sizeof *observations.items),
         .delays_ns = calloc(OBSERVATIONS_MAX, sizeof(int64_t *)),
     };
     if (observations.items != NULL && observations.delays_ns != NULL) {
-        observe_own(&observations, grade, refused, only_429);
-        observe_asked(&observations, grade);
+        observe_own(&observations, grade, refused, only_429, layer);
+        if (layer != LAYER_LOOP)
+            observe_asked(&observations, grade);
     }
     rule_infer(rule, observations.items, observations.count);
     for (size_t i = 0; i < observations.count; i++)
@@ -143,6 +182,25 @@ static bool is_surer(const struct rule *more, const struct rule *rule)
            more->longest_ns <= rule->longest_ns * apart;
 }
 
+/* A program may wait by another rule after a server's error than after 429; where it does not, the
+ * delays after both make the rule surer. */
+static void infer_layer(struct rule *rule, const struct grade *grade,
+                        const struct grade_setup *refused, enum layer layer)
+{
+    struct rule more;
+    infer(rule, grade, refused, true, layer);
+    infer(&more, grade, refused, false, layer);
+    if (is_surer(&more, rule))
+        *rule = more;
+}
+
+static bool has_loop(const struct grade_setup *refused)
+{
+    const struct call *call = &refused->starts[0].result.calls[0];
+    return call->grouping != GROUPED_AMBIGUOUS && call->loop_attempts > 1 &&
+           call->loop_attempts < call->attempt_count;
+}
+
 void grade_observe(struct grade *grade)
 {
     const struct grade_setup *refused = NULL;
@@ -152,12 +210,21 @@ void grade_observe(struct grade *grade)
     }
     if (refused == NULL || refused->start_count == 0 || refused->starts[0].result.call_count == 0)
         return;
-    /* A program may wait by another rule after a server's error than after 429; where it does not,
-     * the delays after both make the rule surer. */
-    struct rule more;
-    infer(&grade->rule, grade, refused, true);
-    infer(&more, grade, refused, false);
-    if (is_surer(&more, &grade->rule))
-        grade->rule = more;
     grade->has_rule = true;
+    grade->has_loop_rule = has_loop(refused);
+    infer_layer(&grade->rule, grade, refused, grade->has_loop_rule ? LAYER_SDK : LAYER_ANY);
+    if (grade->has_loop_rule)
+        infer_layer(&grade->loop_rule, grade, refused, LAYER_LOOP);
+}
+
+const char *grade_rule_sentence(const struct grade *grade, char text[GRADE_RULE_SENTENCE_SIZE])
+{
+    char loop[RULE_SENTENCE_SIZE];
+    rule_sentence(&grade->rule, text);
+    if (grade->has_loop_rule) {
+        size_t length = strlen(text);
+        snprintf(text + length, GRADE_RULE_SENTENCE_SIZE - length,
+                 "; and in a loop around that: %s", rule_sentence(&grade->loop_rule, loop));
+    }
+    return text;
 }

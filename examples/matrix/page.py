@@ -32,7 +32,8 @@ def summary(report):
 
 
 def rule(report):
-    return (report.get("rule") or {}).get("sentence", "")
+    rules = [report[name]["sentence"] for name in ("rule", "loop_rule") if report.get(name)]
+    return "; and in a loop around that: ".join(rules)
 
 
 def seconds(ns):

@@ -214,6 +214,16 @@ def test_the_report_fits_its_schema():
         jsonschema.validate(grade(habits), schema)
 
 
+def test_a_loop_around_an_sdk_has_a_rule_of_its_own():
+    """Each layer for itself: together they look like neither."""
+    report = grade("attempts=4 outer=3 jitter=none", "--probe", "backs-off")
+    assert report["rule"]["sentence"] == "0.5 s, doubled each time, without jitter"
+    assert report["rule"]["attempts_max"]["value"] == 4
+    assert report["loop_rule"]["sentence"] == "2 s each time, without jitter"
+    assert report["loop_rule"]["attempts_max"]["value"] == 3
+    assert grade("", "--probe", "backs-off")["loop_rule"] is None
+
+
 def test_a_probe_or_a_group_can_be_asked_for():
     report = grade("", "--probe", "repeats-safely", "--probe", "ends/400")
     assert [probe["id"] for probe in report["probes"]] == [
