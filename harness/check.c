@@ -148,8 +148,8 @@ static bool run_process(struct check *check, struct client_run *run, struct erro
         process_stop(&process);
     while (!process.ended) {
         loop_turn(&check->loop, -1);
-        if (!is_hopeless && (server_journal_overflowed(check->server) ||
-                             server_accept_error(check->server) != 0)) {
+        if (!is_hopeless &&
+            (server_journal_overflowed(check->server) || server_accept_error(check->server) != 0)) {
             is_hopeless = true;
             process_stop(&process);
         }

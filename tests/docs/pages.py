@@ -98,7 +98,9 @@ def prose_of(page):
 
 
 def anchors_of(page):
-    """The anchors of its headings, as GitHub and GitLab make them."""
+    """The anchors of its headings, as GitHub and GitLab make them; of HTML, its ids."""
+    if page.suffix == ".html":
+        return set(re.findall(r"\sid='([^']+)'", page.read_text(encoding="utf-8")))
     headings = re.findall(r"^#+ (.+)$", prose_of(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -243,8 +243,8 @@ def test_options_in_commands_exist(page):
             assert option in options_in_code(command[1]), f"{page.name}: {line}"
 
 
-# Of other programs: the examples, cmake, the official SDKs' programs of the reader.
-OTHER_OPTIONS = {"requests", "max-retries", "calls", "limit", "prefix"}
+# Of other programs: the examples, cmake, the official SDKs' programs of the reader, curl.
+OTHER_OPTIONS = {"requests", "max-retries", "calls", "limit", "prefix", "retry", "max-time"}
 
 
 @pytest.mark.parametrize("page", pages.OWN, ids=named)

@@ -460,6 +460,8 @@ static void agrees_with_the_model(enum quota_enforcement enforcement)
 {
     static struct run run;
     const char *given = getenv("TOOMANY_TEST_SEED");
+    const char *asked = getenv("TOOMANY_TEST_STEPS");
+    int steps = asked != NULL ? atoi(asked) : STEPS;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)now.tv_nsec;
@@ -470,7 +472,7 @@ static void agrees_with_the_model(enum quota_enforcement enforcement)
     static struct quota_limits none;
     quota_limits_init(&none);
     quota_init(&run.pool, &none, 0);
-    for (int step = 0; step < STEPS; step++) {
+    for (int step = 0; step < steps; step++) {
         if (step % STEPS_A_POOL == 0)
             new_pool(&run, enforcement);
         pass_time(&run, enforcement);
