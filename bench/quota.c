@@ -5,8 +5,8 @@
  *
  * Prints nanoseconds of CPU time a decision, the smallest and the median of nine rounds, and the
  * ratio to a bare look-up: one read of 8 bytes at random from as many places as there are pools,
- * 256 bytes apart. The ratio says on any machine how much is the code's own. Needs 5 GB, or 512 bytes
- * for each of POOLS.
+ * 256 bytes apart. The ratio says on any machine how much is the code's own. Needs 5 GB, or 512
+ * bytes for each of POOLS.
  */
 #include "base/duration.h"
 #include "base/random.h"
