@@ -16,6 +16,10 @@ static const char *find_invalid(const char *text, size_t length)
         if ((word & UINT64_C(0x8080808080808080)) != 0)
             break;
     }
+    while (ascii < length && (unsigned char)text[ascii] < 0x80)
+        ascii++;
+    if (ascii == length)
+        return NULL;
     return (const char *)u8_check((const uint8_t *)text + ascii, length - ascii);
 }
 

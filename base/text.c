@@ -47,24 +47,31 @@ static const char pairs[] = "0001020304050607080910111213141516171819"
                             "6061626364656667686970717273747576777879"
                             "8081828384858687888990919293949596979899";
 
+static size_t digit_count(uint64_t value)
+{
+    size_t count = 1;
+    for (; value >= 10000; value /= 10000)
+        count += 4;
+    return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
 size_t text_whole(char buffer[TEXT_WHOLE_SIZE], int64_t value)
 {
-    char digits[TEXT_WHOLE_SIZE];
-    char *end = digits + sizeof digits;
-    char *start = end;
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    *--start = '\0';
+    size_t length = digit_count(rest) + (value < 0);
+    char *at = buffer + length;
+    *at = '\0';
     for (; rest >= 100; rest /= 100) {
-        start -= 2;
-        memcpy(start, &pairs[2 * (rest % 100)], 2);
+        at -= 2;
+        memcpy(at, &pairs[2 * (rest % 100)], 2);
     }
     if (rest >= 10)
-        *--start = (char)('0' + rest % 10);
-    *--start = (char)('0' + (rest >= 10 ? rest / 10 : rest));
+        memcpy(at - 2, &pairs[2 * rest], 2);
+    else
+        at[-1] = (char)('0' + rest);
     if (value < 0)
-        *--start = '-';
-    memcpy(buffer, start, (size_t)(end - start));
-    return (size_t)(end - start) - 1;
+        buffer[0] = '-';
+    return length;
 }
 
 size_t text_hex(char buffer[TEXT_HEX_SIZE], uint64_t value)

@@ -1,11 +1,12 @@
 /* What an admission decision costs: finding the pool of (key, model) and asking it in three
  * dimensions, with 10,000 pools and with 10 million, at random among them.
  *
- *     build/bench_quota [SEED]
+ *     build/bench_quota [SEED [POOLS...]]
  *
  * Prints nanoseconds of CPU time a decision, the smallest and the median of nine rounds, and the
  * ratio to a bare look-up: one read of 8 bytes at random from as many places as there are pools,
- * 256 bytes apart. The ratio says on any machine how much is the code's own. Needs 5 GB.
+ * 256 bytes apart. The ratio says on any machine how much is the code's own. Needs 5 GB, or 512
+ * bytes for each of POOLS.
  */
 #include "base/duration.h"
 #include "base/random.h"
@@ -150,7 +151,9 @@ int main(int argc, char **argv)
     random_seed(&random, seed, 0);
     printf("seed %" PRIu64 "\n", seed);
     static const size_t counts[] = {10000, 10000000};
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+    for (int i = 2; i < argc; i++)
+        measure(strtoull(argv[i], NULL, 10), &random);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0] && argc < 3; i++)
         measure(counts[i], &random);
     return 0;
 }

@@ -2,7 +2,6 @@
 
 #include "harness/process.h"
 
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
@@ -58,7 +57,6 @@ int main(int argc, char **argv)
     setlocale(LC_CTYPE, "");  /* what the terminal can show; numbers stay as in C */
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is a failed write, not our end */
     process_adopt_orphans();
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     if (argc < 2) {
         print_help(stderr);
         return CLI_USAGE;

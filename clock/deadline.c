@@ -51,22 +51,37 @@ static void sift_down(struct deadlines *deadlines, struct deadline *deadline, si
     place(deadlines, deadline, position);
 }
 
+/* To where it belongs, from a position around which all others are in order. */
+static void sift(struct deadlines *deadlines, struct deadline *deadline, size_t position)
+{
+    if (position > 1 && is_before(deadline, deadlines->heap[position / 2]))
+        sift_up(deadlines, deadline, position);
+    else
+        sift_down(deadlines, deadline, position);
+}
+
+static bool make_room(struct deadlines *deadlines)
+{
+    if (deadlines->count + 1 < deadlines->capacity)
+        return true;
+    size_t capacity = deadlines->capacity == 0 ? 64 : deadlines->capacity * 2;
+    struct deadline **heap = realloc(deadlines->heap, capacity * sizeof(struct deadline *));
+    if (heap == NULL)
+        return false;
+    deadlines->heap = heap;
+    deadlines->capacity = capacity;
+    return true;
+}
+
 bool deadlines_set(struct deadlines *deadlines, struct deadline *deadline, int64_t at_ns)
 {
     assert(deadline->fire != NULL);
-    deadlines_cancel(deadlines, deadline);
-    if (deadlines->count + 1 >= deadlines->capacity) {
-        size_t capacity = deadlines->capacity == 0 ? 64 : deadlines->capacity * 2;
-        struct deadline **heap = realloc(deadlines->heap, capacity * sizeof(struct deadline *));
-        if (heap == NULL)
-            return false;
-        deadlines->heap = heap;
-        deadlines->capacity = capacity;
-    }
+    bool is_new = deadline->position == 0;
+    if (is_new && !make_room(deadlines))
+        return false;
     deadline->at_ns = at_ns;
     deadline->order = deadlines->order_next++;
-    deadlines->count++;
-    sift_up(deadlines, deadline, deadlines->count);
+    sift(deadlines, deadline, is_new ? ++deadlines->count : deadline->position);
     return true;
 }
 
@@ -78,12 +93,8 @@ void deadlines_cancel(struct deadlines *deadlines, struct deadline *deadline)
     assert(deadlines->heap[position] == deadline);
     struct deadline *last = deadlines->heap[deadlines->count--];
     deadline->position = 0;
-    if (last == deadline)
-        return;
-    if (position > 1 && is_before(last, deadlines->heap[position / 2]))
-        sift_up(deadlines, last, position);
-    else
-        sift_down(deadlines, last, position);
+    if (last != deadline)
+        sift(deadlines, last, position);
 }
 
 struct deadline *deadlines_first(const struct deadlines *deadlines)

@@ -60,19 +60,27 @@ int64_t loop_now(const struct loop *loop)
     return clock_now(&loop->clock);
 }
 
-void loop_at(struct loop *loop, struct deadline *deadline, int64_t at_ns)
+/* The clock is read once, by the caller: it is read at every request. */
+static void set_deadline(struct loop *loop, struct deadline *deadline, int64_t at_ns,
+                         int64_t now_ns)
 {
-    deadline->is_at_once = at_ns <= loop_now(loop);
+    deadline->is_at_once = at_ns <= now_ns;
     if (!deadlines_set(&loop->deadlines, deadline, at_ns)) {
         fputs("toomany: out of memory for deadlines\n", stderr);
         abort();
     }
 }
 
+void loop_at(struct loop *loop, struct deadline *deadline, int64_t at_ns)
+{
+    set_deadline(loop, deadline, at_ns, loop_now(loop));
+}
+
 void loop_after(struct loop *loop, struct deadline *deadline, int64_t delay_ns)
 {
+    int64_t now_ns = loop_now(loop);
     assert(delay_ns >= 0);
-    loop_at(loop, deadline, loop_now(loop) + delay_ns);
+    set_deadline(loop, deadline, now_ns + delay_ns, now_ns);
 }
 
 void loop_cancel(struct loop *loop, struct deadline *deadline)

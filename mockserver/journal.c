@@ -141,11 +141,23 @@ static void stream_entry(struct journal *journal, const struct journal_entry *en
         journal->stream_failed = true;
 }
 
+/* The oldest entry has been out of the caches for long. It is what the next request asks for when
+ * the journal is full, and until then the processor can fetch it. */
+static void fetch_oldest(const struct journal *journal)
+{
+    if (journal->count < journal->capacity)
+        return;
+    const struct journal_entry *oldest = *slot(journal, 0);
+    __builtin_prefetch(oldest, 1);
+    __builtin_prefetch(&oldest->answered_ns);
+}
+
 void journal_finish(struct journal *journal, struct journal_entry *entry)
 {
     stream_entry(journal, entry);
     if (entry->is_unkept)
         free(entry);
+    fetch_oldest(journal);
 }
 
 size_t journal_count(const struct journal *journal)

@@ -43,6 +43,8 @@ test      command:curl                      curl                  curl          
 test      command:gnuplot                   gnuplot-nox           gnuplot-minimal         gnuplot
 test      command:node                      nodejs                nodejs                  nodejs
 test      command:npm                       npm                   nodejs-npm              npm
+test      command:valgrind                  valgrind              valgrind                valgrind
+test      command:strace                    strace                strace                  strace
 gcc       command:gcc                       gcc                   gcc                     gcc
 clang     command:clang                     clang                 clang                   clang
 asan      sanitizer:cc:address,undefined    gcc                   libasan,libubsan        gcc

@@ -23,8 +23,9 @@ async def chat(request: Request):
     used = max(0.0, used - (now - at) * LIMIT / 60)
     used_tokens = max(0.0, used_tokens - (now - at) * TOKENS / 60)
     is_admitted = used + 1 <= LIMIT and used_tokens + tokens <= TOKENS
+    used += 1  # refused requests count
     if is_admitted:
-        used, used_tokens = used + 1, used_tokens + tokens
+        used_tokens += tokens
     pools[key] = used, used_tokens, now
     headers = {
         "x-request-id": "req_" + uuid.uuid4().hex,
@@ -33,13 +34,13 @@ async def chat(request: Request):
         "openai-version": "2020-10-01",
         "x-ratelimit-limit-requests": str(LIMIT),
         "x-ratelimit-limit-tokens": str(TOKENS),
-        "x-ratelimit-remaining-requests": str(int(LIMIT - used)),
+        "x-ratelimit-remaining-requests": str(max(0, int(LIMIT - used))),
         "x-ratelimit-remaining-tokens": str(int(TOKENS - used_tokens)),
         "x-ratelimit-reset-requests": f"{int(used / LIMIT * 60000)}ms",
         "x-ratelimit-reset-tokens": f"{int(used_tokens / TOKENS * 60000)}ms",
     }
     if not is_admitted:
-        headers["retry-after"] = str(int((used + 1 - LIMIT) / LIMIT * 60) + 1)
+        headers["retry-after"] = str(int((used - LIMIT) / LIMIT * 60) + 1)
         message = f"Rate limit reached for {body['model']} on requests per min (RPM): Limit {LIMIT}."
         return JSONResponse({"error": {"message": message, "type": "requests", "param": None,
                                        "code": "rate_limit_exceeded"}}, 429, headers)

@@ -17,6 +17,7 @@ OWN = [ROOT / "README.md", ROOT / "CHANGELOG.md",
 ALL = [*OWN, ROOT / "scenarios" / "README.md", ROOT / "scenarios" / "reported" / "README.md",
        ROOT / "examples" / "README.md",
        ROOT / "experiments" / "README.md",
+       ROOT / "bench" / "README.md", ROOT / "bench" / "simulation" / "README.md",
        ROOT / "tests" / "README.md", ROOT / "tests" / "clients" / "README.md"]
 
 

@@ -43,20 +43,33 @@ static void it_grows(void **state)
     free(bytes);
 }
 
+static void number_is_as_printf_writes_it(int64_t value)
+{
+    char wanted[32];
+    char got[TEXT_WHOLE_SIZE];
+    int length = snprintf(wanted, sizeof wanted, "%" PRId64, value);
+    assert_int_equal(text_whole(got, value), length);
+    assert_string_equal(got, wanted);
+    char hex[TEXT_HEX_SIZE];
+    snprintf(wanted, sizeof wanted, "%016" PRIx64, (uint64_t)value);
+    assert_int_equal(text_hex(hex, (uint64_t)value), 16);
+    assert_string_equal(hex, wanted);
+}
+
+/* Around every power of ten, where the number of digits changes. */
 static void numbers_are_as_printf_writes_them(void **state)
 {
     (void)state;
-    static const int64_t values[] = {0, 1, 9, 10, 99, 1234567890, -1, -10, INT64_MAX, INT64_MIN};
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
-        char wanted[32];
-        char got[TEXT_WHOLE_SIZE];
-        int length = snprintf(wanted, sizeof wanted, "%" PRId64, values[i]);
-        assert_int_equal(text_whole(got, values[i]), length);
-        assert_string_equal(got, wanted);
-        char hex[TEXT_HEX_SIZE];
-        snprintf(wanted, sizeof wanted, "%016" PRIx64, (uint64_t)values[i]);
-        assert_int_equal(text_hex(hex, (uint64_t)values[i]), 16);
-        assert_string_equal(hex, wanted);
+    static const int64_t values[] = {0, 42, 1234567890, INT64_MAX, INT64_MIN, INT64_MIN + 1};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        number_is_as_printf_writes_it(values[i]);
+    for (int64_t power = 1;; power *= 10) {
+        for (int64_t value = power - 1; value <= power + 1; value++) {
+            number_is_as_printf_writes_it(value);
+            number_is_as_printf_writes_it(-value);
+        }
+        if (power > INT64_MAX / 10)
+            break;
     }
 }
 
