@@ -4,10 +4,10 @@
  *     bench_server_load --port N [--connections N] [--pools N] [--status N]
  *                       [--requests N | --seconds S] [--batches-of PID]
  *
- * Each request carries the key of the next of `pools` accounts, in an order that jumps about and
- * comes to every one. Prints a line of JSON: how many answers came, in which time, their latencies,
- * and how many had another status than --status (default 200), the first of which it shows on
- * stderr.
+ * Each request carries the key of one of `pools` accounts: with --requests in an order that comes
+ * to every one, else at random. Prints a line of JSON: how many answers came, in which time, their
+ * latencies, and how many had another status than --status (default 200), the first of which it
+ * shows on stderr.
  *
  * --batches-of stops the process PID while one request is written on every connection, and lets it
  * go on until all are answered. What the process does then does not depend on how fast who is, so
@@ -61,6 +61,7 @@ struct load {
     struct connection *connections;
     int epoll_fd;
     uint64_t sent;
+    uint64_t random; /* its state */
     uint64_t answered;
     uint64_t other_status;
     int64_t start_ns;
@@ -97,6 +98,17 @@ static size_t write_request(char text[REQUEST_SIZE], size_t account)
     return (size_t)length;
 }
 
+/* The next of the accounts, or any of them: Marsaglia's xorshift. */
+static uint64_t next_account(struct load *load)
+{
+    if (load->options.requests > 0)
+        return load->sent * STRIDE % load->options.pools;
+    load->random ^= load->random << 13;
+    load->random ^= load->random >> 7;
+    load->random ^= load->random << 17;
+    return load->random % load->options.pools;
+}
+
 static void send_request(struct load *load, struct connection *connection)
 {
     static char text[REQUEST_SIZE];
@@ -106,7 +118,7 @@ static void send_request(struct load *load, struct connection *connection)
         length = write_request(text, 0);
         digits = strstr(text, "sk-mock-") + strlen("sk-mock-");
     }
-    uint64_t account = load->sent * STRIDE % load->options.pools;
+    uint64_t account = next_account(load);
     for (int i = 7; i >= 0; i--) {
         digits[i] = (char)('0' + account % 10);
         account /= 10;
@@ -292,7 +304,7 @@ static void read_options(struct options *options, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static struct load load;
+    static struct load load = {.random = 1};
     read_options(&load.options, argc, argv);
     open_connections(&load);
     load.start_ns = now_ns();
