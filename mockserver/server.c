@@ -163,7 +163,8 @@ static bool start_daemon(struct server *server, const struct server_options *fro
             (is_tls ? (unsigned int)MHD_USE_TLS : 0),
         0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (server->daemon == NULL)
-        return error_set_run(error, "libmicrohttpd", "did not start: too many open files? raise `ulimit -n`");
+        return error_set_run(error, "libmicrohttpd",
+                             "did not start: too many open files? raise `ulimit -n`");
     server->watch = (struct watch){
         .fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
         .ready = daemon_ready,
