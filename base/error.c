@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,21 @@ bool error_set_run(struct error *error, const char *place, const char *format, .
     error_fill(error, true, place, format, arguments);
     va_end(arguments);
     return false;
+}
+
+const char *error_remedy(int error_number)
+{
+    switch (error_number) {
+    case EMFILE:
+        return "; raise `ulimit -n`";
+    case ENFILE:
+        return "; the machine has no more open files: end other programs, or raise fs.file-max";
+    case ENOMEM:
+    case ENOBUFS:
+        return "; the machine has no more memory: end other programs";
+    default:
+        return "";
+    }
 }
 
 void error_prefix_place(struct error *error, const char *outer)

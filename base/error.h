@@ -32,6 +32,10 @@ bool error_set(struct error *error, const char *place, const char *format, ...)
 bool error_set_run(struct error *error, const char *place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What to do about an errno, to be put behind strerror's text: "; raise `ulimit -n`"; "" where
+ * there is nothing to say. Static text. */
+const char *error_remedy(int error_number);
+
 /* Puts `outer` and a separator ": " before the place that the error has. */
 void error_prefix_place(struct error *error, const char *outer);
 

@@ -4,6 +4,7 @@
  * were seen asleep, and nobody can be giving birth. */
 #include "clock/preloader_state.h"
 
+#include "base/must_have.h"
 #include "clock/machine_timer.h"
 
 #include <dirent.h>
@@ -21,15 +22,6 @@ enum {
     BIRTHS_MAX = 2000, /* since the last look, that are looked at one by one */
 };
 
-static void *must_have(void *memory)
-{
-    if (memory == NULL) {
-        fputs("toomany: out of memory for a client's threads\n", stderr);
-        abort();
-    }
-    return memory;
-}
-
 static struct guest_process *find_process(const struct preloader *preloader, pid_t pid)
 {
     struct guest_process *process = NULL;
@@ -45,12 +37,12 @@ struct guest *guest_add(struct preloader *preloader, pid_t tid, pid_t pid)
         guest_remove(guest); /* its number has passed to another */
     struct guest_process *process = find_process(preloader, pid);
     if (process == NULL) {
-        process = must_have(calloc(1, sizeof *process));
+        process = must_have(calloc(1, sizeof *process), "a client's processes");
         process->pid = pid;
         HASH_ADD_INT(preloader->processes, pid, process);
     }
     process->thread_count++;
-    guest = must_have(calloc(1, sizeof *guest));
+    guest = must_have(calloc(1, sizeof *guest), "a client's threads");
     *guest = (struct guest){.preloader = preloader, .tid = tid, .process = process};
     guest->blocked_runs = PROC_THREAD_RUNS_NEVER;
     guest->due = (struct deadline){.fire = looks_end_wait, .owner = guest};

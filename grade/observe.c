@@ -158,9 +158,10 @@ static void infer(struct rule *rule, const struct grade *grade, const struct gra
         .delays_ns = calloc(OBSERVATIONS_MAX, sizeof(int64_t *)),
     };
     if (observations.items != NULL && observations.delays_ns != NULL) {
-        observe_own(&observations, grade, refused, only_429, layer);
-        if (layer != LAYER_LOOP)
+        if (layer !=
+            LAYER_LOOP) /* first: they are few, and there is not room for all of the others */
             observe_asked(&observations, grade);
+        observe_own(&observations, grade, refused, only_429, layer);
     }
     rule_infer(rule, observations.items, observations.count);
     for (size_t i = 0; i < observations.count; i++)
@@ -197,8 +198,7 @@ static void infer_layer(struct rule *rule, const struct grade *grade,
 static bool has_loop(const struct grade_setup *refused)
 {
     const struct call *call = &refused->starts[0].result.calls[0];
-    return call->grouping != GROUPED_AMBIGUOUS && call->loop_attempts > 1 &&
-           call->loop_attempts < call->attempt_count;
+    return call->grouping != GROUPED_AMBIGUOUS && call_is_nested(call);
 }
 
 void grade_observe(struct grade *grade)

@@ -13,7 +13,7 @@ static void judge(const struct probe *probe, const struct probe_evidence *eviden
     size_t inner = call->loop_attempts > 0 ? call->attempt_count / call->loop_attempts : 0;
     if (call->attempt_count < 2)
         judgement_set(judgement, PROBE_NOT_APPLICABLE, "it did not retry");
-    else if (call->loop_attempts > 1 && call->loop_attempts < call->attempt_count)
+    else if (call_is_nested(call))
         judgement_set(judgement, PROBE_WRONG,
                       "the SDK's %zu retries inside a loop of %zu: %zu requests", inner - 1,
                       call->loop_attempts, call->attempt_count);

@@ -149,8 +149,8 @@ enum { RULE_RUNS_WANTED = 60, RULE_DELAYS_WANTED = 8 };
 /* Fills *rule from `count` observations, in any order. */
 void rule_infer(struct rule *rule, const struct rule_observation observations[], size_t count);
 
-/* The rule in one sentence, without a full stop, as "0.5 s, doubled each time, at most 8 s, minus
- * up to 25 % (matches openai-python's defaults)". Returns text. */
+/* The rule in one sentence, without a full stop, as "1 s, doubled each time, without jitter;
+ * ignores Retry-After"; that of a known client by its name and its numbers. Returns text. */
 const char *rule_sentence(const struct rule *rule, char text[RULE_SENTENCE_SIZE]);
 
 /* One or two words, as reports show them: "exponential". */

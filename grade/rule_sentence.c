@@ -216,8 +216,7 @@ static void say_header(struct sentence *sentence, const struct rule *rule)
     }
 }
 
-/* Its own numbers, which are the same for every run, and not the estimates: those are in the JSON.
- */
+/* Its own numbers, the same for every run, and not the estimates: those are in the JSON. */
 static void say_known(struct sentence *sentence, const struct rule *rule)
 {
     int attempts = rule->known->attempts_max;

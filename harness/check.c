@@ -160,9 +160,6 @@ static bool run_process(struct check *check, struct client_run *run, struct erro
     if (carrier != NULL)
         add_summary(check, carrier);
     carrier_free(carrier);
-    if (server_accept_error(check->server) != 0)
-        return error_set_run(error, "accept", "%s; raise `ulimit -n`",
-                             strerror(server_accept_error(check->server)));
     return true;
 }
 
@@ -194,6 +191,9 @@ static bool run_client(struct check *check, struct error *error)
                                                : run_process(check, run, error);
         if (!done)
             return false;
+        int problem = server_accept_error(check->server);
+        if (problem != 0)
+            return error_set_run(error, "accept", "%s%s", strerror(problem), error_remedy(problem));
         result->run_count = i + 1;
         settle(check);
         check->run_lasts[i] = journal_total(server_journal(check->server));

@@ -1,6 +1,9 @@
 #include "harness/process.h"
 
 #include "base/duration.h"
+#include "base/must_have.h"
+#include "harness/excerpt.h"
+#include "harness/launch.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -15,7 +18,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,18 +35,12 @@ enum {
     ENVIRON_CHUNK = 16 * 1024 /* /proc/PID/environ is read in pieces of this size */
 };
 
-#define PATH_DEFAULT "/usr/local/bin:/usr/bin:/bin"
-
 /* <linux/wait.h> has it since 5.4, glibc since 2.36, as a member of an enum. */
 #define WAIT_BY_PID_FD ((idtype_t)3)
 
-static void *must_have(void *memory)
+static void *must_have_output(void *memory)
 {
-    if (memory == NULL) {
-        fputs("toomany: out of memory for a client's output\n", stderr);
-        abort();
-    }
-    return memory;
+    return must_have(memory, "a client's output");
 }
 
 static int pid_fd_open(pid_t pid)
@@ -59,53 +55,13 @@ static void close_if_open(int *fd)
     *fd = -1;
 }
 
-/* ---- the bounded buffer of one output stream ---- */
+/* ---- one output stream ---- */
 
 struct process_stream {
     struct process *process;
-    struct watch watch;            /* fd -1: closed */
-    uint64_t bytes;                /* read in all */
-    char head[PROCESS_KEEP_BYTES]; /* the first bytes */
-    char tail[PROCESS_KEEP_BYTES]; /* a ring of the last: byte n is at n % PROCESS_KEEP_BYTES */
+    struct watch watch; /* fd -1: closed */
+    struct excerpt excerpt;
 };
-
-static void stream_keep(struct process_stream *stream, const char *bytes, size_t count)
-{
-    while (count > 0) {
-        char *part = stream->bytes < PROCESS_KEEP_BYTES ? stream->head : stream->tail;
-        size_t offset = (size_t)(stream->bytes % PROCESS_KEEP_BYTES);
-        size_t taken = count < PROCESS_KEEP_BYTES - offset ? count : PROCESS_KEEP_BYTES - offset;
-        memcpy(part + offset, bytes, taken);
-        stream->bytes += taken;
-        bytes += taken;
-        count -= taken;
-    }
-}
-
-/* What was kept, NUL-terminated; the caller frees it. */
-static char *stream_text(const struct process_stream *stream, size_t *length)
-{
-    uint64_t head = stream->bytes < PROCESS_KEEP_BYTES ? stream->bytes : PROCESS_KEEP_BYTES;
-    uint64_t after_head = stream->bytes - head;
-    uint64_t tail = after_head < PROCESS_KEEP_BYTES ? after_head : PROCESS_KEEP_BYTES;
-    char left_out[64] = "";
-    if (after_head > tail)
-        snprintf(left_out, sizeof left_out, "\n[... %" PRIu64 " bytes left out ...]\n",
-                 after_head - tail);
-
-    char *text = must_have(malloc((size_t)(head + tail) + strlen(left_out) + 1));
-    memcpy(text, stream->head, (size_t)head);
-    *length = (size_t)head;
-    memcpy(text + *length, left_out, strlen(left_out));
-    *length += strlen(left_out);
-    size_t oldest = (size_t)((stream->bytes - tail) % PROCESS_KEEP_BYTES);
-    size_t to_end = tail < PROCESS_KEEP_BYTES - oldest ? (size_t)tail : PROCESS_KEEP_BYTES - oldest;
-    memcpy(text + *length, stream->tail + oldest, to_end);
-    memcpy(text + *length + to_end, stream->tail, (size_t)tail - to_end);
-    *length += (size_t)tail;
-    text[*length] = '\0';
-    return text;
-}
 
 static void stream_close(struct process_stream *stream)
 {
@@ -151,7 +107,7 @@ static bool stream_read(struct process_stream *stream)
     bool is_too_much = count > room;
     if (is_too_much)
         count = (size_t)room;
-    stream_keep(stream, bytes, count);
+    excerpt_add(&stream->excerpt, bytes, count);
     process->run.output_bytes += count;
     if (is_too_much)
         end_for_output(process);
@@ -361,7 +317,7 @@ static char *family_names(struct family *family)
     qsort(family->members, family->count, sizeof family->members[0], name_order);
     char *text = NULL;
     size_t size = 0;
-    FILE *out = must_have(open_memstream(&text, &size));
+    FILE *out = must_have_output(open_memstream(&text, &size));
     for (size_t i = 0, same; i < family->count; i += same) {
         const char *name = family->members[i].name;
         for (same = 1; i + same < family->count; same++) {
@@ -373,7 +329,7 @@ static char *family_names(struct family *family)
             fprintf(out, " (%zu)", same);
     }
     fclose(out);
-    return must_have(text);
+    return must_have_output(text);
 }
 
 /* Kills by descriptor: between the look and the signal the number may have passed to another. */
@@ -443,8 +399,8 @@ static void end_run(struct process *process, struct family *family)
     machine_timer_stop(&process->timer);
     loop_cancel(process->loop, &process->timeout);
     struct client_run *run = &process->run;
-    run->output = stream_text(process->streams[0], &run->output_length);
-    run->errors = stream_text(process->streams[1], &run->errors_length);
+    run->output = excerpt_text(&process->streams[0]->excerpt, &run->output_length);
+    run->errors = excerpt_text(&process->streams[1]->excerpt, &run->errors_length);
     process->ended = true;
 }
 
@@ -508,7 +464,7 @@ static void end_for_time(struct process *process)
     process->run.timed_out = true;
     if (process->carrier != NULL) {
         size_t size = 0;
-        FILE *stream = must_have(open_memstream(&process->run.waits, &size));
+        FILE *stream = must_have_output(open_memstream(&process->run.waits, &size));
         carrier_describe(process->carrier, stream);
         fclose(stream);
     }
@@ -565,95 +521,6 @@ void process_free(struct process *process)
 
 /* ---- the start ---- */
 
-/* Everything that the child needs, made ready before the fork: after it, it may call nothing that
- * is not async-signal-safe, because another thread may have held any lock at the fork. */
-struct launch {
-    char **arguments;
-    char **environment;
-    char **candidates; /* where the program may be, in the order of PATH; NULL-terminated */
-    const char *directory;
-    pid_t parent;
-    int output_fds[2]; /* what becomes stdout and stderr; none is below 3 */
-    int failure_fd;    /* closed by the exec */
-    struct carrier *carrier;
-};
-
-enum launch_step { LAUNCH_STREAMS, LAUNCH_DIRECTORY, LAUNCH_CARRIER, LAUNCH_EXEC };
-
-struct launch_failure {
-    enum launch_step step;
-    int error_number;
-    size_t candidate;
-};
-
-_Noreturn static void launch_fail(const struct launch *launch, struct launch_failure failure)
-{
-    ssize_t written = write(launch->failure_fd, &failure, sizeof failure);
-    (void)written; /* without it the parent sees a client that exits with 127 */
-    _exit(127);
-}
-
-static void child_reset_signals(void)
-{
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < NSIG; number++)
-        sigaction(number, &action, NULL); /* fails, rightly, for SIGKILL and SIGSTOP */
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static bool child_set_streams(const struct launch *launch)
-{
-    int null_fd = open("/dev/null", O_RDONLY);
-    if (null_fd < 0 || (null_fd != STDIN_FILENO && dup2(null_fd, STDIN_FILENO) < 0))
-        return false;
-    if (null_fd != STDIN_FILENO)
-        close(null_fd);
-    if (dup2(launch->output_fds[0], STDOUT_FILENO) < 0 ||
-        dup2(launch->output_fds[1], STDERR_FILENO) < 0)
-        return false;
-#ifdef SYS_close_range
-    /* Ours are all close-on-exec; this is for those that our parent or a library opened. It is
-     * no loss where the kernel (before 5.11) does not know the flag (4, CLOSE_RANGE_CLOEXEC). */
-    syscall(SYS_close_range, 3U, ~0U, 4U);
-#endif
-    return true;
-}
-
-/* Tries the candidates as execvp does: one that is not there is passed over, one that may not be
- * run is remembered, everything else ends the search. */
-static struct launch_failure child_exec(const struct launch *launch)
-{
-    struct launch_failure failure = {.step = LAUNCH_EXEC, .error_number = ENOENT};
-    for (size_t i = 0; launch->candidates[i] != NULL; i++) {
-        execve(launch->candidates[i], launch->arguments, launch->environment);
-        if (errno == ENOENT || errno == ENOTDIR)
-            continue;
-        failure.error_number = errno;
-        failure.candidate = i;
-        if (errno != EACCES)
-            break;
-    }
-    return failure;
-}
-
-_Noreturn static void child_become_client(const struct launch *launch)
-{
-    setsid();
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != launch->parent)
-        _exit(127); /* it ended before it could have sent us the signal */
-    if (!child_set_streams(launch))
-        launch_fail(launch, (struct launch_failure){LAUNCH_STREAMS, errno, 0});
-    if (launch->directory != NULL && chdir(launch->directory) != 0)
-        launch_fail(launch, (struct launch_failure){LAUNCH_DIRECTORY, errno, 0});
-    child_reset_signals();
-    if (launch->carrier != NULL && !carrier_enter(launch->carrier))
-        launch_fail(launch, (struct launch_failure){LAUNCH_CARRIER, errno, 0});
-    launch_fail(launch, child_exec(launch));
-}
-
 static const char *environment_get(const char *const *environment, const char *name)
 {
     size_t length = strlen(name);
@@ -664,123 +531,13 @@ static const char *environment_get(const char *const *environment, const char *n
     return NULL;
 }
 
-/* The list with `first` (NULL: nothing) before it. The strings stay the caller's; execve wants
- * them without const and does not write to them, hence the copy by memory. */
-static char **copy_list(const char *const *list, const char *first)
-{
-    size_t count = 0;
-    while (list[count] != NULL)
-        count++;
-    size_t before = first != NULL ? 1 : 0;
-    char **copy = must_have(calloc(before + count + 1, sizeof *copy));
-    memcpy(copy, &first, before * sizeof *copy);
-    memcpy(copy + before, list, count * sizeof *copy);
-    return copy;
-}
-
-static char **list_candidates(const char *program, const char *path)
-{
-    bool is_path = strchr(program, '/') != NULL;
-    if (path == NULL)
-        path = PATH_DEFAULT;
-    size_t count = 1;
-    for (const char *c = path; *c != '\0'; c++)
-        count += *c == ':';
-    char **candidates = must_have(calloc(count + 1, sizeof *candidates));
-    if (is_path) {
-        candidates[0] = must_have(strdup(program));
-        return candidates;
-    }
-    for (size_t i = 0; i < count && program[0] != '\0'; i++) {
-        int length = (int)strcspn(path, ":");
-        char *candidate = NULL;
-        const char *between = length > 0 ? "/" : "./";
-        if (asprintf(&candidate, "%.*s%s%s", length, path, between, program) < 0)
-            candidate = NULL;
-        candidates[i] = must_have(candidate);
-        path += length + 1;
-    }
-    return candidates;
-}
-
-static void launch_free(struct launch *launch)
-{
-    for (size_t i = 0; launch->candidates[i] != NULL; i++)
-        free(launch->candidates[i]);
-    free(launch->candidates);
-    free(launch->arguments);
-    free(launch->environment);
-}
-
-/* Says why the program at `path`, which was found or named with a '/', does not start. */
-static void explain_program(const char *path, const char *directory, int error_number,
-                            struct error *error)
-{
-    char seen[4096];
-    bool is_relative = path[0] != '/' && directory != NULL;
-    snprintf(seen, sizeof seen, "%s%s%s", is_relative ? directory : "", is_relative ? "/" : "",
-             path);
-    struct stat status;
-    bool is_there = stat(seen, &status) == 0;
-    if (!is_there && (error_number == ENOENT || error_number == ENOTDIR))
-        error_set_run(error, path,
-                      "no such file%s%s; give its path as seen from there, or a "
-                      "command that is in PATH",
-                      is_relative ? ", seen from " : "", is_relative ? directory : "");
-    else if (is_there && S_ISDIR(status.st_mode))
-        error_set_run(error, path, "is a directory, wanted a program");
-    else if (is_there && error_number == ENOENT)
-        error_set_run(error, path,
-                      "the interpreter that its first line (#!) names, or its loader, "
-                      "is not there; install that or correct the line");
-    else if (is_there && error_number == EACCES)
-        error_set_run(error, path,
-                      "not executable; do `chmod +x %s`, or name its interpreter "
-                      "first (\"python3\", \"%s\")",
-                      path, path);
-    else if (error_number == ENOEXEC)
-        error_set_run(error, path,
-                      "neither a program for this machine nor a script with a first "
-                      "line #!; name its interpreter first (\"sh\", \"%s\")",
-                      path);
-    else
-        error_set_run(error, path, "cannot be started: %s", strerror(error_number));
-}
-
-static void explain_failure(const struct launch *launch, struct launch_failure failure,
-                            struct error *error)
-{
-    const char *program = launch->arguments[0];
-    bool is_lost = failure.error_number == ENOENT || failure.error_number == ENOTDIR;
-    if (failure.step == LAUNCH_CARRIER)
-        error_set_run(error, program, "cannot be carried into virtual time: %s; use --time real",
-                      strerror(failure.error_number));
-    else if (failure.step == LAUNCH_STREAMS)
-        error_set_run(error, "/dev/null", "%s%s", strerror(failure.error_number),
-                      failure.error_number == EMFILE ? "; raise `ulimit -n`" : "");
-    else if (failure.step == LAUNCH_DIRECTORY)
-        error_set_run(error, launch->directory, "%s",
-                      failure.error_number == ENOENT ? "no such directory; a client is to be "
-                                                       "started there"
-                                                     : strerror(failure.error_number));
-    else if (failure.error_number == E2BIG)
-        error_set_run(error, program, "the arguments and the environment are too long together");
-    else if (is_lost && strchr(program, '/') == NULL)
-        error_set_run(error, program,
-                      "command not found; install it, or name it with its path if "
-                      "it is not in PATH");
-    else
-        explain_program(launch->candidates[failure.candidate], launch->directory,
-                        failure.error_number, error);
-}
-
 /* A pipe whose ends are close-on-exec from birth and none of 0, 1, 2 (which we ourselves may have
  * been started without), so that the child can put them in place without losing one. */
 static bool pipe_open(int ends[2], struct error *error)
 {
     if (pipe2(ends, O_CLOEXEC) != 0) {
         ends[0] = ends[1] = -1;
-        return error_set_run(error, "pipe", "%s; raise `ulimit -n`", strerror(errno));
+        return error_set_run(error, "pipe", "%s%s", strerror(errno), error_remedy(errno));
     }
     for (size_t i = 0; i < 2; i++) {
         if (ends[i] > STDERR_FILENO)
@@ -793,7 +550,7 @@ static bool pipe_open(int ends[2], struct error *error)
         return true;
     close_if_open(&ends[0]);
     close_if_open(&ends[1]);
-    return error_set_run(error, "pipe", "Too many open files; raise `ulimit -n`");
+    return error_set_run(error, "pipe", "%s%s", strerror(EMFILE), error_remedy(EMFILE));
 }
 
 /* Opens a pipe whose end for reading the loop watches; *write_fd is the other. */
@@ -816,7 +573,7 @@ static bool launch_run(struct process *process, struct launch *launch, struct er
         return false;
     launch->failure_fd = failure_ends[1];
     if (client_fork(process) == 0)
-        child_become_client(launch);
+        launch_become_client(launch);
     int error_number = errno;
     close(failure_ends[1]);
     if (process->pid > 0 && launch->carrier != NULL)
@@ -834,7 +591,7 @@ static bool launch_run(struct process *process, struct launch *launch, struct er
     if (got != (ssize_t)sizeof failure)
         return true;
     client_reap(process);
-    explain_failure(launch, failure, error);
+    launch_explain(launch, failure, error);
     return false;
 }
 
@@ -869,10 +626,10 @@ static bool open_and_launch(struct process *process, struct launch *launch, stru
 
 static struct process_stream *stream_new(struct process *process)
 {
-    struct process_stream *stream = must_have(malloc(sizeof *stream));
+    struct process_stream *stream = must_have_output(malloc(sizeof *stream));
     stream->process = process;
     stream->watch.fd = -1;
-    stream->bytes = 0;
+    stream->excerpt.bytes = 0;
     return stream;
 }
 
@@ -897,19 +654,19 @@ bool process_start(struct process *process, struct loop *loop,
         process->streams[i] = stream_new(process);
 
     char **carried = options->carrier != NULL
-                         ? must_have(carrier_environment(options->carrier, options->environment))
+                         ? must_have(carrier_environment(options->carrier, options->environment),
+                                     "a client's environment")
                          : NULL;
-    struct launch launch = {
-        .arguments = copy_list(options->command, NULL),
-        .environment = copy_list(
-            carried != NULL ? (const char *const *)carried : options->environment, process->tag),
-        .candidates =
-            list_candidates(options->command[0], environment_get(options->environment, "PATH")),
+    const struct launch_options launch_options = {
+        .command = options->command,
+        .environment = carried != NULL ? (const char *const *)carried : options->environment,
+        .tag = process->tag,
+        .path = environment_get(options->environment, "PATH"),
         .directory = options->directory,
-        .parent = getpid(),
         .carrier = options->carrier,
-        .output_fds = {-1, -1},
     };
+    struct launch launch;
+    launch_init(&launch, &launch_options);
     bool is_started = open_and_launch(process, &launch, error);
     launch_free(&launch);
     free(carried);

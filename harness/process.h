@@ -2,7 +2,7 @@
  *
  * The client gets a session and process group of its own, an environment, /dev/null as stdin and
  * pipes as stdout and stderr. The loop reads the pipes, so that a client that writes a gigabyte
- * neither blocks nor fills the memory: the first and the last part are kept. It ends when it has
+ * neither blocks nor fills the memory: an excerpt is kept (harness/excerpt.h). It ends when it has
  * exited; what it leaves behind (same process group, same session, or carrying the run's tag in
  * its environment, also after setsid) gets 200 ms of the loop's time to end by itself, as a shell's
  * pipeline does, and is then listed and killed. A client that does not end within its time-out gets
@@ -45,13 +45,9 @@ struct process_options {
     struct carrier *carrier;        /* into the loop's virtual time; NULL: it lives in real time */
 };
 
-/* How much of each stream is kept: the first and the last 32 KiB, with a line between that says
- * how many bytes are left out. */
-enum { PROCESS_KEEP_BYTES = 32 * 1024 };
-
 enum { PROCESS_STALL_SECONDS = 60 };
 
-struct process_stream; /* private: a bounded buffer */
+struct process_stream; /* private */
 
 enum process_phase {
     PROCESS_RUNS,

@@ -224,7 +224,7 @@ static bool label_statuses(const struct canvas *canvas, const struct call *call,
 static void write_loop_labels(const struct canvas *canvas, const struct call *call, FILE *stream)
 {
     struct text_line line;
-    if (call->loop_attempts < 2 || call->loop_attempts == call->attempt_count)
+    if (!call_is_nested(call))
         return;
     text_line_start(&line, canvas->style);
     int first = canvas->column;

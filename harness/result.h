@@ -47,6 +47,12 @@ struct call {
     char model[96];
 };
 
+/* Whether the client's own loop goes around the retries of its SDK. */
+static inline bool call_is_nested(const struct call *call)
+{
+    return call->loop_attempts > 1 && call->loop_attempts < call->attempt_count;
+}
+
 enum verdict_state {
     VERDICT_HELD,
     VERDICT_FAILED,

@@ -39,10 +39,8 @@ static const char *remedy_for(int problem)
         return "; ports below 1024 need root";
     case EADDRNOTAVAIL:
         return "; --host must be an address of this machine";
-    case EMFILE:
-        return "; raise `ulimit -n`";
     default:
-        return "";
+        return error_remedy(problem);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -78,6 +79,15 @@ static void long_texts_are_cut_and_closed(void **state)
     assert_string_equal(error_text(&error, small, sizeof small), "xxxxxxx");
 }
 
+static void what_the_machine_lacks_has_a_remedy(void **state)
+{
+    (void)state;
+    assert_string_equal(error_remedy(EMFILE), "; raise `ulimit -n`");
+    assert_non_null(strstr(error_remedy(ENFILE), "fs.file-max"));
+    assert_non_null(strstr(error_remedy(ENOMEM), "memory"));
+    assert_string_equal(error_remedy(EACCES), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -87,6 +97,7 @@ int main(void)
         cmocka_unit_test(an_outer_place_goes_before_the_inner_one),
         cmocka_unit_test(nobody_has_to_listen),
         cmocka_unit_test(long_texts_are_cut_and_closed),
+        cmocka_unit_test(what_the_machine_lacks_has_a_remedy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

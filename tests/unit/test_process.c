@@ -1,3 +1,4 @@
+#include "harness/excerpt.h"
 #include "harness/process.h"
 
 #include "base/duration.h"
@@ -345,11 +346,11 @@ static void keeps_the_first_and_the_last_of_much_output(void **state)
         run_command(SH("echo first; head -c 1000000 /dev/zero | tr '\\0' x; echo; echo last"));
     assert_int_equal(run.output_bytes, 1000012);
     const char *line = "\n[... 934476 bytes left out ...]\n";
-    assert_int_equal(run.output_length, 2 * PROCESS_KEEP_BYTES + strlen(line));
+    assert_int_equal(run.output_length, 2 * EXCERPT_KEEP_BYTES + strlen(line));
     assert_int_equal(strlen(run.output), run.output_length);
     assert_memory_equal(run.output, "first\nx", 7);
-    assert_ptr_equal(strstr(run.output, "\n["), run.output + PROCESS_KEEP_BYTES);
-    assert_memory_equal(run.output + PROCESS_KEEP_BYTES, line, strlen(line));
+    assert_ptr_equal(strstr(run.output, "\n["), run.output + EXCERPT_KEEP_BYTES);
+    assert_memory_equal(run.output + EXCERPT_KEEP_BYTES, line, strlen(line));
     assert_string_equal(run.output + run.output_length - 7, "x\nlast\n");
     run_free(&run);
 }
@@ -358,9 +359,9 @@ static void keeps_the_first_and_the_last_of_much_output(void **state)
 static void leaves_nothing_out_that_fits(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {PROCESS_KEEP_BYTES - 1, PROCESS_KEEP_BYTES,
-                                   PROCESS_KEEP_BYTES + 1, 2 * PROCESS_KEEP_BYTES - 1,
-                                   2 * PROCESS_KEEP_BYTES};
+    static const size_t sizes[] = {EXCERPT_KEEP_BYTES - 1, EXCERPT_KEEP_BYTES,
+                                   EXCERPT_KEEP_BYTES + 1, 2 * EXCERPT_KEEP_BYTES - 1,
+                                   2 * EXCERPT_KEEP_BYTES};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         char script[64];
         snprintf(script, sizeof script, "seq 1 20000 | head -c %zu", sizes[i]);
