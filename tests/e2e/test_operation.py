@@ -394,17 +394,31 @@ def test_given_token_is_wanted_on_loopback_too(tmp_path):
 
 def test_bounds_of_the_command_line(tmp_path):
     with serving(tmp_path, None, "--max-header-bytes", "2000", "--max-body-bytes", "1000",
-                 "--max-address-connections", "1", "--max-idle", "10m") as server:
+                 "--max-idle", "10m") as server:
         auth = {"Authorization": "Bearer k"}
         assert server.request("GET", "/v1/models", None, {**auth, "X": "a" * 2000})[0] == 431
         assert server.request("POST", "/v1/chat/completions", "x" * 1001, auth)[0] == 413
+        assert {431, 413} <= {entry["status"] for entry in server.journal()}
+
+
+def test_connections_of_an_address_are_bounded(tmp_path):
+    with serving(tmp_path, None, "--max-address-connections", "1") as server:
+        auth = {"Authorization": "Bearer k"}
+        # The first of all: one that its client has closed counts until the server has seen it.
         with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as held:
             held.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n\r\n")
             assert held.recv(12) == b"HTTP/1.1 200"
             status, _, body = server.request("GET", "/v1/models", None, auth)
             assert status == 503 and json.loads(body)["error"]["code"] == "too_many_connections"
         wait_until(lambda: server.request("GET", "/v1/models", None, auth)[0] == 200, "room again")
-        assert {431, 413, 503} <= {entry["status"] for entry in server.journal()}
+        seen = []
+
+        def journal_has_come():
+            seen[:] = server.request("GET", "/_toomany/journal")
+            return seen[0] == 200
+
+        wait_until(journal_has_come, "room once more")
+        assert b'"status":503' in seen[2].replace(b": ", b":")
 
 
 def test_full_journal_file_is_set_aside(tmp_path):
