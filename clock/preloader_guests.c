@@ -29,6 +29,11 @@ static struct guest_process *find_process(const struct preloader *preloader, pid
     return process;
 }
 
+bool guests_have_process(const struct preloader *preloader, pid_t pid)
+{
+    return find_process(preloader, pid) != NULL;
+}
+
 struct guest *guest_add(struct preloader *preloader, pid_t tid, pid_t pid)
 {
     struct guest *guest = NULL;

@@ -3,6 +3,7 @@
 #include "base/duration.h"
 #include "clock/machine_timer.h"
 #include "clock/preloader_state.h"
+#include "clock/proc_lock.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -109,6 +110,15 @@ static bool know_blocked(struct guest *guest)
     return true;
 }
 
+/* Whoever has the lock it waits for and is not of the family goes on while the family sleeps. */
+static bool waits_for_outsider(const struct guest *guest)
+{
+    pid_t holder = proc_lock_is_waited_for_in(guest->blocked.number)
+                       ? proc_lock_holder(guest->process->pid)
+                       : 0;
+    return holder != 0 && !guests_have_process(guest->preloader, holder);
+}
+
 /* The first look. */
 static enum look look_closely(struct guest *guest)
 {
@@ -121,8 +131,10 @@ static enum look look_closely(struct guest *guest)
         return look;
     if (!proc_thread_runs(&guest->files, &guest->runs))
         return LOOK_ENDED;
-    return know_blocked(guest) && !proc_call_is_disk_wait(&guest->blocked) ? LOOK_SLEEPS
-                                                                           : LOOK_WORKS;
+    if (!know_blocked(guest) || proc_call_is_disk_wait(&guest->blocked) ||
+        waits_for_outsider(guest))
+        return LOOK_WORKS;
+    return LOOK_SLEEPS;
 }
 
 /* The second look (proc_thread.h). */

@@ -98,6 +98,8 @@ void guest_remove(struct guest *guest);
 bool guests_know_family(struct preloader *preloader);
 /* The newest thread of the machine; -1 where it is not told. */
 long guests_last_birth(const struct preloader *preloader);
+/* Whether it is of the family. */
+bool guests_have_process(const struct preloader *preloader, pid_t pid);
 /* Gives each thread the slot that it has claimed. */
 void guests_assign_slots(struct preloader *preloader);
 /* Why a process does not carry the library; NULL when it does. */

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -192,20 +191,35 @@ void timers_of_process_end(struct preloader *preloader, pid_t pid)
     }
 }
 
-bool timers_start(struct preloader *preloader, struct error *error)
+/* The kernel chooses the name. One of our own might still be taken by a predecessor's socket: a
+ * child that is being started beside us has all our descriptors until it executes its program. */
+static bool bind_socket(struct preloader *preloader)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t length = sizeof address.sun_family;
     char *name = preloader->page->socket_name;
-    snprintf(name, sizeof preloader->page->socket_name, "toomany-clock-%016" PRIx64,
-             (uint64_t)(uintptr_t)preloader ^ (uint64_t)getpid() << 40);
-    memcpy(address.sun_path + 1, name, strlen(name));
-    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
+    size_t name_size = sizeof preloader->page->socket_name;
+    if (bind(preloader->socket.fd, (struct sockaddr *)&address, length) != 0)
+        return false;
+    length = sizeof address;
+    if (getsockname(preloader->socket.fd, (struct sockaddr *)&address, &length) != 0)
+        return false;
+    size_t name_length = length - offsetof(struct sockaddr_un, sun_path) - 1;
+    if (name_length >= name_size) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(name, address.sun_path + 1, name_length); /* the page was zero */
+    return true;
+}
+
+bool timers_start(struct preloader *preloader, struct error *error)
+{
     preloader->timers = calloc(PAGE_TIMERS_MAX, sizeof *preloader->timers);
     preloader->socket.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     preloader->socket.ready = socket_ready;
     preloader->socket.owner = preloader;
-    if (preloader->timers == NULL || preloader->socket.fd < 0 ||
-        bind(preloader->socket.fd, (struct sockaddr *)&address, length) != 0)
+    if (preloader->timers == NULL || preloader->socket.fd < 0 || !bind_socket(preloader))
         return error_set_run(error, "socket", "%s", strerror(errno));
     for (size_t i = 0; i < PAGE_TIMERS_MAX; i++) {
         preloader->timers[i] = (struct guest_timer){.preloader = preloader, .fd = -1};

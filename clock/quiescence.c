@@ -1,6 +1,7 @@
 /* Whether every thread of every client sleeps, and has slept all the time between two looks. */
 #include "base/duration.h"
 #include "clock/machine_timer.h"
+#include "clock/proc_lock.h"
 #include "clock/tracer_state.h"
 
 #include <sys/syscall.h>
@@ -47,10 +48,19 @@ static bool know_blocked(struct tracee *tracee)
     return true;
 }
 
-/* Asynchronous I/O goes on while its thread sleeps, so such a sleep proves nothing. */
-static bool is_in_disk_wait(const struct tracee *tracee)
+/* Whoever has the lock it waits for and is not traced goes on while all who are sleep. */
+static bool waits_for_outsider(const struct tracee *tracee)
 {
-    return tracee->blocked_in == SYS_io_getevents || tracee->blocked_in == SYS_io_pgetevents;
+    pid_t holder =
+        proc_lock_is_waited_for_in(tracee->blocked_in) ? proc_lock_holder(tracee->process->pid) : 0;
+    return holder != 0 && tracee_process_find(tracee->process->tracer, holder) == NULL;
+}
+
+/* Asynchronous I/O goes on while its thread sleeps, too, so that such sleeps prove nothing. */
+static bool others_work_for(const struct tracee *tracee)
+{
+    return tracee->blocked_in == SYS_io_getevents || tracee->blocked_in == SYS_io_pgetevents ||
+           waits_for_outsider(tracee);
 }
 
 enum look { LOOK_WORKS, LOOK_SLEEPS, LOOK_GONE };
@@ -95,7 +105,7 @@ static bool is_asleep(struct tracee *tracee)
         return false;
     if (!is_in_usual_sleep(tracee))
         return is_blocked(tracee);
-    return know_blocked(tracee) && !is_in_disk_wait(tracee);
+    return know_blocked(tracee) && !others_work_for(tracee);
 }
 
 /* Whether an earlier first look at it still holds. Not for one that has been woken since and has
@@ -104,7 +114,7 @@ static bool has_not_run(struct tracee *tracee)
 {
     return is_in_usual_sleep(tracee) && !tracee->is_over &&
            proc_thread_runs(&tracee->files, &tracee->runs) &&
-           tracee->runs == tracee->blocked_runs && !is_in_disk_wait(tracee);
+           tracee->runs == tracee->blocked_runs && !others_work_for(tracee);
 }
 
 /* The second look. */

@@ -2,11 +2,14 @@
 through a shell, `python -m` and `npx`; and time-outs that must not come do not come.
 """
 
+import fcntl
 import json
+import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -153,3 +156,28 @@ def as_make(tmp_path):
 def test_delays_are_exact_whatever_starts_the_program(started_as, carrier, tmp_path):
     scenario = write_scenario(tmp_path, BACKOFFS["127s"], EXACT)
     check(scenario, started_as(tmp_path), "--carrier", carrier, "--repeat", str(RUNS))
+
+
+def somebody_waits_for(file):
+    """Whether the kernel lists a waiter for a lock on this file."""
+    number = f":{os.fstat(file.fileno()).st_ino} "
+    locks = pathlib.Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and number in line for line in locks)
+
+
+@pytest.mark.parametrize("carrier", ["trace", "preload"])
+@pytest.mark.parametrize("kind", ["fcntl", "flock"])
+def test_time_stands_still_while_a_lock_of_an_outsider_is_waited_for(kind, carrier, tmp_path):
+    """Who has it works in real time, as two runs do that share a cache on the disk."""
+    path = tmp_path / "lock"
+    with path.open("w") as file:
+        {"fcntl": fcntl.lockf, "flock": fcntl.flock}[kind](file, fcntl.LOCK_EX)
+        client = subprocess.Popen(
+            [str(TOOMANY), "run", "--carrier", carrier, "--", sys.executable,
+             str(CLIENTS / "waits_for_lock.py"), kind, str(path)],
+            env=environment(), text=True, stdout=subprocess.PIPE)
+        while not somebody_waits_for(file):
+            assert client.poll() is None, "it does not wait for the lock"
+        time.sleep(0.2)  # what would move the clock wrongly needs a moment for it
+    output, _ = client.communicate(timeout=PATIENCE_S)
+    assert output == "elapsed: 0 ns\n"
