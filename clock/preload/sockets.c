@@ -262,6 +262,19 @@ static void look_at_address(const struct sockaddr *address, socklen_t length)
         plead(PAGE_PLEA_OTHER_PROGRAM);
 }
 
+/* Whose socket a connection of AF_UNIX leads to, the kernel says. */
+static void look_at_peer(int fd, const struct sockaddr *address, int connected)
+{
+    struct ucred peer = {0};
+    socklen_t length = sizeof peer;
+    int error = errno;
+    if (connected == 0 && is_carried() && address != NULL && address->sa_family == AF_UNIX &&
+        libc()->getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.pid > 0 &&
+        !is_registered(peer.pid))
+        plead(PAGE_PLEA_OTHER_PROGRAM);
+    errno = error;
+}
+
 /* libc declares addresses as unions of pointers. */
 EXPORTED int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
 {
@@ -269,7 +282,9 @@ EXPORTED int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
     const struct sockaddr *to = address.__sockaddr__;
     look_at_address(to, length);
     wait_for(&wait, fd, SO_SNDTIMEO);
-    return (int)wait_result(&wait, libc()->connect(fd, to, length), EINPROGRESS);
+    int result = (int)wait_result(&wait, libc()->connect(fd, to, length), EINPROGRESS);
+    look_at_peer(fd, to, result);
+    return result;
 }
 
 EXPORTED ssize_t sendto(int fd, const void *bytes, size_t size, int flags,

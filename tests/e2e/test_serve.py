@@ -2,10 +2,12 @@
 
 import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -352,13 +354,15 @@ def test_metrics_are_what_prometheus_reads_and_count_what_was_answered(tmp_path)
 
 
 def test_metrics_are_what_promtool_takes(tmp_path):
-    if shutil.which("promtool") is None:
+    folder = str(pathlib.Path(sys.executable).parent)  # where script/test puts it
+    promtool = shutil.which("promtool", path=os.pathsep.join([folder, os.environ["PATH"]]))
+    if promtool is None:
         pytest.skip("promtool is not on this machine: the package prometheus has it")
     with serving(tmp_path, {"quotas": {"*": {"requests_per_minute": 1}}}) as server:
         for model in ("m", "m", 'a "quoted" \\ one'):
             server.chat(model=model)
         _, _, text = server.request("GET", "/_toomany/metrics")
-    finished = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
+    finished = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True,
                               timeout=PATIENCE_S, check=False)
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, b"", b"")
 

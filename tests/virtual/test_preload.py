@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -115,11 +116,11 @@ def test_delays_are_exact_on_a_loaded_machine(jobs, tmp_path):
             burner.wait()
 
 
-def falls_back(tmp_path, command):
+def falls_back(tmp_path, command, carrier="preload"):
     """The note of a run that had to go on in real time."""
     scenario = write_scenario(tmp_path, [1], "10s", expect={"exit_code": 0})
     done = subprocess.run(
-        [str(TOOMANY), "check", "--carrier", "preload", "--verbose", str(scenario), "--", *command],
+        [str(TOOMANY), "check", "--carrier", carrier, "--verbose", str(scenario), "--", *command],
         env=environment(), text=True, capture_output=True, timeout=PATIENCE_S)
     return re.sub(r"\s+", " ", done.stdout)
 
@@ -149,14 +150,29 @@ int main(void)
     assert "does not go through libc" in falls_back(tmp_path, [str(program)])
 
 
-def test_traffic_elsewhere_runs_in_real_time(tmp_path):
+@pytest.mark.parametrize("carrier", ["trace", "preload"])
+def test_traffic_elsewhere_runs_in_real_time(carrier, tmp_path):
     source = tmp_path / "elsewhere.py"
     source.write_text("import socket\n"
                       "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
                       "s.connect(('192.0.2.1', 9))\n"
                       "import time; time.sleep(0.1)\n")
-    said = falls_back(tmp_path, [sys.executable, str(source)])
+    said = falls_back(tmp_path, [sys.executable, str(source)], carrier)
     assert "another machine" in said
+
+
+@pytest.mark.parametrize("carrier", ["trace", "preload"])
+def test_a_unix_socket_of_an_outsider_runs_in_real_time(carrier, tmp_path):
+    path = str(tmp_path / "socket")
+    source = tmp_path / "elsewhere.py"
+    source.write_text("import socket, sys\n"
+                      "socket.socket(socket.AF_UNIX).connect(sys.argv[1])\n"
+                      "import time; time.sleep(0.1)\n")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        said = falls_back(tmp_path, [sys.executable, str(source), path], carrier)
+    assert "a program of this machine that is not part of the run" in said
 
 
 def test_virtual_time_that_is_demanded_is_not_given_up(tmp_path):
