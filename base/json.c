@@ -318,6 +318,18 @@ bool json_read_string(const struct json_reader *reader, const cJSON *object, con
     return true;
 }
 
+bool json_read_copy(const struct json_reader *reader, const cJSON *object, const char *pointer,
+                    const char *name, char **copy)
+{
+    const char *value = NULL;
+    if (!json_read_string(reader, object, pointer, name, &value))
+        return false;
+    if (value == NULL)
+        return true;
+    *copy = strdup(value);
+    return *copy != NULL || error_set_run(reader->error, reader->file, "out of memory");
+}
+
 bool json_read_bool(const struct json_reader *reader, const cJSON *object, const char *pointer,
                     const char *name, bool *value)
 {
@@ -411,4 +423,18 @@ bool json_read_array(const struct json_reader *reader, const cJSON *object, cons
         return wrong_member(reader, pointer, name, item, "an array");
     *value = item;
     return true;
+}
+
+void *json_items(const struct json_reader *reader, const cJSON *list, const char *pointer,
+                 size_t count_max, size_t size)
+{
+    size_t count = (size_t)cJSON_GetArraySize(list);
+    if (count > count_max) {
+        json_wrong(reader, pointer, list, "at most %zu members, not %zu", count_max, count);
+        return NULL;
+    }
+    void *items = calloc(count + 1, size);
+    if (items == NULL)
+        error_set_run(reader->error, reader->file, "out of memory");
+    return items;
 }

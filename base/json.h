@@ -53,6 +53,9 @@ bool json_known_members(const struct json_reader *reader, const cJSON *object, c
 
 bool json_read_string(const struct json_reader *reader, const cJSON *object, const char *pointer,
                       const char *name, const char **value);
+/* A string of the caller's own, to be freed with free(). */
+bool json_read_copy(const struct json_reader *reader, const cJSON *object, const char *pointer,
+                    const char *name, char **copy);
 bool json_read_bool(const struct json_reader *reader, const cJSON *object, const char *pointer,
                     const char *name, bool *value);
 /* A whole number in [low, high]. */
@@ -71,6 +74,11 @@ bool json_read_object(const struct json_reader *reader, const cJSON *object, con
                       const char *name, const cJSON **value);
 bool json_read_array(const struct json_reader *reader, const cJSON *object, const char *pointer,
                      const char *name, const cJSON **value);
+
+/* Room for the members of `list`, `size` bytes each, zeroed, and one more; freed with free(). NULL
+ * with the error filled when there are more than `count_max`. */
+void *json_items(const struct json_reader *reader, const cJSON *list, const char *pointer,
+                 size_t count_max, size_t size);
 
 /* Fills the error for the value at `pointer`: "found <item>, wanted <wanted>". Returns false. */
 bool json_wrong(const struct json_reader *reader, const char *pointer, const cJSON *item,

@@ -2,14 +2,10 @@
 
 #include "base/duration.h"
 #include "mockserver/account.h"
-#include "mockserver/openai_error.h"
+#include "mockserver/script_json.h"
 
-#include <ctype.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 void config_init(struct config *config)
 {
@@ -54,43 +50,6 @@ void config_free(struct config *config)
         config_quotas_free(&config->changes[i].quotas);
     free(config->changes);
     config_init(config);
-}
-
-/* Room for `count` zeroed items; NULL (with the error filled) when there are too many of them. */
-static void *allocate_items(const struct json_reader *reader, const cJSON *list,
-                            const char *pointer, size_t count_max, size_t size)
-{
-    size_t count = (size_t)cJSON_GetArraySize(list);
-    if (count > count_max) {
-        json_wrong(reader, pointer, list, "at most %zu members, not %zu", count_max, count);
-        return NULL;
-    }
-    void *items = calloc(count + 1, size);
-    if (items == NULL)
-        error_set_run(reader->error, reader->file, "out of memory");
-    return items;
-}
-
-static bool read_copy(const struct json_reader *reader, const cJSON *object, const char *pointer,
-                      const char *name, char **copy)
-{
-    const char *value = NULL;
-    if (!json_read_string(reader, object, pointer, name, &value))
-        return false;
-    if (value != NULL)
-        *copy = strdup(value);
-    return true;
-}
-
-/* A string or null: null stands for JSON's null in the answer. */
-static bool read_nullable(const struct json_reader *reader, const cJSON *object,
-                          const char *pointer, const char *name, char **copy, bool *is_given)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    *is_given = item != NULL;
-    if (item == NULL || cJSON_IsNull(item))
-        return true;
-    return read_copy(reader, object, pointer, name, copy);
 }
 
 static bool check_model_name(const struct json_reader *reader, const cJSON *item,
@@ -149,7 +108,7 @@ static bool read_shared_by(struct config_quota *quota, const struct json_reader 
     char place[JSON_POINTER_SIZE];
     json_pointer_member(place, pointer, "shared_by");
     quota->shared_by =
-        allocate_items(reader, list, place, CONFIG_SHARED_BY_MAX, sizeof *quota->shared_by);
+        json_items(reader, list, place, CONFIG_SHARED_BY_MAX, sizeof *quota->shared_by);
     if (quota->shared_by == NULL)
         return false;
     const cJSON *item;
@@ -171,8 +130,7 @@ bool config_quotas_read(struct config_quotas *quotas, const struct json_reader *
 {
     if (!cJSON_IsObject(object))
         return json_wrong(reader, pointer, object, "an object of limits by model");
-    quotas->items =
-        allocate_items(reader, object, pointer, CONFIG_MODELS_MAX, sizeof *quotas->items);
+    quotas->items = json_items(reader, object, pointer, CONFIG_MODELS_MAX, sizeof *quotas->items);
     if (quotas->items == NULL)
         return false;
     const cJSON *member;
@@ -247,8 +205,7 @@ static bool read_pace(struct pace *pace, const struct json_reader *reader, const
 static bool read_models(struct config *config, const struct json_reader *reader,
                         const cJSON *object, const char *pointer)
 {
-    config->models =
-        allocate_items(reader, object, pointer, CONFIG_MODELS_MAX, sizeof *config->models);
+    config->models = json_items(reader, object, pointer, CONFIG_MODELS_MAX, sizeof *config->models);
     if (config->models == NULL)
         return false;
     const cJSON *member;
@@ -270,7 +227,7 @@ static bool read_models(struct config *config, const struct json_reader *reader,
                                                       "tokens_per_second", NULL}) ||
             !read_latency(reader, member, place, "latency", &model->latency) ||
             !read_pace(&model->pace, reader, member, place) ||
-            !read_copy(reader, member, place, "content", &model->content))
+            !json_read_copy(reader, member, place, "content", &model->content))
             return false;
     }
     return true;
@@ -279,8 +236,7 @@ static bool read_models(struct config *config, const struct json_reader *reader,
 static bool read_api_keys(struct config *config, const struct json_reader *reader,
                           const cJSON *list, const char *pointer)
 {
-    config->api_keys =
-        allocate_items(reader, list, pointer, CONFIG_KEYS_MAX, sizeof *config->api_keys);
+    config->api_keys = json_items(reader, list, pointer, CONFIG_KEYS_MAX, sizeof *config->api_keys);
     if (config->api_keys == NULL)
         return false;
     const cJSON *item;
@@ -314,7 +270,7 @@ bool config_add_api_key(struct config *config, const char *key, struct error *er
 static bool read_account_name(const struct json_reader *reader, const cJSON *object,
                               const char *pointer, const char *name, bool is_needed, char **copy)
 {
-    if (!read_copy(reader, object, pointer, name, copy))
+    if (!json_read_copy(reader, object, pointer, name, copy))
         return false;
     if (*copy == NULL && !is_needed)
         return true;
@@ -330,8 +286,7 @@ static bool read_account_name(const struct json_reader *reader, const cJSON *obj
 static bool read_accounts(struct config *config, const struct json_reader *reader,
                           const cJSON *list, const char *pointer)
 {
-    config->accounts =
-        allocate_items(reader, list, pointer, CONFIG_KEYS_MAX, sizeof *config->accounts);
+    config->accounts = json_items(reader, list, pointer, CONFIG_KEYS_MAX, sizeof *config->accounts);
     if (config->accounts == NULL)
         return false;
     const cJSON *item;
@@ -342,337 +297,13 @@ static bool read_accounts(struct config *config, const struct json_reader *reade
         struct config_account *account = &config->accounts[config->account_count++];
         if (!json_known_members(reader, item, place,
                                 (const char *const[]){"key", "organization", "project", NULL}) ||
-            !read_copy(reader, item, place, "key", &account->key) ||
+            !json_read_copy(reader, item, place, "key", &account->key) ||
             !read_account_name(reader, item, place, "organization", true, &account->organization) ||
             !read_account_name(reader, item, place, "project", false, &account->project))
             return false;
         if (account->key == NULL || account->key[0] == '\0')
             return json_wrong(reader, json_pointer_member(key_place, place, "key"),
                               cJSON_GetObjectItemCaseSensitive(item, "key"), "a key as a string");
-    }
-    return true;
-}
-
-/* RFC 9110: a field name is a token; a value has no line breaks or other control characters. */
-static bool is_header(const char *name, const char *value)
-{
-    size_t name_length = strlen(name);
-    if (name_length == 0 || name_length >= ANSWER_HEADER_NAME_SIZE ||
-        strlen(value) >= ANSWER_HEADER_VALUE_SIZE)
-        return false;
-    for (; *name != '\0'; name++) {
-        if (!isalnum((unsigned char)*name) && strchr("!#$%&'*+-.^_`|~", *name) == NULL)
-            return false;
-    }
-    for (; *value != '\0'; value++) {
-        if (iscntrl((unsigned char)*value) && *value != '\t')
-            return false;
-    }
-    return true;
-}
-
-static bool read_headers(struct script_step *step, const struct json_reader *reader,
-                         const cJSON *object, const char *pointer)
-{
-    const cJSON *member;
-    cJSON_ArrayForEach (member, object) {
-        char place[JSON_POINTER_SIZE];
-        json_pointer_member(place, pointer, member->string);
-        if (!cJSON_IsString(member) || !is_header(member->string, member->valuestring))
-            return json_wrong(reader, place, member, "an HTTP header's name and value (string)");
-        /* libmicrohttpd frames the answer itself and would drop them without a word. */
-        if (strcasecmp(member->string, "content-length") == 0 ||
-            strcasecmp(member->string, "transfer-encoding") == 0)
-            return json_wrong(reader, place, member, "no such header: the server sets it");
-        if (step->header_count == SCRIPT_HEADERS_MAX)
-            return json_wrong(reader, pointer, object, "at most %d headers", SCRIPT_HEADERS_MAX);
-        struct answer_header *header = &step->headers[step->header_count++];
-        snprintf(header->name, sizeof header->name, "%s", member->string);
-        snprintf(header->value, sizeof header->value, "%s", member->valuestring);
-    }
-    return true;
-}
-
-/* A body is sent as it stands: a string to the byte, an object or array as compact JSON. */
-static bool read_body(struct script_step *step, const struct json_reader *reader,
-                      const cJSON *object, const char *pointer)
-{
-    const cJSON *body = cJSON_GetObjectItemCaseSensitive(object, "body");
-    if (body == NULL)
-        return true;
-    if (cJSON_IsString(body)) {
-        step->body = strdup(body->valuestring);
-        return true;
-    }
-    if (!cJSON_IsObject(body) && !cJSON_IsArray(body)) {
-        char place[JSON_POINTER_SIZE];
-        return json_wrong(reader, json_pointer_member(place, pointer, "body"), body,
-                          "a string, an object or an array");
-    }
-    step->body = cJSON_PrintUnformatted(body);
-    const cJSON *error = cJSON_GetObjectItemCaseSensitive(body, "error");
-    const cJSON *code = cJSON_GetObjectItemCaseSensitive(error, "code");
-    if (cJSON_IsString(code) && step->code == NULL)
-        step->code = strdup(code->valuestring);
-    return true;
-}
-
-/* Puts the pieces together to a body. */
-static bool read_piece(struct script_step *step, const struct json_reader *reader,
-                       const cJSON *item, const char *pointer, size_t *length)
-{
-    const char *text = NULL;
-    int64_t at_ns = 0;
-    if (!json_known_members(reader, item, pointer, (const char *const[]){"at", "body", NULL}) ||
-        !json_read_duration(reader, item, pointer, "at", &at_ns) ||
-        !json_read_string(reader, item, pointer, "body", &text))
-        return false;
-    if (text == NULL || text[0] == '\0')
-        return json_wrong(reader, pointer, item, "a \"body\" that is a text, not empty");
-    if (step->piece_count > 0 && at_ns < step->pieces[step->piece_count - 1].due_ns)
-        return json_wrong(reader, pointer, item, "an \"at\" not before that of the piece before");
-    size_t more = strlen(text);
-    char *longer = realloc(step->body, *length + more + 1);
-    if (longer == NULL)
-        return error_set_run(reader->error, pointer, "out of memory");
-    memcpy(longer + *length, text, more + 1);
-    step->body = longer;
-    *length += more;
-    step->pieces[step->piece_count++] = (struct answer_piece){.end = *length, .due_ns = at_ns};
-    return true;
-}
-
-static bool read_pieces(struct script_step *step, const struct json_reader *reader,
-                        const cJSON *object, const char *pointer)
-{
-    const cJSON *list = NULL;
-    char place[JSON_POINTER_SIZE];
-    size_t length = 0;
-    json_pointer_member(place, pointer, "pieces");
-    if (!json_read_array(reader, object, pointer, "pieces", &list))
-        return false;
-    if (list == NULL)
-        return true;
-    if (step->body != NULL)
-        return json_wrong(reader, place, list, "either \"body\" or \"pieces\"");
-    if (cJSON_GetArraySize(list) == 0)
-        return json_wrong(reader, place, list, "at least one piece");
-    step->pieces = allocate_items(reader, list, place, SCRIPT_PIECES_MAX, sizeof *step->pieces);
-    if (step->pieces == NULL)
-        return false;
-    const cJSON *item;
-    cJSON_ArrayForEach (item, list) {
-        char each[JSON_POINTER_SIZE];
-        json_pointer_item(each, place, step->piece_count);
-        if (!read_piece(step, reader, item, each, &length))
-            return false;
-    }
-    return true;
-}
-
-static bool read_error_kind(struct script_step *step, const struct json_reader *reader,
-                            const cJSON *object, const char *pointer)
-{
-    if (!read_copy(reader, object, pointer, "error", &step->error_kind))
-        return false;
-    if (step->error_kind == NULL || openai_error_find(step->error_kind) != NULL)
-        return true;
-    /* Not all: there are some thirty. */
-    char names[300] = "";
-    for (const struct openai_error_kind *kind = openai_error_kinds(); kind->name != NULL; kind++) {
-        size_t used = strlen(names);
-        if (used + strlen(kind->name) + 2 < sizeof names)
-            snprintf(names + used, sizeof names - used, "%s, ", kind->name);
-    }
-    char place[JSON_POINTER_SIZE];
-    return json_wrong(reader, json_pointer_member(place, pointer, "error"),
-                      cJSON_GetObjectItemCaseSensitive(object, "error"),
-                      "one of %s... (docs/server.md has the list)", names);
-}
-
-static bool has_header(const struct script_step *step, const char *name)
-{
-    for (size_t i = 0; i < step->header_count; i++) {
-        if (strcasecmp(step->headers[i].name, name) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Whether one wait is said, and in one way. */
-static bool check_wait(const struct script_step *step, const struct json_reader *reader,
-                       const cJSON *object, const char *pointer)
-{
-    bool has_form = cJSON_GetObjectItemCaseSensitive(object, "retry_after_form") != NULL;
-    if (has_form && step->retry_after_ns < 0)
-        return json_wrong(reader, pointer, object, "\"retry_after\" beside \"retry_after_form\"");
-    if (step->retry_after_ns >= 0 &&
-        (has_header(step, "retry-after") || has_header(step, "retry-after-ms")))
-        return json_wrong(reader, pointer, object,
-                          "either \"retry_after\" or the header that says it verbatim");
-    return true;
-}
-
-/* Notes of the writer ("$comment") aside. */
-static bool has_member_beside(const cJSON *object, const char *name)
-{
-    const cJSON *member;
-    cJSON_ArrayForEach (member, object) {
-        if (member->string[0] != '$' && strcmp(member->string, name) != 0)
-            return true;
-    }
-    return false;
-}
-
-static bool check_answer(const struct script_step *step, const struct json_reader *reader,
-                         const cJSON *object, const char *pointer)
-{
-    bool is_error =
-        step->error_kind != NULL || step->message != NULL || step->has_type || step->has_param;
-    if (step->body != NULL && is_error)
-        return json_wrong(reader, pointer, object,
-                          "either \"body\", which is sent as it stands, or the parts of an error");
-    is_error |= step->has_code; /* beside a body it tells the journal what stands in it */
-    if (step->content != NULL && has_member_beside(object, "content"))
-        return json_wrong(reader, pointer, object,
-                          "\"content\" alone: it is what the model answers with status 200");
-    if (step->status != 0 && step->error_kind == NULL && step->body == NULL &&
-        step->message == NULL)
-        return json_wrong(reader, pointer, object,
-                          "\"error\", \"message\" or \"body\" beside \"status\"");
-    if (step->content == NULL && step->body == NULL && !is_error)
-        return json_wrong(reader, pointer, object,
-                          "\"error\", \"body\" or \"content\" (or the word \"ok\" instead)");
-    return check_wait(step, reader, object, pointer);
-}
-
-static bool read_answer(struct script_step *step, const struct json_reader *reader,
-                        const cJSON *item, const char *pointer)
-{
-    if (cJSON_IsString(item) && strcmp(item->valuestring, "ok") == 0) {
-        step->serves = true;
-        return true;
-    }
-    if (!cJSON_IsObject(item))
-        return json_wrong(reader, pointer, item, "\"ok\" or an object with what is answered");
-    if (cJSON_HasObjectItem(item, "fault"))
-        return fault_read(&step->fault, reader, item, pointer);
-    static const char *const known[] = {"status",  "error",   "message",     "type",
-                                        "code",    "param",   "body",        "pieces",
-                                        "content", "headers", "retry_after", "retry_after_form",
-                                        NULL};
-    static const char *const forms[] = {"seconds",     "milliseconds", "date",
-                                        "date_rfc850", "date_asctime", NULL};
-    int64_t status = 0;
-    int form = 0;
-    const cJSON *headers = NULL;
-    bool is_read =
-        json_known_members(reader, item, pointer, known) &&
-        json_read_whole(reader, item, pointer, "status", 200, 599, &status) &&
-        read_error_kind(step, reader, item, pointer) &&
-        read_copy(reader, item, pointer, "message", &step->message) &&
-        read_nullable(reader, item, pointer, "type", &step->type, &step->has_type) &&
-        read_nullable(reader, item, pointer, "code", &step->code, &step->has_code) &&
-        read_nullable(reader, item, pointer, "param", &step->param, &step->has_param) &&
-        read_body(step, reader, item, pointer) && read_pieces(step, reader, item, pointer) &&
-        read_copy(reader, item, pointer, "content", &step->content) &&
-        json_read_duration(reader, item, pointer, "retry_after", &step->retry_after_ns) &&
-        json_read_word(reader, item, pointer, "retry_after_form", forms, &form) &&
-        json_read_object(reader, item, pointer, "headers", &headers);
-    if (!is_read)
-        return false;
-    step->status = (int)status;
-    step->retry_after_form = (enum retry_after_form)form;
-    step->serves = step->content != NULL;
-    char place[JSON_POINTER_SIZE];
-    if (headers != NULL &&
-        !read_headers(step, reader, headers, json_pointer_member(place, pointer, "headers")))
-        return false;
-    return check_answer(step, reader, item, pointer);
-}
-
-static bool read_when(struct script_step *step, const struct json_reader *reader,
-                      const cJSON *object, const char *pointer)
-{
-    static const char *const known[] = {"model", "path",  "key",   "share", "request",
-                                        "every", "after", "until", NULL};
-    if (!json_known_members(reader, object, pointer, known) ||
-        !read_copy(reader, object, pointer, "model", &step->model) ||
-        !read_copy(reader, object, pointer, "path", &step->path) ||
-        !read_copy(reader, object, pointer, "key", &step->key_tail) ||
-        !json_read_number(reader, object, pointer, "share", 0, 1, &step->share) ||
-        !json_read_whole(reader, object, pointer, "request", 1, 1000000000, &step->request) ||
-        !json_read_whole(reader, object, pointer, "every", 1, 1000000000, &step->every) ||
-        !json_read_duration(reader, object, pointer, "after", &step->after_ns) ||
-        !json_read_duration(reader, object, pointer, "until", &step->until_ns))
-        return false;
-    if (cJSON_HasObjectItem(object, "until") && step->until_ns <= step->after_ns)
-        return json_wrong(reader, pointer, object, "\"until\" later than \"after\"");
-    return true;
-}
-
-static bool read_times(struct script_step *step, const struct json_reader *reader,
-                       const cJSON *object, const char *pointer)
-{
-    const cJSON *times = cJSON_GetObjectItemCaseSensitive(object, "times");
-    if (times == NULL) {
-        step->times = step->lasts_ns > 0 ? SCRIPT_FOREVER : 1;
-        return true;
-    }
-    if (cJSON_IsString(times) && strcmp(times->valuestring, "forever") == 0) {
-        step->times = SCRIPT_FOREVER;
-        return true;
-    }
-    if (cJSON_IsString(times)) {
-        char place[JSON_POINTER_SIZE];
-        return json_wrong(reader, json_pointer_member(place, pointer, "times"), times,
-                          "a whole number from 1 or \"forever\"");
-    }
-    return json_read_whole(reader, object, pointer, "times", 1, 1000000000, &step->times);
-}
-
-static bool read_step(struct script_step *step, const struct json_reader *reader, const cJSON *item,
-                      const char *pointer)
-{
-    *step = (struct script_step){.share = 1, .latency_ns = -1, .retry_after_ns = -1};
-    const cJSON *when = NULL;
-    char place[JSON_POINTER_SIZE];
-    if (!json_known_members(
-            reader, item, pointer,
-            (const char *const[]){"when", "answer", "times", "lasts", "latency", NULL}) ||
-        !json_read_object(reader, item, pointer, "when", &when) ||
-        !json_read_duration(reader, item, pointer, "lasts", &step->lasts_ns) ||
-        !json_read_duration(reader, item, pointer, "latency", &step->latency_ns) ||
-        !read_times(step, reader, item, pointer))
-        return false;
-    if (step->lasts_ns == 0 && cJSON_HasObjectItem(item, "lasts"))
-        return json_wrong(reader, json_pointer_member(place, pointer, "lasts"),
-                          cJSON_GetObjectItemCaseSensitive(item, "lasts"), "more than 0");
-    if (step->latency_ns > CONFIG_LATENCY_NS_MAX)
-        return json_wrong(reader, json_pointer_member(place, pointer, "latency"),
-                          cJSON_GetObjectItemCaseSensitive(item, "latency"), "at most 24h");
-    if (when != NULL && !read_when(step, reader, when, json_pointer_member(place, pointer, "when")))
-        return false;
-    json_pointer_member(place, pointer, "answer");
-    const cJSON *answer = cJSON_GetObjectItemCaseSensitive(item, "answer");
-    if (answer == NULL)
-        return json_wrong(reader, place, NULL, "\"ok\" or an object with what is answered");
-    return read_answer(step, reader, answer, place);
-}
-
-static bool read_script(struct config *config, const struct json_reader *reader, const cJSON *list,
-                        const char *pointer)
-{
-    struct script *script = &config->script;
-    script->steps = allocate_items(reader, list, pointer, SCRIPT_STEPS_MAX, sizeof *script->steps);
-    if (script->steps == NULL)
-        return false;
-    const cJSON *item;
-    cJSON_ArrayForEach (item, list) {
-        char place[JSON_POINTER_SIZE];
-        json_pointer_item(place, pointer, script->step_count);
-        if (!read_step(&script->steps[script->step_count++], reader, item, place))
-            return false;
     }
     return true;
 }
@@ -702,7 +333,7 @@ static bool read_changes(struct config *config, const struct json_reader *reader
                          const char *pointer)
 {
     config->changes =
-        allocate_items(reader, list, pointer, CONFIG_CHANGES_MAX, sizeof *config->changes);
+        json_items(reader, list, pointer, CONFIG_CHANGES_MAX, sizeof *config->changes);
     if (config->changes == NULL)
         return false;
     const cJSON *item;
@@ -770,8 +401,8 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
     if (accounts != NULL &&
         !read_accounts(config, reader, accounts, json_pointer_member(place, pointer, "accounts")))
         return false;
-    if (script != NULL &&
-        !read_script(config, reader, script, json_pointer_member(place, pointer, "script")))
+    if (script != NULL && !script_read(&config->script, reader, script,
+                                       json_pointer_member(place, pointer, "script")))
         return false;
     return changes == NULL ||
            read_changes(config, reader, changes, json_pointer_member(place, pointer, "changes"));
