@@ -10,30 +10,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the first is judged by the delay after it alone, the second may be one that ends the call.
- */
+/* Where the first is judged by the delay after it alone, the second may be one that ends the call:
+ * then the first asks for no wait that is worth mentioning (joint.h). */
 static const struct joint table[] = {
     {.first = "recovers/one-429", .second = "recovers/two-429s", .is_in_second = true},
-    {.first = "recovers/concurrency", .second = "recovers/string-error"},
-    {.first = "recovers/500", .second = "recovers/503"},
     {.first = "recovers/409", .second = "recovers/408"},
-    {.first = "recovers/tokens", .second = "recovers/slow-down"},
-    {.first = "survives/reset", .second = "recovers/plain-text"},
-    {.first = "waits/seconds", .second = "ends/400"},
-    {.first = "waits/milliseconds", .second = "ends/401"},
-    {.first = "waits/date", .second = "ends/403"},
-    {.first = "waits/date-rfc850", .second = "ends/404"},
-    {.first = "waits/date-asctime", .second = "ends/should-retry-false"},
-    {.first = "waits/decimal", .second = "ends/insufficient-quota"},
-    {.first = "waits/disagreeing", .second = "ends/credit-balance"},
+    {.first = "recovers/concurrency", .second = "ends/400"},
+    {.first = "recovers/string-error", .second = "ends/401"},
+    {.first = "recovers/500", .second = "ends/403"},
+    {.first = "recovers/tokens", .second = "ends/404"},
+    {.first = "recovers/slow-down", .second = "ends/should-retry-false"},
+    {.first = "recovers/plain-text", .second = "ends/insufficient-quota"},
+    {.first = "waits/negative", .second = "ends/credit-balance"},
     {.first = "waits/zero", .second = "survives/broken-json"},
-    {.first = "waits/negative", .second = "survives/error-in-200"},
+    {.first = "survives/reset", .second = "survives/error-in-200"},
     {.first = "waits/past-date", .second = "survives/overload-in-400"},
     {.first = "waits/garbage", .second = "waits/a-day"},
-    {.first = "waits/repeated", .second = "waits/thirty-days"},
-    {.first = "waits/ninety-seconds", .second = "waits/ten-minutes"},
+    {.first = "survives/truncated", .second = "waits/thirty-days"},
+    {.first = "survives/reset-in-body", .second = "waits/ten-minutes"},
     {.first = "survives/html", .second = "waits/huge"},
-    {.first = "survives/truncated", .second = "survives/reset-in-body"},
+    {.first = "waits/seconds", .second = "waits/milliseconds"},
+    {.first = "waits/date", .second = "waits/repeated"},
+    {.first = "waits/disagreeing", .second = "waits/date-rfc850"},
+    {.first = "waits/decimal", .second = "waits/date-asctime"},
+    {.first = "waits/ninety-seconds", .second = "recovers/503"},
     {.first = "shares/herd", .second = "shares/herd-told"},
     {0},
 };
@@ -148,7 +148,8 @@ bool joint_judge(const struct probe *probe, const struct probe_evidence *evidenc
     bool came_back = all_came_back(evidence);
     if (came_back && probe->hammers_if_repeated)
         return judge_single_retry(evidence, judgement);
-    /* It makes two retries: where it gave up here, it was for this refusal. */
+    /* It makes two retries, and hardly any time has passed: where it gave up here, it was for this
+     * refusal. */
     probe_judge(probe, evidence, judgement);
     return judgement->outcome == PROBE_RIGHT || (came_back && probe->judge == judge_waits);
 }

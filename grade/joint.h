@@ -1,15 +1,17 @@
 /* joint: two probes that one start of the program answers.
  *
- *     waits/seconds, ends/400    429 with Retry-After: 20, then 400, then 200
+ *     recovers/500, ends/400    500, then 400, then 200
  *
  * A program that makes two retries meets both refusals in one call, and what it does after each is
- * evidence of its own: it waits for 20 s, and it gives up at the 400. That saves a start where the
- * program does what the probes demand, or waits as it likes, and says nothing where it does not:
- * then the probe gets a start of its own, as if there were no joint. So a joint makes a grade
- * cheaper, and never a program look worse.
+ * evidence of its own: it comes back after the 500, and it gives up at the 400. That saves a start
+ * where the program does what the probes demand, or waits as it likes, and says nothing where it
+ * does not: then the probe gets a start of its own, as if there were no joint. So a joint makes a
+ * grade cheaper, and never a program look worse.
  *
  * To add one: a row in joint.c. First comes the refusal that is more likely to be retried, and what
- * asks for so short a wait that a second backoff would be long enough.
+ * asks for so short a wait that a second backoff would be long enough. Where it is right to give up
+ * at the second, the first must not ask for a long wait: some programs give up when a call has
+ * lasted a minute, whatever they meet then.
  */
 #ifndef TOOMANY_GRADE_JOINT_H
 #define TOOMANY_GRADE_JOINT_H

@@ -87,6 +87,12 @@ struct judgement {
     char seen[PROBE_SEEN_SIZE];
 };
 
+/* In `server`: a 429 that asks for no wait, neither by a header nor by words in its message, which
+ * some clients read. */
+#define REFUSAL_WITHOUT_WAIT                                                                       \
+    "{\"error\": \"rate_limit_exceeded\", \"message\": \"Rate limit reached for gpt-4o-mini on "   \
+    "requests per min (RPM): Limit 3, Used 3, Requested 1.\"}"
+
 struct probe {
     const char *id; /* GROUP/NAME */
     enum probe_group group;

@@ -112,7 +112,7 @@ const struct probe probe_backs_off_grows = {
     .source = "OpenAI, Rate limits guide (exponential backoff)",
     .sent = "429 without Retry-After, again and again, in several runs",
     .cure = "Double the delay after each attempt, up to a cap.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .compares_runs = true,
     .asks_nothing = true,

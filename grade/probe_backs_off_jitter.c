@@ -68,7 +68,7 @@ const struct probe probe_backs_off_jitter = {
     .sent = "429 without Retry-After, again and again, in several runs",
     .cure = "Draw each delay at random, as from 0 to the backoff (full jitter), with a generator "
             "that is not seeded alike in each process.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .compares_runs = true,
     .asks_nothing = true,

@@ -40,7 +40,7 @@ const struct probe probe_backs_off_waits = {
     .source = "OpenAI, Rate limits guide (exponential backoff)",
     .sent = "429 without Retry-After, again and again",
     .cure = "Wait before each retry: half a second or a second, doubled each time.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

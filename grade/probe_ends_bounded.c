@@ -21,7 +21,7 @@ const struct probe probe_ends_bounded = {
     .source = "OpenAI, Rate limits guide: unsuccessful requests count against the limit",
     .sent = "429 without Retry-After, again and again",
     .cure = "Stop after a number of attempts or a total time.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

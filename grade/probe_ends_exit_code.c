@@ -25,7 +25,7 @@ const struct probe probe_ends_exit_code = {
     .source = "POSIX: exit status 0 is success",
     .sent = "429 without Retry-After, again and again",
     .cure = "Raise the last error again instead of swallowing it, and let the program end by it.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

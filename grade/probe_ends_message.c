@@ -31,12 +31,11 @@ const struct probe probe_ends_message = {
     .id = "ends/message",
     .group = GROUP_ENDS,
     .severity = SEVERITY_MINOR,
-    .requirement =
-        "What it prints has the server's own message, which names the limit and the wait.",
+    .requirement = "What it prints has the server's own message, which names the limit.",
     .source = "koa-fin/sep#2",
     .sent = "429 without Retry-After, again and again",
     .cure = "Keep the body's error.message, and print it.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

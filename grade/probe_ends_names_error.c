@@ -44,7 +44,7 @@ const struct probe probe_ends_names_error = {
     .source = "koa-fin/sep#2, UKGovernmentBEIS/inspect_ai#5340",
     .sent = "429 without Retry-After, again and again",
     .cure = "Print or log the error that ended the call, not only that it failed.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

@@ -40,7 +40,7 @@ const struct probe probe_ends_no_last_wait = {
     .source = "a wait after which nothing is tried is of no use",
     .sent = "429 without Retry-After, again and again",
     .cure = "Check whether attempts are left before the wait, not after it.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

@@ -35,7 +35,7 @@ const struct probe probe_ends_request_id = {
     .source = "OpenAI, API reference, Debugging requests",
     .sent = "429 without Retry-After, again and again",
     .cure = "Print the header x-request-id of the last answer.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

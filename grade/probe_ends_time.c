@@ -26,7 +26,7 @@ const struct probe probe_ends_time = {
     .source = "danny-avila/LibreChat#12666",
     .sent = "429 without Retry-After, again and again",
     .cure = "Bound the total time of a call by what its caller will wait.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

@@ -31,7 +31,7 @@ const struct probe probe_multiplies_one_layer = {
     .sent = "429 without Retry-After, again and again",
     .cure = "Turn the retries of the inner layer off (max_retries=0), or do without a loop of your "
             "own.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

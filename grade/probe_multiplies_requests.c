@@ -20,7 +20,7 @@ const struct probe probe_multiplies_requests = {
     .source = "OpenAI, Rate limits guide: unsuccessful requests count against the limit",
     .sent = "429 without Retry-After, again and again",
     .cure = "Fewer attempts, with longer waits.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

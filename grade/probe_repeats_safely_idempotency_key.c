@@ -32,7 +32,7 @@ const struct probe probe_repeats_safely_idempotency_key = {
     .source = "draft-ietf-httpapi-idempotency-key-header",
     .sent = "429 without Retry-After, again and again",
     .cure = "Draw the key once for each call, before the loop.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

@@ -21,7 +21,7 @@ const struct probe probe_repeats_safely_retry_count = {
     .source = "openai-python, openai-node, openai-go, openai-java send it",
     .sent = "429 without Retry-After, again and again",
     .cure = "Nothing: it helps those who read logs.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

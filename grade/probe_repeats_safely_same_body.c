@@ -40,7 +40,7 @@ const struct probe probe_repeats_safely_same_body = {
     .source = "RFC 9110, 9.2.2: a retry repeats the request",
     .sent = "429 without Retry-After, again and again",
     .cure = "Build the request once, before the loop.",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": "
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": "
               "\"forever\"}]}",
     .asks_nothing = true,
     .judge = judge,

@@ -10,7 +10,7 @@ const struct probe probe_shares_herd = {
               "DaKheera47/job-ops#555",
     .sent = "5 at once, all refused without Retry-After, then 200",
     .cure = "Draw the delay at random (jitter).",
-    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": 5}]}",
+    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": 5}]}",
     .programs = 5,
     .asks_nothing = true,
     .judge = judge_herd,

@@ -6,9 +6,10 @@
 #include <math.h>
 
 /* What is added to Retry-After, so that clients sent away together do not return together, is
- * mostly a share of it, or at most a second; LiteLLM adds up to 0.75 s. */
+ * mostly a share of it, or bounded: LiteLLM adds up to 0.75 s, the C client of this project a
+ * tenth, but no more than its own backoff. */
 static const double added_share_max = 0.25;
-static const double added_ns_max = 1e9;
+static const double added_ns_max = 10e9;
 
 /* Where a cut that all waits share is called a clamp. */
 static const double clamp_ns_min = 1e6;
@@ -72,7 +73,7 @@ static bool is_all_alike(const struct rule_observation *seen)
         least = seen->delays_ns[i] < least ? seen->delays_ns[i] : least;
         most = seen->delays_ns[i] > most ? seen->delays_ns[i] : most;
     }
-    return seen->delay_count >= 2 && most - least <= 2 * seen->tolerance_ns;
+    return most - least <= 2 * seen->tolerance_ns;
 }
 
 static enum sight look(const struct rule *rule, const struct rule_observation *seen)
@@ -104,9 +105,33 @@ struct tally {
     size_t count[SIGHT_COUNT];
     double honoured_most_ns;
     double other_least_ns; /* the shortest that was not honoured */
-    double clamp_ns;
+    double clamp_low_ns;   /* what waits were cut to, ... */
+    double clamp_high_ns;
+    double clamp_tolerance_ns;
+    size_t clamped_count; /* ... and how many were */
     bool always_floor;
 };
+
+static void count_clamped(struct tally *tally, const struct rule_observation *seen)
+{
+    double delay_ns = (double)seen->delays_ns[0];
+    double tolerance_ns = 2 * (double)seen->tolerance_ns;
+    bool is_first = tally->clamped_count == 0;
+    if (is_first || delay_ns < tally->clamp_low_ns)
+        tally->clamp_low_ns = delay_ns;
+    if (is_first || delay_ns > tally->clamp_high_ns)
+        tally->clamp_high_ns = delay_ns;
+    if (is_first || tolerance_ns > tally->clamp_tolerance_ns)
+        tally->clamp_tolerance_ns = tolerance_ns;
+    tally->clamped_count += seen->delay_count;
+}
+
+/* Whether all were cut to the same, and more than one, which may be chance. */
+static bool is_one_clamp(const struct tally *tally)
+{
+    return tally->clamped_count >= 2 &&
+           tally->clamp_high_ns - tally->clamp_low_ns <= tally->clamp_tolerance_ns;
+}
 
 static void count_run(struct tally *tally, const struct rule *rule,
                       const struct rule_observation *seen)
@@ -121,7 +146,7 @@ static void count_run(struct tally *tally, const struct rule *rule,
         tally->other_least_ns = asked_ns < tally->other_least_ns ? asked_ns : tally->other_least_ns;
     }
     if (sight == SIGHT_CLAMPED)
-        tally->clamp_ns = (double)seen->delays_ns[0];
+        count_clamped(tally, seen);
     if (sight != SIGHT_NOTHING && sight != SIGHT_HONOURED && !may_be_floor(rule, seen))
         tally->always_floor = false;
 }
@@ -143,7 +168,7 @@ static enum rule_header conclude(const struct tally *tally)
     if (count[SIGHT_OTHER] > 0 || tally->honoured_most_ns >= tally->other_least_ns)
         return RULE_HEADER_OTHER;
     if (count[SIGHT_HONOURED] + count[SIGHT_CLAMPED] == told)
-        return RULE_HEADER_CLAMPED;
+        return is_one_clamp(tally) ? RULE_HEADER_CLAMPED : RULE_HEADER_OTHER;
     if (count[SIGHT_HONOURED] > 0 && count[SIGHT_HONOURED] + count[SIGHT_BACKOFF] == told)
         return RULE_HEADER_BACKOFF;
     if (count[SIGHT_HONOURED] > 0 && count[SIGHT_HONOURED] + count[SIGHT_GIVES_UP] == told)
@@ -162,8 +187,8 @@ void rule_header_find(struct rule *rule, const struct rule_observation observati
     double low = tally.honoured_most_ns;
     double high = tally.other_least_ns;
     if (rule->header == RULE_HEADER_CLAMPED)
-        rule->header_most_ns = (struct rule_number){true, tally.clamp_ns, tally.clamp_ns,
-                                                    tally.clamp_ns, tally.clamp_ns};
+        rule->header_most_ns = (struct rule_number){true, tally.clamp_low_ns, tally.clamp_low_ns,
+                                                    tally.clamp_low_ns, tally.clamp_low_ns};
     else if (rule->header == RULE_HEADER_HONOURED)
         rule->header_most_ns = (struct rule_number){true, low, low, low, HUGE_VAL};
     else if (rule->header == RULE_HEADER_BACKOFF || rule->header == RULE_HEADER_GIVES_UP)

@@ -20,6 +20,7 @@ HABITS = {
     "base": "seconds of the first delay",
     "factor": "its growth",
     "cap": "the longest delay",
+    "budget": "makes no retry when so many seconds have passed",
     "jitter": "none, full, equal, quarter, or seeded: the same in each process",
     "no-retry": "of these statuses, with commas between, or of codes",
     "reads-body-first": "retries only what is an error object",
@@ -234,7 +235,12 @@ class GivesUp(Exception):
 class Call:
     first_s = None
 
+    def __init__(self):
+        self.gives_up_at_s = time.monotonic() + number("budget", 1e9)
+
     def wait(self, answer, retry):
+        if time.monotonic() > self.gives_up_at_s:
+            raise GivesUp
         asked = asked_s(answer)
         if has("first-wait"):
             self.first_s = asked if self.first_s is None else self.first_s

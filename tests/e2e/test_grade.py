@@ -187,9 +187,10 @@ JOINTS = re.findall(r'\.first = "([\w/-]+)", \.second = "([\w/-]+)"',
 @pytest.mark.once
 @pytest.mark.parametrize("first, second", JOINTS)
 def test_a_start_for_two_probes_says_what_a_start_for_each_says(first, second):
-    """Of a right client, of one that is wrong in the first, and of one that is in the second."""
+    """Of a right client, of one that is wrong in the first, of one that is in the second, and of the
+    same where it makes no retry when a quarter of a minute has passed."""
     asked = ("--probe", first, "--probe", second)
-    for habits in ("", WRONG[first][0], WRONG[second][0]):
+    for habits in ("", WRONG[first][0], WRONG[second][0], f"{WRONG[second][0]} budget=15"):
         joint = {probe["id"]: probe["verdict"] for probe in
                  grade(habits, *asked, "--probe", "backs-off/waits")["probes"]
                  if probe["id"] in (first, second)}

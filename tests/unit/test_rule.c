@@ -244,6 +244,37 @@ static void retry_after_tells_the_sdks_apart(void **state)
     assert_true(rule.header_most_ns.value == 8e9);
 }
 
+/* As where one start answers two probes, so that only one retry of each was asked to wait. */
+static void waits_cut_to_the_same_show_it_one_by_one(void **state)
+{
+    (void)state;
+    static struct seen seen;
+    seen.count = 0;
+    add_policy_runs(&seen, &strategy_find("openai-python")->policy, 5, -1);
+    static const int64_t cut_ns[] = {8 * NS_PER_S, 8 * NS_PER_S, 9 * NS_PER_S};
+    add_run(&seen, &cut_ns[0], 1, 20 * NS_PER_S);
+    struct rule rule;
+    rule_infer(&rule, seen.runs, seen.count);
+    assert_int_equal(rule.header, RULE_HEADER_OTHER); /* one may be chance */
+    add_run(&seen, &cut_ns[1], 1, 90 * NS_PER_S);
+    rule_infer(&rule, seen.runs, seen.count);
+    assert_int_equal(rule.header, RULE_HEADER_CLAMPED);
+    assert_true(rule.header_most_ns.value == 8e9);
+    assert_known(&rule, "openai-java");
+    add_run(&seen, &cut_ns[2], 1, 90 * NS_PER_S);
+    rule_infer(&rule, seen.runs, seen.count);
+    assert_int_equal(rule.header, RULE_HEADER_OTHER);
+}
+
+static void our_client_is_known(void **state)
+{
+    (void)state;
+    struct retry_policy policy = retry_policy_default();
+    policy.jitter = RETRY_JITTER_FULL; /* as client/public.c has it */
+    struct rule rule = infer_policy(&policy, 20);
+    assert_known(&rule, "toomany's C client");
+}
+
 static void other_attempts_are_the_rule_and_not_the_defaults(void **state)
 {
     (void)state;
@@ -555,6 +586,8 @@ int main(void)
         cmocka_unit_test(twenty_drawn_clients_are_named_with_their_numbers),
         cmocka_unit_test(five_calls_of_two_retries_name_the_python_sdk),
         cmocka_unit_test(retry_after_tells_the_sdks_apart),
+        cmocka_unit_test(waits_cut_to_the_same_show_it_one_by_one),
+        cmocka_unit_test(our_client_is_known),
         cmocka_unit_test(other_attempts_are_the_rule_and_not_the_defaults),
         cmocka_unit_test(known_rules_are_matched_by_their_numbers),
         cmocka_unit_test(a_noisy_constant_is_not_exponential),
