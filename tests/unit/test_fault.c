@@ -80,6 +80,19 @@ static void refuses_for_a_time(void **state)
     world_end(&world);
 }
 
+/* Events in good order, of which one has no JSON that can be read, and the end. */
+static void assert_streams_broken_json(const struct answer *answer)
+{
+    static const char done[] = "\n\ndata: [DONE]\n\n";
+    size_t before = answer->body_length - (sizeof done - 1);
+    assert_memory_equal(answer->body + before, done, sizeof done - 1);
+    const char *last = answer->body + before;
+    while (last > answer->body && memcmp(last, "data: ", 6) != 0)
+        last--;
+    cJSON *json = cJSON_ParseWithLength(last + 6, (size_t)(answer->body + before - last - 6));
+    assert_null(json);
+}
+
 static void half_an_answer(void **state)
 {
     (void)state;
@@ -93,6 +106,14 @@ static void half_an_answer(void **state)
     world_end(&world);
     play(&world, "{\"fault\": \"invalid_json\"}", CHAT, STREAM);
     assert_int_equal(world.outcome.answer.status, 200);
+    assert_streams_broken_json(&world.outcome.answer);
+    world_end(&world);
+    play(&world, "{\"fault\": \"invalid_json\"}", "/v1/audio/speech",
+         "{\"model\": \"tts-1\", \"input\": \"Hi\", \"voice\": \"alloy\"}");
+    assert_int_equal(world.outcome.answer.body[0], '{');
+    assert_null(strchr(world.outcome.answer.body, '}'));
+    world_end(&world);
+    play(&world, "{\"fault\": \"invalid_json\"}", CHAT, BODY);
     assert_false(world.outcome.answer.is_raw);
     assert_null(world.outcome.answer.pieces);
     assert_null(world.root);
