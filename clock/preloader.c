@@ -150,7 +150,9 @@ static bool make_page(struct preloader *preloader, struct error *error)
         fd = preloader->page_path != NULL ? mkostemp(preloader->page_path, O_CLOEXEC) : -1;
     }
     if (fd < 0 || ftruncate(fd, sizeof *preloader->page) != 0) {
-        error_set_run(error, "/dev/shm", "%s; make it or /tmp writable", strerror(errno));
+        const char *remedy = error_remedy(errno);
+        error_set_run(error, "/dev/shm", "%s%s", strerror(errno),
+                      remedy[0] != '\0' ? remedy : "; make it or /tmp writable");
         if (fd >= 0)
             close(fd);
         return false;
@@ -171,6 +173,15 @@ static bool make_page(struct preloader *preloader, struct error *error)
     return true;
 }
 
+/* A machine may lack the file; but without a descriptor for it too little would be proved. */
+static bool open_proc(const char *path, int *fd, struct error *error)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0 && (errno == EMFILE || errno == ENFILE))
+        return error_set_run(error, path, "%s%s", strerror(errno), error_remedy(errno));
+    return true;
+}
+
 struct preloader *preloader_new(struct loop *loop, const struct carrier_options *options,
                                 struct error *error)
 {
@@ -182,13 +193,15 @@ struct preloader *preloader_new(struct loop *loop, const struct carrier_options 
     preloader->loop = loop;
     preloader->options = *options;
     preloader->socket.fd = -1;
-    preloader->softnet_fd = open("/proc/net/softnet_stat", O_RDONLY | O_CLOEXEC);
-    preloader->birth_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    preloader->softnet_fd = -1;
+    preloader->birth_fd = -1;
     preloader->guests = (struct loop_guests){.owner = preloader,
                                              .all_wait = looks_all_wait,
                                              .still_wait = looks_still_wait,
                                              .jumps = jumps};
-    if (!make_page(preloader, error) || !timers_start(preloader, error)) {
+    if (!make_page(preloader, error) || !timers_start(preloader, error) ||
+        !open_proc("/proc/net/softnet_stat", &preloader->softnet_fd, error) ||
+        !open_proc("/proc/loadavg", &preloader->birth_fd, error)) {
         preloader_free(preloader);
         return NULL;
     }

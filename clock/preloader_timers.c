@@ -216,16 +216,16 @@ static bool bind_socket(struct preloader *preloader)
 bool timers_start(struct preloader *preloader, struct error *error)
 {
     preloader->timers = calloc(PAGE_TIMERS_MAX, sizeof *preloader->timers);
-    preloader->socket.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    preloader->socket.ready = socket_ready;
-    preloader->socket.owner = preloader;
-    if (preloader->timers == NULL || preloader->socket.fd < 0 || !bind_socket(preloader))
-        return error_set_run(error, "socket", "%s", strerror(errno));
-    for (size_t i = 0; i < PAGE_TIMERS_MAX; i++) {
+    for (size_t i = 0; preloader->timers != NULL && i < PAGE_TIMERS_MAX; i++) {
         preloader->timers[i] = (struct guest_timer){.preloader = preloader, .fd = -1};
         preloader->timers[i].due =
             (struct deadline){.fire = expire, .owner = &preloader->timers[i]};
     }
+    preloader->socket.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    preloader->socket.ready = socket_ready;
+    preloader->socket.owner = preloader;
+    if (preloader->timers == NULL || preloader->socket.fd < 0 || !bind_socket(preloader))
+        return error_set_run(error, "socket", "%s%s", strerror(errno), error_remedy(errno));
     return loop_watch(preloader->loop, &preloader->socket, EPOLLIN, error);
 }
 
