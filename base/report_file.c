@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -75,6 +76,22 @@ static bool replace_file(report_file_writer *write, void *owner, const char *pat
     return done;
 }
 
+/* Where a link leads that leads nowhere yet; NULL where `path` is none, or memory is out. */
+static char *link_target(const char *path)
+{
+    char target[PATH_MAX];
+    char *whole = NULL;
+    ssize_t length = readlink(path, target, sizeof target - 1);
+    if (length <= 0)
+        return NULL;
+    target[length] = '\0';
+    const char *slash = strrchr(path, '/');
+    bool is_beside = target[0] != '/' && slash != NULL;
+    if (asprintf(&whole, "%.*s%s", is_beside ? (int)(slash + 1 - path) : 0, path, target) < 0)
+        return NULL;
+    return whole;
+}
+
 bool report_file_write(const char *path, report_file_writer *write, void *owner,
                        struct error *error)
 {
@@ -82,6 +99,8 @@ bool report_file_write(const char *path, report_file_writer *write, void *owner,
         return write_and_close(write, owner, stdout, false, "stdout", error);
     struct stat status;
     bool exists = stat(path, &status) == 0;
+    if (!exists && errno == ELOOP)
+        return fail(error, path, errno);
     if (exists && S_ISDIR(status.st_mode))
         return fail(error, path, EISDIR);
     if (exists && !S_ISREG(status.st_mode)) { /* a device or a pipe cannot be replaced */
@@ -90,7 +109,7 @@ bool report_file_write(const char *path, report_file_writer *write, void *owner,
                               : fail(error, path, errno);
     }
     /* A link stays a link: what it leads to is replaced. */
-    char *target = exists ? realpath(path, NULL) : NULL;
+    char *target = exists ? realpath(path, NULL) : link_target(path);
     bool done =
         replace_file(write, owner, target != NULL ? target : path, exists ? &status : NULL, error);
     free(target);

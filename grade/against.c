@@ -24,15 +24,20 @@ static const char *text_of(const cJSON *object, const char *name)
 static bool check(struct against *against, struct error *error)
 {
     struct json_reader reader = {.file = against->path, .error = error};
-    if (!cJSON_IsObject(against->root) ||
-        !json_read_array(&reader, against->root, "", "probes", &against->probes))
+    if (!cJSON_IsObject(against->root))
         return json_wrong(&reader, "", against->root, "a report of `toomany grade --format json`");
+    if (!json_read_array(&reader, against->root, "", "probes", &against->probes))
+        return false;
     if (against->probes == NULL)
         return json_wrong(&reader, "/probes", NULL, "a report of `toomany grade --format json`");
+    char place[JSON_POINTER_SIZE];
+    size_t index = 0;
     const cJSON *probe;
     cJSON_ArrayForEach (probe, against->probes) {
         if (text_of(probe, "id") == NULL || text_of(probe, "verdict") == NULL)
-            return json_wrong(&reader, "/probes", probe, "probes with \"id\" and \"verdict\"");
+            return json_wrong(&reader, json_pointer_item(place, "/probes", index), probe,
+                              "a probe with \"id\" and \"verdict\"");
+        index++;
     }
     return true;
 }

@@ -62,9 +62,9 @@ const char *card_counts(const struct group_score *group, char text[CARD_WORDS_SI
 
 const char *card_facts(const struct grade *grade, char text[CARD_WORDS_SIZE])
 {
-    snprintf(text, CARD_WORDS_SIZE, "%s time, %zu probe%s, %zu starts of the program in %.1f s",
+    snprintf(text, CARD_WORDS_SIZE, "%s time, %zu probe%s, %zu start%s of the program in %.1f s",
              grade->time == CLOCK_VIRTUAL ? "virtual" : "real", grade->finding_count,
              grade->finding_count == 1 ? "" : "s", grade->start_count,
-             (double)grade->wall_ms / 1000);
+             grade->start_count == 1 ? "" : "s", (double)grade->wall_ms / 1000);
     return text;
 }

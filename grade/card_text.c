@@ -16,7 +16,7 @@ enum {
     DETAIL_INDENT = 6,
     DETAIL_COLUMN = 16,
     ID_COLUMN = 18,
-    SEEN_COLUMN = 46,
+    ALSO_COLUMN = 34, /* later where an id is long */
     TIMELINE_CALLS_SHOWN = 1,
 };
 
@@ -136,9 +136,13 @@ static void write_worst(const struct page *page)
     text_line_start(&line, page->style);
     text_line_put(&line, GROUP_COLUMN, INK_BOLD, "also wrong");
     text_line_end(&line, page->stream);
+    int column = ALSO_COLUMN;
+    for (size_t i = CARD_WORST_MAX; i < count; i++) {
+        int after_id = GROUP_COLUMN + text_columns(worst[i]->probe->id) + 2;
+        column = after_id > column ? after_id : column;
+    }
     for (size_t i = CARD_WORST_MAX; i < count; i++)
-        put(page, GROUP_COLUMN, SEEN_COLUMN - 12, worst[i]->probe->id, INK_PLAIN,
-            worst[i]->judgement.seen);
+        put(page, GROUP_COLUMN, column, worst[i]->probe->id, INK_PLAIN, worst[i]->judgement.seen);
 }
 
 static void write_all(const struct page *page)
@@ -146,16 +150,13 @@ static void write_all(const struct page *page)
     fputc('\n', page->stream);
     for (size_t i = 0; i < page->grade->finding_count; i++) {
         const struct finding *finding = &page->grade->findings[i];
-        char *safe = escape_terminal(finding->judgement.seen, strlen(finding->judgement.seen),
-                                     page->style->unicode);
         struct text_line line;
         text_line_start(&line, page->style);
         text_line_put(&line, INDENT, outcome_inks[finding->judgement.outcome],
                       probe_outcome_name(finding->judgement.outcome));
         text_line_put(&line, ID_COLUMN, INK_PLAIN, finding->probe->id);
         text_line_end(&line, page->stream);
-        put(page, 0, ID_COLUMN + 2, "", INK_DIM, safe != NULL ? safe : "");
-        free(safe);
+        put(page, 0, ID_COLUMN + 2, "", INK_DIM, finding->judgement.seen);
     }
 }
 

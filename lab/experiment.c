@@ -9,11 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No answer takes less: a loop without end at one moment would be possible. */
-#define TIME_NS_MIN NS_PER_US
-#define TIME_NS_MAX NS_PER_DAY
 #define DURATION_MAX (366 * NS_PER_DAY)
-#define REQUEST_TOKENS_MAX INT64_C(1000000000)
 #define REQUEST_TOKENS_DEFAULT 100
 #define RATE_MIN 1e-6
 
@@ -168,15 +164,15 @@ static bool read_distributions(struct experiment *experiment, const struct json_
                             "how long an answer takes, such as \"800ms\"");
     if (!read_of_journal(reader, root, "service_time", true, &experiment->service_time,
                          &is_journal) ||
-        (!is_journal && !distribution_read(reader, root, "", "service_time", true, TIME_NS_MIN,
-                                           TIME_NS_MAX, &experiment->service_time)))
+        (!is_journal && !distribution_read(reader, root, "", "service_time", true, SERVICE_NS_MIN,
+                                           SERVICE_NS_MAX, &experiment->service_time)))
         return false;
     if (!read_of_journal(reader, root, "request_tokens", false, &experiment->request_tokens,
                          &is_journal) ||
         (!is_journal && !distribution_read(reader, root, "", "request_tokens", false, 1,
-                                           REQUEST_TOKENS_MAX, &experiment->request_tokens)))
+                                           SERVICE_TOKENS_MAX, &experiment->request_tokens)))
         return false;
-    return distribution_read(reader, root, "", "refusal_time", true, TIME_NS_MIN, TIME_NS_MAX,
+    return distribution_read(reader, root, "", "refusal_time", true, SERVICE_NS_MIN, SERVICE_NS_MAX,
                              &experiment->refusal_time);
 }
 
@@ -394,7 +390,7 @@ static bool read_load(struct experiment *experiment, const struct json_reader *r
     return json_known_members(reader, load, "/load", members) &&
            read_loads(experiment, reader, cJSON_GetObjectItemCaseSensitive(load, "workers"),
                       "/load/workers") &&
-           distribution_read(reader, load, "/load", "think_time", true, 0, TIME_NS_MAX,
+           distribution_read(reader, load, "/load", "think_time", true, 0, SERVICE_NS_MAX,
                              &experiment->think_time) &&
            read_length(reader, load, "/load", "ramp", 0, NS_PER_DAY, &experiment->ramp_ns);
 }

@@ -11,10 +11,15 @@ struct samples {
     bool is_time;
 };
 
+static int64_t within(int64_t amount, int64_t low, int64_t high)
+{
+    return amount < low ? low : amount > high ? high : amount;
+}
+
 static bool take(void *owner, const struct journal_line *line)
 {
     struct samples *samples = owner;
-    if (line->status != 200 || line->answered_ns < line->arrived_ns)
+    if (line->status != 200 || line->answered_ns < line->arrived_ns || line->tokens < 1)
         return true;
     if (samples->count == samples->capacity) {
         size_t capacity = samples->capacity == 0 ? 1024 : samples->capacity * 2;
@@ -27,7 +32,9 @@ static bool take(void *owner, const struct journal_line *line)
         samples->capacity = capacity;
     }
     samples->amounts[samples->count++] =
-        samples->is_time ? line->answered_ns - line->arrived_ns : line->tokens;
+        samples->is_time
+            ? within(line->answered_ns - line->arrived_ns, SERVICE_NS_MIN, SERVICE_NS_MAX)
+            : within(line->tokens, 1, SERVICE_TOKENS_MAX);
     return true;
 }
 
@@ -37,7 +44,7 @@ static bool measure(struct distribution *distribution, const char *path, bool is
     struct samples samples = {.is_time = is_time};
     bool is_read = journal_lines_read(path, take, &samples, error);
     if (is_read && samples.count == 0)
-        is_read = error_set(error, path, "no request in it was served with 200");
+        is_read = error_set(error, path, "no request to a model was served with 200 in it");
     if (!is_read) {
         free(samples.amounts);
         return false;

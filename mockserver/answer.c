@@ -4,11 +4,29 @@
 #include "base/text.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+bool answer_is_header(const char *name, const char *value)
+{
+    size_t name_length = strlen(name);
+    if (name_length == 0 || name_length >= ANSWER_HEADER_NAME_SIZE ||
+        strlen(value) >= ANSWER_HEADER_VALUE_SIZE)
+        return false;
+    for (; *name != '\0'; name++) {
+        if (!isalnum((unsigned char)*name) && strchr("!#$%&'*+-.^_`|~", *name) == NULL)
+            return false;
+    }
+    for (; *value != '\0'; value++) {
+        if (iscntrl((unsigned char)*value) && *value != '\t')
+            return false;
+    }
+    return true;
+}
 
 void answer_init(struct answer *answer, int status)
 {

@@ -60,6 +60,10 @@ struct answer {
     struct answer_header headers[ANSWER_HEADERS_MAX]; /* beyond header_count not even zeroed */
 };
 
+/* RFC 9110: a field name is a token; a value has no line breaks or other control characters. Also
+ * that both fit. */
+bool answer_is_header(const char *name, const char *value);
+
 void answer_init(struct answer *answer, int status);
 void answer_free(struct answer *answer);
 

@@ -372,8 +372,9 @@ static void end_recording(struct exchange *exchange)
     struct recorder *recorder = exchange->server->recorder;
     if (recorder == NULL)
         return;
-    const char *key = api_key_of(header_of(exchange, MHD_HTTP_HEADER_AUTHORIZATION));
-    recorder_end(recorder, exchange->recording, exchange->entry, key);
+    const char *keys[] = {api_key_of(header_of(exchange, MHD_HTTP_HEADER_AUTHORIZATION)),
+                          header_of(exchange, "api-key"), NULL}; /* Azure's clients send that */
+    recorder_end(recorder, exchange->recording, exchange->entry, keys);
     exchange->recording = NULL;
 }
 

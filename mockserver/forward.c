@@ -1,4 +1,5 @@
 #include "base/duration.h"
+#include "base/json_text.h"
 #include "mockserver/openai_error.h"
 #include "mockserver/server_parts.h"
 
@@ -30,10 +31,26 @@ struct forwarding {
     size_t begin, end, capacity;
     char *error; /* the beginning of an error's body */
     size_t error_length;
+    bool error_is_long; /* and not kept */
 };
 
-/* RFC 9110, 7.6.1, and what each side says for itself. */
-static bool is_for_one_hop(const char *name)
+/* Whether `list` (of a Connection header) names it. */
+static bool is_listed(const char *list, const char *name)
+{
+    size_t length = strlen(name);
+    while (*list != '\0') {
+        list += strspn(list, ", \t");
+        size_t token = strcspn(list, ", \t");
+        if (token == length && strncasecmp(list, name, length) == 0)
+            return true;
+        list += token;
+    }
+    return false;
+}
+
+/* RFC 9110, 7.6.1, and what each side says for itself. `headers` are all that came:
+ * Connection among them names more. */
+static bool is_for_one_hop(const char *name, const struct backend_header *headers, size_t count)
 {
     static const char *const names[] = {"connection",
                                         "keep-alive",
@@ -50,6 +67,10 @@ static bool is_for_one_hop(const char *name)
                                         NULL};
     for (size_t i = 0; names[i] != NULL; i++) {
         if (strcasecmp(names[i], name) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (strcasecmp(headers[i].name, "connection") == 0 && is_listed(headers[i].value, name))
             return true;
     }
     return false;
@@ -105,7 +126,7 @@ static void keep_head(struct forwarding *forwarding, const struct backend_head *
     if (forwarding->headers == NULL)
         return;
     for (size_t i = 0; i < most; i++) {
-        if (is_for_one_hop(head->headers[i].name))
+        if (is_for_one_hop(head->headers[i].name, head->headers, head->header_count))
             continue;
         char *name = strdup(head->headers[i].name);
         char *value = strdup(head->headers[i].value);
@@ -130,8 +151,10 @@ static void on_head(void *owner, const struct backend_head *head)
     entry->status = head->status;
     entry->retry_after_ns = head->retry_after_ns;
     const char *request_id = forward_header(exchange, "x-request-id");
-    if (request_id != NULL)
+    if (request_id != NULL) {
         snprintf(entry->request_id, sizeof entry->request_id, "%s", request_id);
+        json_make_utf8(entry->request_id);
+    }
     wake(exchange);
 }
 
@@ -159,8 +182,14 @@ static bool keep_bytes(struct forwarding *forwarding, const char *data, size_t l
 static void keep_error(struct exchange *exchange, const char *data, size_t length)
 {
     struct forwarding *forwarding = exchange->forwarding;
-    if (exchange->entry->status < 400 || forwarding->error_length + length > FORWARD_ERROR_BYTES)
+    if (exchange->entry->status < 400 || forwarding->error_is_long)
         return;
+    if (forwarding->error_length + length > FORWARD_ERROR_BYTES) {
+        forwarding->error_is_long = true;
+        free(forwarding->error);
+        forwarding->error = NULL;
+        return;
+    }
     char *larger = realloc(forwarding->error, forwarding->error_length + length);
     if (larger == NULL)
         return;
@@ -191,6 +220,7 @@ static void read_error_code(struct exchange *exchange)
     const cJSON *code = cJSON_GetObjectItemCaseSensitive(error, "code");
     if (cJSON_IsString(code))
         snprintf(exchange->entry->code, sizeof exchange->entry->code, "%s", code->valuestring);
+    json_make_utf8(exchange->entry->code); /* it may have been cut */
     cJSON_Delete(root);
 }
 
@@ -320,9 +350,21 @@ static enum MHD_Result add_header(void *owner, enum MHD_ValueKind kind, const ch
 {
     struct header_list *list = owner;
     (void)kind;
-    if (list->count < FORWARD_HEADERS_MAX && value != NULL && !is_for_one_hop(name))
+    if (list->count < FORWARD_HEADERS_MAX && value != NULL)
         list->headers[list->count++] = (struct backend_header){name, value};
     return MHD_YES;
+}
+
+static void drop_those_for_one_hop(struct header_list *list)
+{
+    struct backend_header kept[FORWARD_HEADERS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!is_for_one_hop(list->headers[i].name, list->headers, list->count))
+            kept[count++] = list->headers[i];
+    }
+    memcpy(list->headers, kept, count * sizeof *kept);
+    list->count = count;
 }
 
 /* After the latency that is set. */
@@ -335,6 +377,7 @@ static void ask_backend(void *owner, int64_t now_ns)
     struct header_list list = {headers, 0};
     (void)now_ns;
     MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, add_header, &list);
+    drop_those_for_one_hop(&list);
     const struct backend_request request = {
         .method = exchange->method,
         .target = forwarding->target,

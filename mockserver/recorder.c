@@ -157,7 +157,7 @@ static bool matters(const char *name)
 void recording_header(struct recording *recording, const char *name, const char *value)
 {
     if (recording == NULL || !matters(name) || recording->header_count == SCRIPT_HEADERS_MAX ||
-        strlen(name) >= ANSWER_HEADER_NAME_SIZE || strlen(value) >= ANSWER_HEADER_VALUE_SIZE)
+        !answer_is_header(name, value) || !json_is_utf8(value, strlen(value)))
         return;
     for (size_t i = 0; i < recording->header_count; i++) {
         if (strcasecmp(recording->headers[i].name, name) == 0)
@@ -189,14 +189,15 @@ void recording_answer(struct recorder *recorder, struct recording *recording,
 
 /* --- one step --------------------------------------------------------------------------------- */
 
-/* Keys are as long as the text that hides them, so that nothing moves. */
-static void hide(char *text, size_t length, const char *key)
+/* Keys are as long as the text that hides them, so that nothing moves. What is found is looked for
+ * in `original`: of a key that begins with another one all but four characters go, too. */
+static void hide(char *text, const char *original, size_t length, const char *key)
 {
     size_t key_length = strlen(key);
     if (key_length <= 8)
         return; /* a word such as "any": its last four characters would be half of it */
     for (size_t i = 0; i + key_length <= length; i++) {
-        if (memcmp(text + i, key, key_length) == 0)
+        if (memcmp(original + i, key, key_length) == 0)
             memset(text + i, '*', key_length - 4);
     }
 }
@@ -253,12 +254,25 @@ static void add_pieces(cJSON *answer, const struct recording *recording, int64_t
     }
 }
 
+/* The journal cuts what is long (deployments of Azure's stand in the path): then all that begin so
+ * match, and any model. A character may have been cut as well. */
+static void add_path(cJSON *when, const struct journal_entry *entry)
+{
+    char path[sizeof entry->path + 1];
+    snprintf(path, sizeof path, "%s", entry->path);
+    if (strlen(path) + 1 == sizeof entry->path) {
+        path[strcspn(path, "?")] = '\0';
+        strcat(path, "*");
+    }
+    cJSON_AddStringToObject(when, "path", path);
+}
+
 static char *step_json(const struct recording *recording, const struct journal_entry *entry)
 {
     cJSON *step = cJSON_CreateObject();
     cJSON *when = cJSON_AddObjectToObject(step, "when");
-    cJSON_AddStringToObject(when, "path", entry->path);
-    if (entry->model[0] != '\0')
+    add_path(when, entry);
+    if (entry->model[0] != '\0' && strlen(entry->model) + 1 < sizeof entry->model)
         cJSON_AddStringToObject(when, "model", entry->model);
     add_duration(step, "latency", entry->first_byte_ns - entry->decided_ns);
     cJSON *answer = cJSON_AddObjectToObject(step, "answer");
@@ -293,14 +307,29 @@ static bool is_text(const struct recording *recording)
     return is_same;
 }
 
-static void clean(const struct recorder *recorder, struct recording *recording, const char *key)
+static void clean_text(const struct recorder *recorder, char *text, const char *original,
+                       size_t length, const char *const keys[])
 {
-    for (size_t i = 0; i <= recorder->secret_count; i++) {
-        const char *secret = i < recorder->secret_count ? recorder->secrets[i] : key;
-        hide(recording->body, recording->length, secret);
-        for (size_t j = 0; j < recording->header_count; j++)
-            hide(recording->headers[j].value, strlen(recording->headers[j].value), secret);
+    for (size_t i = 0; i < recorder->secret_count; i++)
+        hide(text, original, length, recorder->secrets[i]);
+    for (size_t i = 0; keys[i] != NULL; i++)
+        hide(text, original, length, keys[i]);
+}
+
+/* False when memory is out. */
+static bool clean(const struct recorder *recorder, struct recording *recording,
+                  const char *const keys[])
+{
+    char *original = text_of(recording->body, recording->length);
+    if (original == NULL)
+        return false;
+    clean_text(recorder, recording->body, original, recording->length, keys);
+    free(original);
+    for (size_t i = 0; i < recording->header_count; i++) {
+        const struct answer_header header = recording->headers[i];
+        clean_text(recorder, recording->headers[i].value, header.value, strlen(header.value), keys);
     }
+    return true;
 }
 
 /* Clients close when they have read [DONE]: they do not wait for the end of the stream. */
@@ -313,16 +342,18 @@ static bool has_said_done(const struct recording *recording)
 }
 
 static bool keep(struct recorder *recorder, struct recording *recording,
-                 const struct journal_entry *entry, const char *key)
+                 const struct journal_entry *entry, const char *const keys[])
 {
     void *steps = recorder->steps;
     if (recording == NULL || recording->is_incomplete || entry->fault != NULL ||
         (entry->abandoned && !has_said_done(recording)) || entry->status < 200 ||
-        !is_text(recording) || recorder->count >= SCRIPT_STEPS_MAX ||
+        entry->status > SCRIPT_STATUS_MAX || !is_text(recording) ||
+        recorder->count >= SCRIPT_STEPS_MAX ||
         !reserve(&steps, &recorder->capacity, recorder->count + 1, sizeof *recorder->steps))
         return false;
     recorder->steps = steps;
-    clean(recorder, recording, key);
+    if (!clean(recorder, recording, keys))
+        return false;
     char *json = step_json(recording, entry);
     if (json == NULL)
         return false;
@@ -336,10 +367,10 @@ static bool keep(struct recorder *recorder, struct recording *recording,
 }
 
 void recorder_end(struct recorder *recorder, struct recording *recording,
-                  const struct journal_entry *entry, const char *key)
+                  const struct journal_entry *entry, const char *const keys[])
 {
     recorder->has_news = true;
-    if (!keep(recorder, recording, entry, key))
+    if (!keep(recorder, recording, entry, keys))
         recorder->left_out++;
     recording_free(recorder, recording);
 }

@@ -11,8 +11,8 @@
  * recorded, and where an answer holds a key that the recorder knows, its last four characters stand
  * there.
  *
- * What cannot be scripted is left out, and counted: answers that did not come whole, faults, and
- * what is no UTF-8 text (speech).
+ * What cannot be scripted is left out, and counted: answers that did not come whole, faults,
+ * statuses beyond 599, and what is no UTF-8 text (speech).
  */
 #ifndef TOOMANY_MOCKSERVER_RECORDER_H
 #define TOOMANY_MOCKSERVER_RECORDER_H
@@ -44,9 +44,9 @@ void recording_header(struct recording *recording, const char *name, const char 
 void recording_data(struct recorder *recorder, struct recording *recording, const char *data,
                     size_t length, int64_t now_ns);
 
-/* Takes over `recording` (may be NULL). `key` is the client's. */
+/* Takes over `recording` (may be NULL). `keys` are the client's; NULL ends them. */
 void recorder_end(struct recorder *recorder, struct recording *recording,
-                  const struct journal_entry *entry, const char *key);
+                  const struct journal_entry *entry, const char *const keys[]);
 
 size_t recorder_count(const struct recorder *recorder);
 size_t recorder_left_out(const struct recorder *recorder);

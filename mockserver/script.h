@@ -28,6 +28,7 @@ enum {
     SCRIPT_STEPS_MAX = 1000,
     SCRIPT_PIECES_MAX = 100000, /* of a body */
     SCRIPT_FOREVER = -1,
+    SCRIPT_STATUS_MAX = 599,
     SCRIPT_HEADERS_MAX = 12, /* beside the server's own, within ANSWER_HEADERS_MAX */
 };
 

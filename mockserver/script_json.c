@@ -2,7 +2,6 @@
 
 #include "mockserver/config.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,24 +18,6 @@ static bool read_nullable(const struct json_reader *reader, const cJSON *object,
     return json_read_copy(reader, object, pointer, name, copy);
 }
 
-/* RFC 9110: a field name is a token; a value has no line breaks or other control characters. */
-static bool is_header(const char *name, const char *value)
-{
-    size_t name_length = strlen(name);
-    if (name_length == 0 || name_length >= ANSWER_HEADER_NAME_SIZE ||
-        strlen(value) >= ANSWER_HEADER_VALUE_SIZE)
-        return false;
-    for (; *name != '\0'; name++) {
-        if (!isalnum((unsigned char)*name) && strchr("!#$%&'*+-.^_`|~", *name) == NULL)
-            return false;
-    }
-    for (; *value != '\0'; value++) {
-        if (iscntrl((unsigned char)*value) && *value != '\t')
-            return false;
-    }
-    return true;
-}
-
 static bool read_headers(struct script_step *step, const struct json_reader *reader,
                          const cJSON *object, const char *pointer)
 {
@@ -44,7 +25,7 @@ static bool read_headers(struct script_step *step, const struct json_reader *rea
     cJSON_ArrayForEach (member, object) {
         char place[JSON_POINTER_SIZE];
         json_pointer_member(place, pointer, member->string);
-        if (!cJSON_IsString(member) || !is_header(member->string, member->valuestring))
+        if (!cJSON_IsString(member) || !answer_is_header(member->string, member->valuestring))
             return json_wrong(reader, place, member, "an HTTP header's name and value (string)");
         /* libmicrohttpd frames the answer itself and would drop them without a word. */
         if (strcasecmp(member->string, "content-length") == 0 ||
@@ -234,7 +215,7 @@ static bool read_answer(struct script_step *step, const struct json_reader *read
     const cJSON *headers = NULL;
     bool is_read =
         json_known_members(reader, item, pointer, known) &&
-        json_read_whole(reader, item, pointer, "status", 200, 599, &status) &&
+        json_read_whole(reader, item, pointer, "status", 200, SCRIPT_STATUS_MAX, &status) &&
         read_error_kind(step, reader, item, pointer) &&
         json_read_copy(reader, item, pointer, "message", &step->message) &&
         read_nullable(reader, item, pointer, "type", &step->type, &step->has_type) &&

@@ -32,7 +32,8 @@ struct transfer {
     char *lines[HEADERS_MAX]; /* what they point into */
     size_t header_count;
     struct deadline silence;
-    bool is_told; /* the head */
+    bool has_headers; /* all of them, up to the blank line */
+    bool is_told;     /* the head */
     bool is_paused;
     bool has_timed_out;
 };
@@ -83,7 +84,8 @@ static void tell_head(struct transfer *transfer)
     transfer->is_told = true;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     const char *said = find_header(transfer, "content-length");
-    if (said != NULL)
+    /* Chunks override it (RFC 9112, 6.3). */
+    if (said != NULL && find_header(transfer, "transfer-encoding") == NULL)
         length = strtoll(said, NULL, 10);
     struct backend_head head = {.status = (int)status,
                                 .headers = transfer->headers,
@@ -118,10 +120,14 @@ static size_t on_header(char *line, size_t size, size_t count, void *owner)
     while (kept > 0 && strchr("\r\n \t", line[kept - 1]) != NULL)
         kept--;
     listen_again(transfer);
-    if (strncmp(line, "HTTP/", 5) == 0)
+    if (strncmp(line, "HTTP/", 5) == 0) {
         drop_headers(transfer); /* of an interim answer */
-    else if (kept > 0)
+        transfer->has_headers = false;
+    } else if (kept == 0) {
+        transfer->has_headers = true;
+    } else if (!transfer->has_headers) { /* else it is a trailer */
         keep_header(transfer, line, kept);
+    }
     return length;
 }
 
@@ -149,6 +155,8 @@ static const char *message_of(const struct transfer *transfer, CURLcode result)
 static void finish(struct transfer *transfer, CURLcode result)
 {
     const struct backend_sink sink = transfer->sink;
+    if (result == CURLE_OK && !transfer->has_headers)
+        result = CURLE_PARTIAL_FILE; /* for libcurl, an answer without a body */
     const struct backend_failure failure = {
         .is_timeout = transfer->has_timed_out || result == CURLE_OPERATION_TIMEDOUT,
         .message = message_of(transfer, result),
@@ -226,13 +234,14 @@ static bool add_headers(struct transfer *transfer, const struct backend_request 
 
 static bool set_body(struct transfer *transfer, const struct backend_request *request)
 {
-    bool has_body = request->body_length > 0 || strcmp(request->method, "POST") == 0;
     CURL *easy = transfer->easy;
-    if (!has_body) {
-        if (strcmp(request->method, "HEAD") == 0)
-            curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-        else
-            curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+    if (strcmp(request->method, "HEAD") == 0) {
+        /* Whatever comes with it: libcurl would wait for the body of the answer. */
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        return true;
+    }
+    if (request->body_length == 0 && strcmp(request->method, "POST") != 0) {
+        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
         return true;
     }
     transfer->body = malloc(request->body_length + 1);
@@ -247,12 +256,17 @@ static bool set_body(struct transfer *transfer, const struct backend_request *re
     return true;
 }
 
+/* What a client names is a path behind the base URL and nothing else: "http://host" with
+ * "@elsewhere/" at its end would ask elsewhere, with our key. */
 static bool set_target(struct transfer *transfer, const char *target)
 {
     static const char prefix[] = "/v1";
-    if (strncmp(target, prefix, sizeof prefix - 1) == 0)
-        target += sizeof prefix - 1;
-    return asprintf(&transfer->url, "%s%s", transfer->upstream->base_url, target) >= 0;
+    size_t length = sizeof prefix - 1;
+    if (strncmp(target, prefix, length) == 0 &&
+        (target[length] == '/' || target[length] == '?' || target[length] == '\0'))
+        target += length;
+    const char *between = target[0] == '/' || target[0] == '?' || target[0] == '\0' ? "" : "/";
+    return asprintf(&transfer->url, "%s%s%s", transfer->upstream->base_url, between, target) >= 0;
 }
 
 static void set_options(struct transfer *transfer)

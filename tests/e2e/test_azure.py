@@ -52,3 +52,42 @@ def test_azure_clients_find_their_paths_and_errors(tmp_path, sdk, code):
                 "provide a valid key for an active subscription and use a correct regional API "
                 "endpoint for your resource."],
     }
+
+
+@pytest.mark.parametrize("in_file", [False, True], ids=["--api-key", "api_keys"])
+def test_azures_header_carries_the_key(tmp_path, in_file):
+    """Of the command line and of the file. A bearer token is good too; the api-key goes first."""
+    config = {"rules": {"dialect": "azure"}, "models": {"mini": {}},
+              **({"api_keys": [KEY]} if in_file else {})}
+    options = [] if in_file else ["--api-key", KEY]
+    path = "/openai/deployments/mini/chat/completions?api-version=2024-10-21"
+    body = {"messages": [{"role": "user", "content": "Hello"}]}
+    with serving(tmp_path, config, *options) as server:
+        def ask(**headers):
+            status, _, answer = server.request(
+                "POST", path, body, {name.replace("_", "-"): text for name, text in headers.items()})
+            return status, json.loads(answer)
+
+        assert ask(api_key=KEY)[0] == 200
+        assert ask(API_Key=KEY)[0] == 200
+        assert ask(Authorization=f"Bearer {KEY}")[0] == 200
+        assert ask(api_key=KEY, Authorization="Bearer another-0000")[0] == 200
+        refused = {"error": {"code": "401", "message": (
+            "Access denied due to invalid subscription key or wrong API endpoint. Make sure to "
+            "provide a valid key for an active subscription and use a correct regional API "
+            "endpoint for your resource.")}}
+        for headers in ({"api_key": "another-key-0123456789"}, {"api_key": ""}, {},
+                        {"api_key": KEY[:-1]}, {"api_key": KEY + "0"}, {"api_key": f"Bearer {KEY}"},
+                        {"Authorization": KEY}, {"Authorization": "Bearer another-0000"},
+                        {"api_key": "another-key-0123456789", "Authorization": f"Bearer {KEY}"}):
+            assert ask(**headers) == (401, refused), headers
+        assert {entry["key_tail"] for entry in server.journal()} >= {KEY[-4:], "6789"}
+        assert server.stop()[1].count(KEY) == 0
+
+
+def test_without_the_dialect_azures_header_is_no_key(tmp_path):
+    with serving(tmp_path, None, "--api-key", KEY) as server:
+        status, _, body = server.request("POST", "/v1/chat/completions", {
+            "model": "mini", "messages": [{"role": "user", "content": "Hello"}]}, {"api-key": KEY})
+        assert status == 401 and "You didn't provide an API key." in json.loads(body)["error"][
+            "message"]
