@@ -475,14 +475,10 @@ static void answer_unknown_model(struct decision *decision)
                                  -1);
 }
 
-/* An endpoint that asks a model. */
+/* An endpoint that asks a model, whose request has been read. */
 static void decide_model_call(struct decision *decision, const struct endpoint *endpoint)
 {
-    struct endpoint_call *call = decision->call;
-    if (!endpoint->read(call)) {
-        decision->entry->decision = JOURNAL_REJECTED;
-        return;
-    }
+    const struct endpoint_call *call = decision->call;
     text_copy(decision->entry->model, sizeof decision->entry->model, call->model);
     decision->names.model = decision->entry->model;
     decision->entry->tokens =
@@ -510,6 +506,18 @@ static void decide_plain_call(struct decision *decision, const struct endpoint *
     }
     if (step != NULL && step->latency_ns >= 0)
         decision->outcome->latency_ns = step->latency_ns;
+}
+
+/* One that only the server behind knows. */
+static void decide_other_call(struct decision *decision)
+{
+    static const struct endpoint model_call = {.read = endpoint_other_read,
+                                               .make = endpoint_other_make};
+    static const struct endpoint plain_call = {.make = endpoint_other_make};
+    if (endpoint_other_read(decision->call))
+        decide_model_call(decision, &model_call);
+    else
+        decide_plain_call(decision, &plain_call);
 }
 
 static void reject_path(struct decision *decision, const char *allowed)
@@ -573,12 +581,16 @@ static void decide(struct decision *decision)
         has_path ? endpoint_find(decision->request->method, decision->route.path, call.id, &allowed)
                  : NULL;
     decision->call = &call;
-    if (endpoint == NULL)
+    if (endpoint == NULL && has_path && decision->api->forwards)
+        decide_other_call(decision);
+    else if (endpoint == NULL)
         reject_path(decision, allowed);
     else if (endpoint->read == NULL)
         decide_plain_call(decision, endpoint);
-    else
+    else if (endpoint->read(&call))
         decide_model_call(decision, endpoint);
+    else
+        decision->entry->decision = JOURNAL_REJECTED;
     decision->call = NULL;
     endpoint_call_free(&call);
 }

@@ -143,6 +143,9 @@ bool endpoint_moderations_read(struct endpoint_call *call);
 void endpoint_moderations_make(struct endpoint_call *call);
 bool endpoint_speech_read(struct endpoint_call *call);
 void endpoint_speech_make(struct endpoint_call *call);
+/* Not in the table; false: it asks no model. */
+bool endpoint_other_read(struct endpoint_call *call);
+void endpoint_other_make(struct endpoint_call *call);
 void endpoint_models_list(struct endpoint_call *call);
 void endpoint_models_get(struct endpoint_call *call);
 void endpoint_fine_tuning_list(struct endpoint_call *call);

@@ -39,6 +39,38 @@ def test_admitted_requests_are_answered_by_the_upstream(tmp_path):
             "/v1/chat/completions", "/v1/models", "/v1/nothing"]
 
 
+FORM = (b"--X\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n"
+        b"--X\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\nRIFF\r\n"
+        b"--X--\r\n")
+
+
+@pytest.mark.parametrize("path, kind, body", [
+    ("/v1/audio/transcriptions", "multipart/form-data; boundary=X", FORM),
+    ("/v1/rerank", "application/json", b'{"model": "whisper-1", "query": "Hello"}')])
+def test_limits_and_scripts_stand_before_endpoints_that_only_the_upstream_has(
+        tmp_path, path, kind, body):
+    ours = {"quotas": {"whisper-1": {"requests_per_minute": 1}},
+            "script": [{"answer": {"error": "server_error"}, "when": {"path": path}}]}
+    headers = {"Authorization": "Bearer k", "Content-Type": kind}
+    with serving(tmp_path) as upstream, serving(
+            tmp_path, ours, "--upstream", upstream.base_url) as server:
+        statuses = [server.request("POST", path, body, headers)[0] for _ in range(3)]
+        assert statuses == [500, 404, 429]  # by the script, by the upstream, by our limit
+        assert [entry["path"] for entry in upstream.journal()] == [path]
+        assert [(entry["model"], entry["decision"]) for entry in server.journal()] == [
+            ("whisper-1", "scripted"), ("whisper-1", "served"), ("whisper-1", "throttled")]
+
+
+def test_faults_stand_before_what_only_the_upstream_has(tmp_path):
+    ours = {"script": [{"answer": {"fault": "proxy_page"}, "when": {"path": "/v1/vector_stores*"}}]}
+    auth = {"Authorization": "Bearer k"}
+    with serving(tmp_path) as upstream, serving(
+            tmp_path, ours, "--upstream", upstream.base_url) as server:
+        status, _, body = server.request("GET", "/v1/vector_stores/1", None, auth)
+        assert (status, b"<html>" in body, upstream.journal()) == (502, True, [])
+        assert server.request("GET", "/v1/vector_stores/1", None, auth)[0] == 404
+
+
 def test_errors_of_the_upstream_go_through(tmp_path):
     behind = {"script": [{"answer": {"error": "rate_limit_exceeded", "retry_after": "7s"}}]}
     with serving(tmp_path, behind) as upstream, serving(
