@@ -97,7 +97,9 @@ static void observe_own(struct observations *observations, const struct grade *g
 {
     for (size_t i = 0; i < grade->setup_count; i++) {
         const struct grade_setup *setup = &grade->setups[i];
-        for (size_t j = 0; setup->asks_nothing && j < setup->start_count; j++) {
+        /* Programs started at once may be taken for one that tries again without a wait. */
+        bool is_one = setup->asks_nothing && setup->programs <= 1;
+        for (size_t j = 0; is_one && j < setup->start_count; j++) {
             const struct grade_start *start = &setup->starts[j];
             for (size_t k = 0; k < start->result.call_count; k++) {
                 const struct call *call = &start->result.calls[k];

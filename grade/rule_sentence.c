@@ -211,6 +211,9 @@ static void say_header(struct sentence *sentence, const struct rule *rule)
     case RULE_HEADER_FLOOR:
         say(sentence, "; never earlier than Retry-After asks");
         break;
+    case RULE_HEADER_OTHER:
+        say(sentence, "; takes Retry-After in a way of its own");
+        break;
     default:
         break;
     }
@@ -223,7 +226,9 @@ static void say_known(struct sentence *sentence, const struct rule *rule)
     bool are_defaults =
         attempts == 0 || !rule->attempts_max.known || rule->attempts_max.value == attempts;
     const char *what = are_defaults ? "defaults" : "rule";
-    if (strchr(rule->known->name, ' ') == NULL)
+    if (rule->header == RULE_HEADER_OTHER)
+        say(sentence, "backs off as %s does: %s", rule->known->name, rule->known->rule);
+    else if (strchr(rule->known->name, ' ') == NULL)
         say(sentence, "matches %s's %s: %s", rule->known->name, what, rule->known->rule);
     else
         say(sentence, "matches the %s of %s: %s", what, rule->known->name, rule->known->rule);

@@ -208,6 +208,13 @@ def test_a_right_program_needs_fewer_starts_than_there_are_probes():
     assert all(", then " in probe["sent"] for probe in report["probes"] if probe["id"] == first)
 
 
+def test_programs_started_at_once_do_not_change_the_rule():
+    """Five that come at the same moment are no single one that tries again without a wait."""
+    report = grade("jitter=none base=1 cap=600 attempts=6", "--probe", "backs-off", "--probe",
+                   "shares/herd")
+    assert "1 s, doubled" in report["rule"]["sentence"]
+
+
 def test_the_report_fits_its_schema():
     schema = json.loads((ROOT / "grade" / "report.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
