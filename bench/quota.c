@@ -3,10 +3,11 @@
  *
  *     build/bench_quota [SEED [POOLS...]]
  *
- * Prints nanoseconds of CPU time a decision, the smallest and the median of nine rounds, and the
- * ratio to a bare look-up: one read of 8 bytes at random from as many places as there are pools,
- * 256 bytes apart. The ratio says on any machine how much is the code's own. Needs 5 GB, or 512
- * bytes for each of POOLS.
+ * Prints nanoseconds of CPU time a decision, the smallest and the median of nine rounds, the memory
+ * that a pool takes, and what the machine takes for the same reads alone, the smallest of nine
+ * rounds: one of 8 bytes at random from as many places as there are pools, 256 bytes apart; and
+ * two, of a table as large as that of the pools and then of the place that it names. The ratio to
+ * two says on any machine how much is the code's own. Needs 3 GB, or 300 bytes for each of POOLS.
  */
 #include "base/duration.h"
 #include "base/random.h"
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { ROUNDS = 9, DECISIONS = 1000000, MODELS = 20, KEY_SIZE = 56, STEP = 256 };
 
@@ -57,42 +59,105 @@ static void fail(const char *what)
     exit(1);
 }
 
-static double bare_look_up(size_t pools, struct random *random)
+/* As the pools are: in huge pages. */
+static void *allocate(size_t size)
 {
-    /* As the pools are: in huge pages. */
-    size_t size = pools * STEP;
     size_t huge = (size_t)2 * 1024 * 1024;
-    char *memory = aligned_alloc(huge, (size + huge - 1) / huge * huge);
-    size_t *places = calloc(DECISIONS, sizeof *places);
-    if (memory == NULL || places == NULL)
+    void *memory = aligned_alloc(huge, (size + huge - 1) / huge * huge);
+    if (memory == NULL)
         fail("out of memory");
     madvise(memory, size, MADV_HUGEPAGE);
-    memset(memory, 1, size);
-    for (size_t i = 0; i < DECISIONS; i++)
-        places[i] = random_below(random, pools) * STEP;
+    memset(memory, 0, size);
+    return memory;
+}
+
+/* How large the table of so many pools is: at most half full. */
+static size_t slot_count(size_t pools)
+{
+    size_t slots = 64;
+    while (slots < 2 * pools)
+        slots *= 2;
+    return slots;
+}
+
+/* What is only read. The places hold 0, so `sum` stays 0; but each read has to wait for the one
+ * before. */
+struct reads {
+    uint64_t *slots; /* numbers of places, at random */
+    char *places;
+};
+
+static uint64_t read_one(const struct reads *reads, uint64_t number, uint64_t sum)
+{
+    uint64_t word;
+    memcpy(&word, reads->places + (number ^ sum) * STEP, sizeof word);
+    return word;
+}
+
+static uint64_t read_two(const struct reads *reads, uint64_t number, uint64_t sum)
+{
+    return read_one(reads, reads->slots[number ^ sum], sum);
+}
+
+/* At random among the first `count`. */
+static double time_reads(const struct reads *reads, size_t count,
+                         uint64_t (*read)(const struct reads *, uint64_t number, uint64_t sum),
+                         struct random *random)
+{
+    uint64_t *numbers = allocate(DECISIONS * sizeof *numbers);
     double smallest = 1e9;
     uint64_t sum = 0;
+    for (size_t i = 0; i < DECISIONS; i++)
+        numbers[i] = random_below(random, count);
     for (int round = 0; round < ROUNDS; round++) {
         int64_t start_ns = cpu_ns();
-        for (size_t i = 0; i < DECISIONS; i++) {
-            uint64_t word;
-            /* Each place depends on the word before, so that the reads do not overlap. */
-            memcpy(&word, memory + (places[i] ^ (sum & 8)), sizeof word);
-            sum += word;
-        }
+        for (size_t i = 0; i < DECISIONS; i++)
+            sum += read(reads, numbers[i], sum);
         double each = (double)(cpu_ns() - start_ns) / DECISIONS;
         smallest = each < smallest ? each : smallest;
     }
-    if (sum == 0)
-        puts("");
-    free(places);
-    free(memory);
+    if (sum != 0)
+        fail("memory is not as it was left");
+    free(numbers);
     return smallest;
+}
+
+struct bare {
+    double one_ns;
+    double two_ns;
+};
+
+static struct bare measure_reads(size_t pools, struct random *random)
+{
+    size_t slots = slot_count(pools);
+    struct reads reads = {.slots = allocate(slots * sizeof *reads.slots),
+                          .places = allocate(pools * STEP)};
+    for (size_t i = 0; i < slots; i++)
+        reads.slots[i] = random_below(random, pools);
+    struct bare bare = {.one_ns = time_reads(&reads, pools, read_one, random),
+                        .two_ns = time_reads(&reads, slots, read_two, random)};
+    free(reads.places);
+    free(reads.slots);
+    return bare;
+}
+
+static double resident_bytes(void)
+{
+    char line[256];
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fgets(line, sizeof line, file) == NULL)
+        fail("/proc/self/statm");
+    fclose(file);
+    /* "TOTAL RESIDENT ...", in pages */
+    char *resident = line;
+    (void)strtoll(line, &resident, 10);
+    return (double)strtoll(resident, NULL, 10) * (double)sysconf(_SC_PAGESIZE);
 }
 
 static void measure(size_t count, struct random *random)
 {
-    double bare_ns = bare_look_up(count, random);
+    struct bare bare = measure_reads(count, random);
+    double before_bytes = resident_bytes();
     struct pools *pools = pools_new();
     struct request *requests = calloc(DECISIONS, sizeof *requests);
     static char models[MODELS][POOLS_MODEL_SIZE];
@@ -114,6 +179,7 @@ static void measure(size_t count, struct random *random)
         if (pools_get(pools, key, models[i % MODELS], 0) == NULL)
             fail("out of memory");
     }
+    double pool_bytes = (resident_bytes() - before_bytes) / (double)count;
     for (size_t i = 0; i < DECISIONS; i++) {
         size_t pool = random_below(random, count);
         write_key(requests[i].key, pool / MODELS);
@@ -136,10 +202,10 @@ static void measure(size_t count, struct random *random)
         each[round] = (double)(cpu_ns() - start_ns) / DECISIONS;
     }
     qsort(each, ROUNDS, sizeof each[0], compare);
-    printf("%10zu pools: %6.1f ns smallest, %6.1f ns median; bare look-up %5.1f ns, ratio %4.1f; "
-           "%.0f %% admitted\n",
-           count, each[0], each[ROUNDS / 2], bare_ns, each[0] / bare_ns,
-           100.0 * (double)admitted / ROUNDS / DECISIONS);
+    printf("%10zu pools: %6.1f ns smallest, %6.1f ns median; one read %5.1f ns, two %5.1f ns, "
+           "ratio to two %4.2f; %.0f bytes a pool; %.0f %% admitted\n",
+           count, each[0], each[ROUNDS / 2], bare.one_ns, bare.two_ns, each[0] / bare.two_ns,
+           pool_bytes, 100.0 * (double)admitted / ROUNDS / DECISIONS);
     free(requests);
     pools_free(pools);
 }

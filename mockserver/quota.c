@@ -9,16 +9,23 @@ static const struct dimension {
     const char *name;
     const char *label;
     int64_t window_ns;
+    /* What one unit weighs in a level: the window, so that a refill of `limit` per window is the
+     * whole number `limit` a nanosecond. */
+    int64_t weight;
     bool counts_tokens;
 } dimensions[QUOTA_DIMENSION_COUNT] = {
     [QUOTA_REQUESTS_PER_MINUTE] = {"requests_per_minute", "requests per min (RPM)", NS_PER_MINUTE,
-                                   false},
-    [QUOTA_REQUESTS_PER_DAY] = {"requests_per_day", "requests per day (RPD)", NS_PER_DAY, false},
-    [QUOTA_TOKENS_PER_MINUTE] = {"tokens_per_minute", "tokens per min (TPM)", NS_PER_MINUTE, true},
-    [QUOTA_TOKENS_PER_DAY] = {"tokens_per_day", "tokens per day (TPD)", NS_PER_DAY, true},
-    [QUOTA_IMAGES_PER_MINUTE] = {"images_per_minute", "images per minute", NS_PER_MINUTE, false},
-    [QUOTA_CONCURRENT_REQUESTS] = {"concurrent_requests", "concurrent requests", 0, false},
-    [QUOTA_REQUESTS_TOTAL] = {"requests_total", "requests in total", 0, false},
+                                   NS_PER_MINUTE, false},
+    [QUOTA_REQUESTS_PER_DAY] = {"requests_per_day", "requests per day (RPD)", NS_PER_DAY,
+                                NS_PER_DAY, false},
+    [QUOTA_TOKENS_PER_MINUTE] = {"tokens_per_minute", "tokens per min (TPM)", NS_PER_MINUTE,
+                                 NS_PER_MINUTE, true},
+    [QUOTA_TOKENS_PER_DAY] = {"tokens_per_day", "tokens per day (TPD)", NS_PER_DAY, NS_PER_DAY,
+                              true},
+    [QUOTA_IMAGES_PER_MINUTE] = {"images_per_minute", "images per minute", NS_PER_MINUTE,
+                                 NS_PER_MINUTE, false},
+    [QUOTA_CONCURRENT_REQUESTS] = {"concurrent_requests", "concurrent requests", 0, 1, false},
+    [QUOTA_REQUESTS_TOTAL] = {"requests_total", "requests in total", 0, 1, false},
 };
 
 const char *const quota_enforcement_names[QUOTA_ENFORCEMENT_COUNT + 1] = {
@@ -42,6 +49,12 @@ int64_t quota_dimension_window_ns(enum quota_dimension dimension)
 bool quota_dimension_counts_tokens(enum quota_dimension dimension)
 {
     return dimensions[dimension].counts_tokens;
+}
+
+/* Of two that are not negative: one multiplication, where 128 bits by 128 are three. */
+static quota_level product(int64_t a, int64_t b)
+{
+    return (quota_level)(uint64_t)a * (uint64_t)b;
 }
 
 /* Most levels fit in 64 bits, whose division the processor does several times faster. */
@@ -82,21 +95,13 @@ static enum quota_enforcement enforcement_of(const struct quota_limits *limits, 
 
 /* --- continuous ------------------------------------------------------------------------------- */
 
-/* What one unit weighs in a level: the window, so that a refill of `limit` per window is the
- * whole number `limit` a nanosecond. */
-static int64_t unit_weight(int dimension)
-{
-    int64_t window_ns = dimensions[dimension].window_ns;
-    return window_ns > 0 ? window_ns : 1;
-}
-
 static quota_level level_at(const struct quota_pool *pool, int dimension, int64_t now_ns)
 {
     int64_t limit = pool->limits->limit[dimension];
     quota_level level = pool->use[dimension].level;
     if (!is_timed(dimension))
         return level;
-    quota_level refill = (quota_level)limit * (quota_level)(now_ns - pool->updated_ns);
+    quota_level refill = product(limit, now_ns - pool->updated_ns);
     return refill < level ? level - refill : 0;
 }
 
@@ -359,7 +364,7 @@ static int64_t used_now(const struct quota_pool *pool, int dimension)
     case QUOTA_SLIDING_WINDOW:
         return use->log != NULL ? log_total(use->log) - use->log->expired : 0;
     default:
-        return divide_up(use->level, unit_weight(dimension));
+        return divide_up(use->level, dimensions[dimension].weight);
     }
 }
 
@@ -378,8 +383,8 @@ static bool has_room(const struct quota_pool *pool, int dimension, int64_t cost)
     case QUOTA_SLIDING_WINDOW:
         return used_now(pool, dimension) + cost <= limit;
     default: {
-        quota_level weight = (quota_level)unit_weight(dimension);
-        return use->level + (quota_level)cost * weight <= (quota_level)limit * weight;
+        int64_t weight = dimensions[dimension].weight;
+        return use->level + product(cost, weight) <= product(limit, weight);
     }
     }
 }
@@ -398,9 +403,8 @@ static int64_t wait_for_room(const struct quota_pool *pool, int dimension, int64
         return log_wait(use->log, dimensions[dimension].window_ns, pool->updated_ns,
                         used_now(pool, dimension) + cost - limit);
     default: {
-        quota_level weight = (quota_level)unit_weight(dimension);
-        return divide_up(use->level + (quota_level)cost * weight - (quota_level)limit * weight,
-                         limit);
+        int64_t weight = dimensions[dimension].weight;
+        return divide_up(use->level + product(cost, weight) - product(limit, weight), limit);
     }
     }
 }
@@ -409,7 +413,7 @@ static int64_t used_nearest(const struct quota_pool *pool, int dimension)
 {
     if (enforcement_of(pool->limits, dimension) != QUOTA_CONTINUOUS)
         return used_now(pool, dimension);
-    quota_level weight = (quota_level)unit_weight(dimension);
+    quota_level weight = (quota_level)dimensions[dimension].weight;
     quota_level level = pool->use[dimension].level + weight / 2;
     if (level <= UINT64_MAX)
         return (int64_t)((uint64_t)level / (uint64_t)weight);
@@ -448,13 +452,24 @@ static bool is_graver(const struct quota_answer *a, const struct quota_answer *b
     return a->wait_ns > b->wait_ns;
 }
 
+static void note_level_peak(struct quota_pool *pool, int dimension)
+{
+    quota_level level = pool->use[dimension].level;
+    int64_t weight = dimensions[dimension].weight;
+    int64_t *peak = &pool->peak[dimension];
+    if (level <= product(*peak, weight))
+        return;
+    /* It mostly rises by one request, which needs no division. */
+    bool is_next = level <= product(*peak + 1, weight);
+    *peak = is_next ? *peak + 1 : divide_up(level, weight);
+}
+
 static void note_peak(struct quota_pool *pool, int dimension)
 {
-    /* A division only where there is a new peak. */
-    if (enforcement_of(pool->limits, dimension) == QUOTA_CONTINUOUS &&
-        pool->use[dimension].level <=
-            (quota_level)pool->peak[dimension] * (quota_level)unit_weight(dimension))
+    if (enforcement_of(pool->limits, dimension) == QUOTA_CONTINUOUS) {
+        note_level_peak(pool, dimension);
         return;
+    }
     int64_t used = used_now(pool, dimension);
     if (used > pool->peak[dimension])
         pool->peak[dimension] = used;
@@ -474,7 +489,7 @@ static void take(struct quota_pool *pool, int dimension, int64_t cost)
         log_take(&use->log, dimensions[dimension].window_ns, pool->updated_ns, cost);
         break;
     default:
-        use->level += (quota_level)cost * (quota_level)unit_weight(dimension);
+        use->level += product(cost, dimensions[dimension].weight);
     }
 }
 
@@ -491,7 +506,7 @@ static void count_refused(struct quota_pool *pool, int64_t requests)
         if (has_room(pool, dimension, requests)) {
             take(pool, dimension, requests);
         } else if (enforcement_of(pool->limits, dimension) == QUOTA_CONTINUOUS) {
-            quota_level full = (quota_level)limit * (quota_level)unit_weight(dimension);
+            quota_level full = product(limit, dimensions[dimension].weight);
             if (use->level < full)
                 use->level = full;
         }
@@ -522,21 +537,24 @@ static bool admit_at_once(struct quota_pool *pool, int64_t now_ns, const struct 
     quota_level levels[QUOTA_DIMENSION_COUNT];
     if (pool->limits->enforcement != QUOTA_CONTINUOUS)
         return false;
-    for (unsigned left = pool->counted; left != 0;) {
+    for (unsigned left = pool->limited; left != 0;) {
         int i = next_dimension(&left);
         int64_t cost_here = cost_in(i, cost);
-        int64_t limit = pool->limits->limit[i];
-        quota_level weight = (quota_level)unit_weight(i);
-        levels[i] = level_at(pool, i, now_ns) + (quota_level)cost_here * weight;
-        if (limit != QUOTA_UNLIMITED && levels[i] > (quota_level)limit * weight &&
+        int64_t weight = dimensions[i].weight;
+        levels[i] = level_at(pool, i, now_ns) + product(cost_here, weight);
+        if (levels[i] > product(pool->limits->limit[i], weight) &&
             (cost_here > 0 || i != QUOTA_IMAGES_PER_MINUTE))
             return false;
     }
-    for (unsigned left = pool->counted; left != 0;) {
+    for (unsigned left = pool->limited; left != 0;) {
         int i = next_dimension(&left);
         pool->use[i].level = levels[i];
-        if (cost_in(i, cost) > 0)
-            note_peak(pool, i);
+        note_level_peak(pool, i);
+    }
+    for (unsigned left = pool->counted ^ pool->limited; left != 0;) {
+        int i = next_dimension(&left);
+        pool->use[i].level += product(cost->requests, 1);
+        note_level_peak(pool, i);
     }
     pool->updated_ns = now_ns;
     return true;
@@ -589,7 +607,7 @@ static void give_back(struct quota_pool *pool, int dimension, int64_t taken_ns, 
             log_give_back(use->log, amount);
         break;
     default: {
-        quota_level less = (quota_level)amount * (quota_level)unit_weight(dimension);
+        quota_level less = product(amount, dimensions[dimension].weight);
         use->level -= less < use->level ? less : use->level;
     }
     }
@@ -656,7 +674,7 @@ int64_t quota_used(const struct quota_pool *pool, enum quota_dimension dimension
     case QUOTA_SLIDING_WINDOW:
         return log_used(pool->use[i].log, dimensions[i].window_ns, now_ns);
     default:
-        return divide_up(level_at(pool, i, now_ns), unit_weight(i));
+        return divide_up(level_at(pool, i, now_ns), dimensions[i].weight);
     }
 }
 

@@ -234,6 +234,28 @@ static void a_request_is_admitted_in_every_dimension_or_in_none(void **state)
     }
 }
 
+/* 60 a minute: half a unit comes back in 500 ms. */
+static void a_peak_is_what_was_used_in_whole_units_rounded_up(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t now_ns;
+        int64_t tokens;
+        int64_t peak;
+    } steps[] = {
+        {0, 10, 10},              /* 10 */
+        {500 * NS_PER_MS, 2, 12}, /* 9.5 + 2 */
+        {500 * NS_PER_MS, 1, 13}, /* 11.5 + 1 */
+        {NS_PER_S, 1, 13},        /* 12 + 1 */
+        {NS_PER_S, 1, 14},        /* 13 + 1 */
+    };
+    struct quota_pool pool = pool_with(QUOTA_TOKENS_PER_MINUTE, 60);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        assert_true(quota_admit(&pool, steps[i].now_ns, steps[i].tokens).admitted);
+        assert_int_equal(pool.peak[QUOTA_TOKENS_PER_MINUTE], steps[i].peak);
+    }
+}
+
 static void concurrency_is_given_back_by_those_who_finish_and_not_by_time(void **state)
 {
     (void)state;
@@ -422,6 +444,7 @@ int main(void)
         cmocka_unit_test(serves_exactly_what_the_refill_rule_allows),
         cmocka_unit_test(an_idle_pool_fills_to_its_limit_and_no_further),
         cmocka_unit_test(a_request_is_admitted_in_every_dimension_or_in_none),
+        cmocka_unit_test(a_peak_is_what_was_used_in_whole_units_rounded_up),
         cmocka_unit_test(concurrency_is_given_back_by_those_who_finish_and_not_by_time),
         cmocka_unit_test(what_the_plan_has_paid_for_never_refills),
         cmocka_unit_test(too_large_is_not_cured_by_waiting),
