@@ -91,6 +91,21 @@ void descriptor_timers_free(struct tracer *tracer)
         remove_timer(*tracer_descriptor_timers(tracer));
 }
 
+static bool is_one_set(const struct guest_timer *timer)
+{
+    while (timer != NULL && timer->due.position == 0)
+        timer = timer->next;
+    return timer != NULL;
+}
+
+bool guest_timers_are_set(struct tracer *tracer)
+{
+    const struct tracee_process *process = tracer_processes(tracer);
+    while (process != NULL && !is_one_set(process->timers))
+        process = process->next;
+    return process != NULL || is_one_set(*tracer_descriptor_timers(tracer));
+}
+
 bool guest_timer_is(const struct deadline *deadline)
 {
     return deadline->fire == fire;

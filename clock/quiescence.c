@@ -158,12 +158,13 @@ static void end_turns(struct tracer *tracer)
     }
 }
 
-static bool somebody_waits(const struct tracer *tracer)
+/* For a time that will come: in a wait, or by a timer. */
+static bool somebody_waits(struct tracer *tracer)
 {
     const struct tracee *tracee = tracer->first;
     while (tracee != NULL && tracee->phase != TRACEE_WAITS)
         tracee = tracee->next;
-    return tracee != NULL;
+    return tracee != NULL || guest_timers_are_set(tracer);
 }
 
 /* One that computes without an end may be watched by another that will end it after a while, or

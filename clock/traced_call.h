@@ -108,6 +108,8 @@ struct guest_timer **tracer_descriptor_timers(struct tracer *tracer);
 struct tracee_process *tracer_processes(const struct tracer *tracer);
 /* Whether a deadline is that of a program's timer. */
 bool guest_timer_is(const struct deadline *deadline);
+/* Whether some timer of a program is set, which may end what it does. */
+bool guest_timers_are_set(struct tracer *tracer);
 /* Timers of timer_create do not survive an exec. */
 void guest_timers_exec(struct tracee_process *process);
 /* Makes a signal that stands for setitimer's look like the kernel's. */
