@@ -95,6 +95,13 @@ static bool is_attempt(const struct journal_entry *entry)
     return strcmp(entry->method, "POST") == 0;
 }
 
+/* Whether both had been sent before the first was answered, although no time passed. */
+static bool came_together(const struct journal_entry *first, const struct journal_entry *second)
+{
+    return first->pass != 0 && first->pass == second->pass &&
+           first->connection != second->connection;
+}
+
 static int run_of(const struct journal_entry *entry, const uint64_t *run_lasts, size_t run_count)
 {
     for (size_t i = 0; i < run_count; i++) {
@@ -163,8 +170,9 @@ static bool look_at(struct search *search, int index)
         return false;
     struct class *class = item->class;
     const struct journal_entry *entry = item->entry;
-    bool overlaps =
-        class->item_last != NONE && (class->is_open || entry->arrived_ns < class->answered_last_ns);
+    bool overlaps = class->item_last != NONE &&
+                    (class->is_open || entry->arrived_ns < class->answered_last_ns ||
+                     came_together(search->items[class->item_last].entry, entry));
     bool returns = item->lane->item_last != NONE && item->lane->item_last != class->item_last;
     class->at_once = class->at_once || overlaps || returns;
     class->is_open = class->is_open || entry->answered_ns < 0;
@@ -306,7 +314,8 @@ static bool link_by_body(struct search *search, bool by_counter)
         for (; ended < search->item_count; ended++) {
             int index = search->by_end[ended];
             const struct item *open = &search->items[index];
-            if (continuable_from(open->entry) > item->entry->arrived_ns || index >= i)
+            if (continuable_from(open->entry) > item->entry->arrived_ns || index >= i ||
+                came_together(open->entry, item->entry))
                 break;
             bool is_open = can_be_continued(open->entry) && !has_name(open->entry);
             if (is_open &&

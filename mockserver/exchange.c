@@ -218,6 +218,7 @@ static bool begin_entry(struct exchange *exchange)
     exchange->entry = entry;
     server->in_flight++;
     entry->arrived_ns = loop_now(server->loop);
+    entry->pass = server->pass;
     entry->connection = exchange->link->number;
     text_copy(entry->method, sizeof entry->method, exchange->method);
     server->posts_in_flight += is_post(exchange);

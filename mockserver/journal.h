@@ -30,6 +30,8 @@ struct journal_entry {
     char key_tail[8];      /* the last four characters of the key, never more */
     uint64_t body_digest;  /* equal bodies have equal digests */
     int64_t tokens;        /* estimated cost */
+    uint64_t pass;         /* of the server over its connections: what arrives on two of them in one
+                            * had been sent before either was answered; 0: not known */
     int64_t arrived_ns;    /* the request's headers had been read */
     int64_t decided_ns;    /* its body had been read and the answer was chosen; -1 not yet */
     int64_t first_byte_ns; /* the answer was handed to the connection; -1 not yet */

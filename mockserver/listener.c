@@ -105,16 +105,14 @@ static void accept_again(void *owner)
         machine_timer_start(&listener->pause, LISTENER_PAUSE_MS * NS_PER_MS);
 }
 
-/* One connection a turn: the descriptor stays ready while there are more. */
-static void connection_ready(void *owner, uint32_t events)
+/* False when none is left, or there is no room for more. */
+static bool accept_one(struct listener *listener)
 {
-    struct listener *listener = owner;
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
-    (void)events;
     if (!listener->has_room(listener->owner)) {
         pause_accepting(listener);
-        return;
+        return false;
     }
     int fd = accept4(listener->watch.fd, (struct sockaddr *)&address, &length,
                      SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -124,6 +122,19 @@ static void connection_ready(void *owner, uint32_t events)
         listener->accept_error = errno;
         pause_accepting(listener);
     }
+    return fd >= 0;
+}
+
+/* All that wait, before the first of them is answered: so that it shows that they came together.
+ * The descriptor stays ready while there are more. */
+static void connection_ready(void *owner, uint32_t events)
+{
+    enum { TURN_MAX = 256 };
+    struct listener *listener = owner;
+    (void)events;
+    for (int i = 0; i < TURN_MAX && accept_one(listener); i++)
+        continue;
+    listener->taken(listener->owner);
 }
 
 bool listener_open(struct listener *listener, struct loop *loop, const char *host, uint16_t port,

@@ -26,6 +26,7 @@ struct listener {
      * one again after the pause. */
     bool (*has_room)(void *owner);
     void (*take)(void *owner, int fd, const struct sockaddr *address, socklen_t length);
+    void (*taken)(void *owner); /* all that waited have been taken */
     void *owner;
     struct sockaddr_storage address; /* with the port that it has got */
     /* The errno of the last connection for which the machine had no resources; 0: none. */
@@ -34,8 +35,8 @@ struct listener {
     bool is_refusing;
 };
 
-/* Listens on `host` (an IPv4 or IPv6 address) and `port` (0: a free one). has_room, take and owner
- * must be filled. False with the reason; listener_close is then not needed. */
+/* Listens on `host` (an IPv4 or IPv6 address) and `port` (0: a free one). has_room, take, taken and
+ * owner must be filled. False with the reason; listener_close is then not needed. */
 bool listener_open(struct listener *listener, struct loop *loop, const char *host, uint16_t port,
                    struct error *error);
 

@@ -59,6 +59,7 @@ void server_run(struct server *server)
     enum { ROUNDS_MAX = 16 };
     for (int i = 0; i < ROUNDS_MAX; i++) {
         server->run_started_ns = loop_now(server->loop);
+        server->pass++;
         MHD_run(server->daemon);
         MHD_UNSIGNED_LONG_LONG timeout_ms = 1;
         if (MHD_get_timeout(server->daemon, &timeout_ms) != MHD_YES || timeout_ms != 0)
@@ -105,7 +106,11 @@ static void take_connection(void *owner, int fd, const struct sockaddr *address,
     }
     /* When it fails it has closed the descriptor. */
     MHD_add_connection(server->daemon, fd, address, length);
-    server_run(server);
+}
+
+static void connections_taken(void *owner)
+{
+    server_run(owner);
 }
 
 /* Every connection takes a descriptor; the soft limit of most systems is 1024. */
@@ -251,6 +256,7 @@ struct server *server_new(struct loop *loop, const struct server_options *option
     raise_descriptor_limit();
     server->listener.has_room = has_room;
     server->listener.take = take_connection;
+    server->listener.taken = connections_taken;
     server->listener.owner = server;
     if (!start_daemon(server, options, error) ||
         !listener_open(&server->listener, loop, host, options->port, error)) {

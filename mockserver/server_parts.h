@@ -50,7 +50,8 @@ struct server {
     struct link *links;                /* all that are open */
     struct link *ending;               /* whose end is being passed on, or NULL */
     struct address_count *addresses;   /* that have connections open, where they are counted */
-    int64_t run_started_ns;            /* the pass of libmicrohttpd that is under way */
+    int64_t run_started_ns;            /* the pass of libmicrohttpd that is under way, ... */
+    uint64_t pass;                     /* ... and its number */
     int refusals[SERVER_REFUSALS_MAX]; /* statuses with which libmicrohttpd has refused requests */
     int refusal_count;
     char *marker_header;

@@ -30,6 +30,7 @@ struct sample_request {
     int64_t retry_after_ms; /* 0: none */
     bool abandoned;
     bool by_script;
+    uint64_t pass;
 };
 
 static inline void sample_request(struct journal *journal, struct sample_request request)
@@ -38,6 +39,7 @@ static inline void sample_request(struct journal *journal, struct sample_request
     int64_t takes_ns =
         request.takes_ms == 0 ? NS_PER_MS : (int64_t)(request.takes_ms * (double)NS_PER_MS);
     entry->connection = request.connection != 0 ? request.connection : 1;
+    entry->pass = request.pass;
     entry->arrived_ns = (int64_t)(request.at_ms * (double)NS_PER_MS);
     entry->answered_ns = takes_ns < 0 ? -1 : entry->arrived_ns + takes_ns;
     entry->first_byte_ns = request.status == 0 ? -1 : entry->arrived_ns;

@@ -457,6 +457,23 @@ static void one_call_after_another_needs_no_connection(void **state)
 
 /* Several runs */
 
+/* In virtual time an answer takes no time, so that times alone tell nothing. */
+static void what_came_together_is_no_retry_of_each_other(void **state)
+{
+    (void)state;
+    assert_found(FIND({.takes_ms = 1e-9, .status = 429, .connection = 1, .pass = 1},
+                      {.takes_ms = 1e-9, .status = 429, .connection = 2, .pass = 1},
+                      {.at_ms = 2000, .status = 200, .connection = 3, .pass = 2},
+                      {.at_ms = 2000, .status = 200, .connection = 4, .pass = 3}),
+                 "1 3? | 2 4?");
+    assert_found(FIND({.takes_ms = 1e-9, .status = 429, .connection = 1, .pass = 1},
+                      {.takes_ms = 1e-9, .status = 429, .connection = 2, .pass = 2}),
+                 "1 2");
+    assert_found(FIND({.takes_ms = 1e-9, .status = 429, .connection = 1, .pass = 1},
+                      {.takes_ms = 1e-9, .status = 429, .connection = 1, .pass = 1}),
+                 "1 2");
+}
+
 static void a_call_does_not_cross_runs(void **state)
 {
     (void)state;
@@ -791,6 +808,7 @@ int main(void)
         cmocka_unit_test(a_connection_of_its_own_helps_where_counters_are_equal),
         cmocka_unit_test(a_retry_on_a_new_connection_is_ambiguous_also_then),
         cmocka_unit_test(one_call_after_another_needs_no_connection),
+        cmocka_unit_test(what_came_together_is_no_retry_of_each_other),
         cmocka_unit_test(a_call_does_not_cross_runs),
         cmocka_unit_test(a_hundred_thousand_equal_bodies_are_no_work),
         cmocka_unit_test(every_call_that_is_not_marked_ambiguous_is_true),

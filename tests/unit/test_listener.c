@@ -17,6 +17,7 @@ struct house {
     bool has_room;
     int asked;
     int taken;
+    int turns; /* in which some were taken */
 };
 
 static bool has_room(void *owner)
@@ -37,12 +38,19 @@ static void take(void *owner, int fd, const struct sockaddr *address, socklen_t 
     close(fd);
 }
 
+static void taken(void *owner)
+{
+    struct house *house = owner;
+    house->turns++;
+}
+
 static void open_house(struct house *house, enum clock_kind kind)
 {
     struct error error = {0};
     *house = (struct house){.has_room = true};
     assert_true(loop_init(&house->loop, kind, &error));
-    house->listener = (struct listener){.has_room = has_room, .take = take, .owner = house};
+    house->listener =
+        (struct listener){.has_room = has_room, .take = take, .taken = taken, .owner = house};
     assert_true(listener_open(&house->listener, &house->loop, "127.0.0.1", 0, &error));
     assert_true(house->listener.port > 0);
 }
@@ -64,6 +72,7 @@ static void takes_all_that_come(void **state)
         raw_connect(&raws[i], &house.loop, house.listener.port);
     while (house.taken < 5 || !raws[4].is_closed)
         loop_turn(&house.loop, -1);
+    assert_int_equal(house.turns, 1);
     for (int i = 0; i < 5; i++)
         raw_close(&raws[i]);
     close_house(&house);
@@ -87,7 +96,7 @@ static void waits_for_room(void **state)
         house.has_room = true;
         while (house.taken == 0)
             loop_turn(&house.loop, -1);
-        assert_int_equal(house.asked, 4);
+        assert_int_equal(house.asked, 5); /* and once more, for the next */
         raw_close(&raw);
         close_house(&house);
     }
@@ -142,7 +151,7 @@ static void says_what_is_in_the_way(void **state)
     (void)state;
     struct house house;
     struct error error = {0};
-    struct listener other = {.has_room = has_room, .take = take, .owner = &house};
+    struct listener other = {.has_room = has_room, .take = take, .taken = taken, .owner = &house};
     open_house(&house, CLOCK_VIRTUAL);
     assert_false(listener_open(&other, &house.loop, "127.0.0.1", house.listener.port, &error));
     assert_non_null(strstr(error.message, "choose another --port"));

@@ -312,6 +312,30 @@ static void pipelined_requests(void **state)
 /* --- slow senders ----------------------------------------------------------------------------- */
 
 /* Sends the beginning of a request and nothing more; time then does its work. */
+static void what_came_together_is_seen_in_one_pass(void **state)
+{
+    (void)state;
+    struct world world;
+    struct raw raw[3];
+    start(&world, "{}");
+    for (size_t i = 0; i < 3; i++) {
+        connect_to(&raw[i], &world);
+        raw_send(&raw[i], POST);
+    }
+    for (size_t i = 0; i < 3; i++)
+        await(&raw[i]);
+    uint64_t pass = request_at(&world, 0)->pass;
+    assert_int_not_equal(pass, 0);
+    for (size_t i = 1; i < 3; i++)
+        assert_int_equal(request_at(&world, i)->pass, pass);
+    assert_int_equal(ask(&world, POST, NULL), 200);
+    assert_int_not_equal(last_request(&world)->pass, pass);
+    for (size_t i = 0; i < 3; i++)
+        raw_close(&raw[i]);
+    await_idle(&world);
+    stop(&world);
+}
+
 static void send_part(struct world *world, struct raw *raw, const char *text)
 {
     connect_to(raw, world);
@@ -935,6 +959,7 @@ int main(void)
         cmocka_unit_test(byte_by_byte),
         cmocka_unit_test(keep_alive_and_close),
         cmocka_unit_test(pipelined_requests),
+        cmocka_unit_test(what_came_together_is_seen_in_one_pass),
         cmocka_unit_test(body_that_does_not_come),
         cmocka_unit_test(headers_that_do_not_end),
         cmocka_unit_test(admin_body_that_does_not_come),
