@@ -154,10 +154,18 @@ static int read_options(struct check_command *check, int argc, char **argv)
     return CLI_DONE;
 }
 
+/* A second name that is no file: the program, perhaps, without what belongs before it. */
+static bool is_command(const struct check_command *check, int index, int first, const char *name)
+{
+    return index > first && check->command == NULL && access(name, F_OK) != 0;
+}
+
 static bool load(struct check_command *check, int first, int own_count, char **argv,
                  struct error *error)
 {
     for (int i = first; i < own_count; i++) {
+        if (is_command(check, i, first, argv[i]))
+            return error_set(error, argv[i], "no such file; a program to check stands behind --");
         if (!scenario_list_add(&check->scenarios, argv[i], error))
             return false;
     }

@@ -289,11 +289,13 @@ static void describe_thread(const struct guest *guest, FILE *stream)
     char left[DURATION_TEXT_SIZE];
     char state = '?';
     guest_name(guest, name);
-    proc_thread_state(&guest->files, &state);
+    bool is_there = proc_thread_state(&guest->files, &state);
     int64_t due_ns = guest->slot != NULL ? atomic_load(&guest->slot->due_ns) : PAGE_NEVER;
     if (guest->slot != NULL && atomic_load(&guest->slot->state) == PAGE_WAITS)
         fprintf(stream, "%s waits in %s for another %s", name, wait_name(guest),
                 duration_text(due_ns - loop_now(guest->preloader->loop), left));
+    else if (!is_there)
+        fprintf(stream, "%s has ended", name);
     else if (state == 'S')
         fprintf(stream, "%s waits without a time-out", name);
     else if (state == 'R')

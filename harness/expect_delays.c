@@ -309,6 +309,43 @@ static bool read_retry_after(struct expectation *expectation, const struct json_
            json_read_duration(reader, value, pointer, "late", &expectation->high_ns);
 }
 
+static bool was_killed(const struct evidence *evidence)
+{
+    return evidence->run_count > 0 && evidence->runs[evidence->run_count - 1].timed_out;
+}
+
+/* The last answer that asked for a wait, after which nothing came; NULL: none. */
+static const struct attempt *last_asked(const struct evidence *evidence)
+{
+    const struct attempt *asked = NULL;
+    for (size_t i = 0; i < evidence->call_count; i++) {
+        const struct call *call = &evidence->calls[i];
+        const struct attempt *last = &call->attempts[call->attempt_count - 1];
+        if (last->retry_after_ns >= 0 && last->answered_ns >= 0)
+            asked = last;
+    }
+    return asked;
+}
+
+static void tell_no_retry(const struct evidence *evidence, struct verdict *verdict)
+{
+    const struct attempt *asked = was_killed(evidence) ? last_asked(evidence) : NULL;
+    verdict->state = VERDICT_FAILED;
+    if (asked == NULL) {
+        verdict_seen(verdict, "no retry after an answer with Retry-After");
+        verdict->hint = "The client never met the header, or gave up at once.";
+        return;
+    }
+    char wait[DURATION_TEXT_SIZE];
+    char waited[DURATION_TEXT_SIZE];
+    int64_t ended_ns = evidence->runs[evidence->run_count - 1].ended_ns;
+    verdict_seen(verdict, "asked for %s, no retry in the %s until it was killed",
+                 duration_text(asked->retry_after_ns, wait),
+                 duration_text(ended_ns - asked->answered_ns, waited));
+    verdict->hint = "The client waits far longer than it was asked to, such as milliseconds read "
+                    "as seconds, or hangs.";
+}
+
 static void judge_retry_after(const struct expectation *expectation,
                               const struct evidence *evidence, struct verdict *verdict)
 {
@@ -337,11 +374,8 @@ static void judge_retry_after(const struct expectation *expectation,
                                   : "The client waits much longer than it was asked to.";
         }
     }
-    if (asked_count == 0) {
-        verdict->state = VERDICT_FAILED;
-        verdict_seen(verdict, "no retry after an answer with Retry-After");
-        verdict->hint = "The client never met the header, or gave up at once.";
-    }
+    if (asked_count == 0)
+        tell_no_retry(evidence, verdict);
 }
 
 /* {"min": "1s", "max": "5s"} */
@@ -439,6 +473,9 @@ static void judge_wait_after_last(const struct expectation *expectation,
     judge_between(expectation, wait_ns, verdict);
     verdict->hint = wait_ns < expectation->low_ns
                         ? "The client ends sooner after its last answer than asked."
+                    : was_killed(evidence)
+                        ? "The client was still waiting, for a next attempt or for good, when its "
+                          "time was over: raise \"timeout\", or see where it hangs."
                         : "The client waits after its last attempt and only then raises: check the "
                           "count before the wait, not after it.";
 }

@@ -137,6 +137,8 @@ USAGE = {
     "option without value": (["1-passes.json", "--jobs"], None),
     "no command": (["1-passes.json", "--"], "a command is missing after --\n"
                                             "Try `toomany check --help`.\n"),
+    "program without --": (["1-passes.json", "python3", "x.py"],
+                           "python3: no such file; a program to check stands behind --\n"),
     "jobs": (["--jobs", "0", "1-passes.json"], '--jobs: found "0", wanted a whole number from 1 to '),
     "jobs as a word": (["--jobs", "many", "1-passes.json"], '--jobs: found "many", wanted '),
     "repeat": (["--repeat", "-1", "1-passes.json"],

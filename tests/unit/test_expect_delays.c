@@ -316,6 +316,26 @@ static void how_much_later_can_be_said(void **state)
     result_free(&result);
 }
 
+static void who_was_still_waiting_when_killed_did_not_give_up(void **state)
+{
+    (void)state;
+    struct result result = sample_delays(0, NULL);
+    struct attempt *only = &result.calls[0].attempts[0];
+    only->retry_after_ns = 1500 * NS_PER_MS;
+    struct client_run *run = sample_run(&result, 1, 0, 30000, "", "");
+    run->timed_out = true;
+    assert_failed("\"retry_after\": \"honoured\"", &result,
+                  "each retry no earlier than Retry-After asks, at most 1s later",
+                  "asked for 1.5s, no retry in the 30s until it was killed",
+                  "The client waits far longer than it was asked to");
+    assert_failed("\"wait_after_last\": {\"max\": \"1s\"}", &result, "at most 1s", "30s",
+                  "The client was still waiting");
+    run->timed_out = false;
+    assert_failed("\"wait_after_last\": {\"max\": \"1s\"}", &result, "at most 1s", "30s",
+                  "The client waits after its last attempt");
+    result_free(&result);
+}
+
 static void retries_that_were_asked_for_nothing_do_not_count(void **state)
 {
     (void)state;
@@ -396,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_call_that_needed_no_retry_shows_no_backoff),
         cmocka_unit_test(retry_after_is_no_earlier_than_asked_and_not_much_later),
         cmocka_unit_test(how_much_later_can_be_said),
+        cmocka_unit_test(who_was_still_waiting_when_killed_did_not_give_up),
         cmocka_unit_test(retries_that_were_asked_for_nothing_do_not_count),
         cmocka_unit_test(each_delay_is_in_its_bounds),
         cmocka_unit_test(the_whole_has_a_duration),
