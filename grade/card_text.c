@@ -160,6 +160,27 @@ static void write_all(const struct page *page)
     }
 }
 
+static void write_left_out(const struct page *page)
+{
+    char *text = NULL;
+    size_t length = 0;
+    bool is_first = true;
+    FILE *words = page->grade->is_full ? NULL : open_memstream(&text, &length);
+    if (words == NULL)
+        return;
+    fputs("Probes that take minutes in real time are left out; --full runs them too: ", words);
+    for (size_t i = 0; i < page->grade->finding_count; i++) {
+        const struct finding *finding = &page->grade->findings[i];
+        if (finding->judgement.outcome != PROBE_LEFT_OUT)
+            continue;
+        fprintf(words, "%s%s", is_first ? "" : ", ", finding->probe->id);
+        is_first = false;
+    }
+    if (fclose(words) == 0)
+        put(page, 0, INDENT, "", INK_PLAIN, text);
+    free(text);
+}
+
 bool card_text(const struct grade *grade, const struct report_style *style, FILE *stream)
 {
     struct page page = {grade, style, stream};
@@ -170,9 +191,7 @@ bool card_text(const struct grade *grade, const struct report_style *style, FILE
     if (style->verbose)
         write_all(&page);
     fputc('\n', stream);
-    if (!grade->is_full)
-        put(&page, 0, INDENT, "", INK_PLAIN,
-            "Probes that take minutes in real time are left out; --full runs them too.");
+    write_left_out(&page);
     put(&page, 0, INDENT, "", INK_PLAIN, card_key);
     return fflush(stream) == 0 && !ferror(stream);
 }

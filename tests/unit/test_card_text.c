@@ -93,12 +93,18 @@ static void what_is_not_whole_says_so(void **state)
     grade.time_note = note;
     grade.interrupted = true;
     grade.is_full = false;
+    judgement_set(&grade.findings[0].judgement, PROBE_LEFT_OUT, "it takes minutes");
+    judgement_set(&grade.findings[2].judgement, PROBE_LEFT_OUT, "it takes minutes");
     const char *text = drawn(&grade, plain);
+    char left_out[160];
+    snprintf(left_out, sizeof left_out,
+             "\n  Probes that take minutes in real time are left out; --full runs them too:\n"
+             "  %s, %s\n",
+             grade.findings[0].probe->id, grade.findings[2].probe->id);
     assert_has(text, "      real time, ");
     assert_has(text, "\n      In real time, because the kernel forbids tracing.\n");
     assert_has(text, "\n      It was stopped before its end: what was not judged is left out.\n");
-    assert_has(text,
-               "\n  Probes that take minutes in real time are left out; --full runs them too.\n");
+    assert_has(text, left_out);
     grade.time = CLOCK_VIRTUAL; /* the note is then how it was carried */
     assert_lacks(drawn(&grade, plain), "kernel forbids");
 }
