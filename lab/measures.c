@@ -146,10 +146,12 @@ void measures_combine(struct cell_result *cell, const struct run_result runs[], 
     cell->run_count = count;
     cell->repetitions = 0;
     cell->is_complete = true;
+    cell->is_cut_short = false;
     for (int i = 0; i < count; i++) {
         cell->is_complete &= runs[i].is_done && runs[i].is_complete;
         if (!runs[i].is_done)
             continue;
+        cell->is_cut_short |= !runs[i].is_complete;
         cell->repetitions++;
         last = &runs[i];
     }

@@ -84,10 +84,11 @@ struct estimate {
 
 /* One strategy under one load, over its repetitions. */
 struct cell_result {
-    size_t strategy;  /* index in the experiment */
-    size_t load;      /* index in the experiment */
-    int repetitions;  /* that were run */
-    bool is_complete; /* all repetitions, each to its end */
+    size_t strategy;   /* index in the experiment */
+    size_t load;       /* index in the experiment */
+    int repetitions;   /* that were run */
+    bool is_complete;  /* all repetitions, each to its end */
+    bool is_cut_short; /* one was stopped on its way: nothing to compare with others */
     struct estimate measures[MEASURE_COUNT];
     const struct run_result *runs; /* all repetitions of the cell, also those not done */
     int run_count;

@@ -28,9 +28,9 @@
 struct recorder_settings {
     int64_t duration_ns;
     int64_t herd_window_ns;
-    struct experiment_bound bound; /* the most that the quota allows */
-    double tokens_mean;            /* of a request */
-    const struct quota_pool *pool; /* the server's, to see its room; NULL: wasted is NAN */
+    double tokens_mean;                  /* of a request */
+    const struct experiment *experiment; /* for the most that its quota allows */
+    const struct quota_pool *pool;       /* the server's, to see its room; NULL: wasted is NAN */
 };
 
 struct recorder {

@@ -146,6 +146,7 @@ static void add_cells(cJSON *root, const struct sweep *sweep)
                    sweep->experiment->loads[cell->load]);
         add_whole(item, "repetitions", (uint64_t)cell->repetitions);
         cJSON_AddBoolToObject(item, "complete", cell->is_complete);
+        cJSON_AddBoolToObject(item, "cut_short", cell->is_cut_short);
         add_measures(item, cell);
         add_time_line(item, sweep, cell);
     }

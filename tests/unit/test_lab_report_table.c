@@ -119,6 +119,28 @@ static void what_was_not_run_says_so(void **state)
     free(sample);
 }
 
+static void what_was_cut_short_says_so(void **state)
+{
+    (void)state;
+    struct sample *sample = sample_new();
+    char *text = table_of(sample, 80, true, false);
+    assert_null(strstr(text, "cut short"));
+    free(text);
+    sample_cell(sample, 0, 2)->is_cut_short = true;
+    text = table_of(sample, 80, true, false);
+    assert_has(text, "\n#         4    10.00");
+    assert_has(text, "\n#  cut short: its measures are of the time that it ran");
+    assert_has(text, "The best load of each");
+    free(text);
+    for (size_t i = 0; i < SAMPLE_CELLS; i++)
+        sample->cells[i].is_cut_short = true;
+    text = table_of(sample, 80, true, false);
+    assert_null(strstr(text, "The best load of each"));
+    assert_null(strstr(text, "\n*"));
+    free(text);
+    free(sample);
+}
+
 static void advice_closes_the_table(void **state)
 {
     (void)state;
@@ -139,6 +161,7 @@ int main(void)
         cmocka_unit_test(where_tokens_bind_goodput_is_in_tokens),
         cmocka_unit_test(nothing_of_a_label_reaches_the_terminal),
         cmocka_unit_test(what_was_not_run_says_so),
+        cmocka_unit_test(what_was_cut_short_says_so),
         cmocka_unit_test(advice_closes_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
