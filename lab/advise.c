@@ -206,7 +206,13 @@ static void say_obstacle(struct sentences *sentences, const struct sweep *sweep,
     const struct experiment *experiment = sweep->experiment;
     bool is_highest = best->load + 1 == experiment->load_count;
     char share[LAB_WORDS_SIZE];
-    if (!loses_few(best))
+    char late[LAB_WORDS_SIZE];
+    if (measures_are_late(best))
+        say(sentences,
+            " This machine was too slow: what was due came %s late on average. --simulate has no "
+            "such limit.",
+            lab_words_seconds(mean_of(best, MEASURE_LATE, 0), late));
+    else if (!loses_few(best))
         say(sentences, " Every strategy lost more than %g %% of its calls; this one lost %s.",
             ADVISE_LOST_ALLOWED * 100,
             lab_words_share(best->measures[MEASURE_CALLS_LOST].mean, share));
@@ -321,7 +327,8 @@ const char *advise_text(const struct sweep *sweep, const struct sweep *raised,
         say_equals(&sentences, sweep, best);
     else
         say_obstacle(&sentences, sweep, best);
-    if (raised != NULL)
+    /* Beside a slow machine any simulation looks like a gain. */
+    if (raised != NULL && !measures_are_late(best))
         say_raise(&sentences, sweep, raised, best);
     return text;
 }

@@ -262,4 +262,5 @@ void recorder_finish(struct recorder *recorder, int64_t now_ns, bool is_complete
     measures[MEASURE_HERD] = (double)recorder->herd_most;
     measures[MEASURE_FAIRNESS] =
         served_by_worker == NULL ? NAN : fairness(served_by_worker, worker_count);
+    measures[MEASURE_LATE] = NAN;
 }

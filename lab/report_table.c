@@ -121,6 +121,8 @@ static void put_cell(const struct table *table, const struct cell_result *cell, 
         text_line_put(&line, 0, INK_GREEN, "*");
     if (cell->is_cut_short)
         text_line_put(&line, 0, INK_YELLOW, "#");
+    if (measures_are_late(cell))
+        text_line_put(&line, 1, INK_YELLOW, "!");
     if (in_summary) {
         const char *label = experiment->strategies[cell->strategy].label;
         char *shown = escape_terminal(label, strlen(label), table->style->unicode);
@@ -216,6 +218,32 @@ static bool was_cut_short(const struct sweep *sweep)
     return false;
 }
 
+static const struct cell_result *latest(const struct sweep *sweep)
+{
+    const struct cell_result *latest = NULL;
+    for (size_t i = 0; i < sweep->cell_count; i++) {
+        const struct cell_result *cell = &sweep->cells[i];
+        if (measures_are_late(cell) && (latest == NULL || cell->measures[MEASURE_LATE].mean >
+                                                              latest->measures[MEASURE_LATE].mean))
+            latest = cell;
+    }
+    return latest;
+}
+
+static void put_lateness(const struct table *table)
+{
+    const struct cell_result *late = latest(table->report->sweep);
+    char text[LAB_REPORT_LINE_SIZE];
+    char seconds[LAB_WORDS_SIZE];
+    if (late == NULL)
+        return;
+    snprintf(text, sizeof text,
+             "!  this machine was too slow: what was due came late, by up to %s on average; the "
+             "measures tell of the machine, too, and not of the strategy alone",
+             lab_words_seconds(late->measures[MEASURE_LATE].mean, seconds));
+    put_text(table, text, INK_YELLOW);
+}
+
 static void put_notes(const struct table *table)
 {
     char text[LAB_REPORT_LINE_SIZE];
@@ -238,6 +266,7 @@ static void put_notes(const struct table *table)
                  "#  cut short: its measures are of the time that it ran, and it is not compared "
                  "with the others",
                  INK_DIM);
+    put_lateness(table);
     snprintf(text, sizeof text, "%s  half of the 95 %% confidence interval",
              table->style->unicode ? "±" : "+-");
     put_text(table, text, INK_DIM);

@@ -178,6 +178,20 @@ def test_for_real_it_finds_what_the_simulation_finds(tmp_path):
     assert 0.8 < counts[0] / counts[1] < 1.2
 
 
+def test_a_machine_that_is_too_slow_is_said_to_be(tmp_path):
+    """Where a millisecond of the machine counts as a second, it is late with everything."""
+    path = write(tmp_path, strategies=["full-jitter"], load={"workers": [4]}, repetitions=1)
+    for mode, is_late in (["--speed=1000"], True), (["--simulate"], False):
+        done = toomany.run("load", *mode, "--report", f"json={tmp_path}/a.json", "--report",
+                           f"table={tmp_path}/a.txt", path)
+        assert done.returncode == 0, done.stderr
+        cell = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["cells"][0]
+        assert cell["late"] is is_late
+        assert (cell["measures"]["late_s"]["mean"] is not None) is is_late
+        table = (tmp_path / "a.txt").read_text(encoding="utf-8")
+        assert ("this machine was too slow" in " ".join(table.split())) is is_late
+
+
 def test_another_server_is_asked_and_shares_its_quota_between_runs(tmp_path):
     path = write(tmp_path, service_time="1ms", duration="1s", drain="1s", repetitions=1,
                  strategies=["none"], load={"workers": [1, 2]})

@@ -157,6 +157,22 @@ static void what_was_cut_short_does_not_compete(void **state)
     free(sample);
 }
 
+static void a_machine_that_is_too_slow_is_the_obstacle(void **state)
+{
+    (void)state;
+    struct sample *sample = sample_new();
+    struct cell_result *best = sample_cell(sample, 1, 2);
+    sample_set(sample, 0, 2, 8.5, 0, 0);
+    sample_set(sample, 1, 2, 9, 0, 0);
+    best->measures[MEASURE_COMPLETION_P50].mean = 2;
+    best->measures[MEASURE_LATE].mean = 0.09;
+    assert_does_not_say(&sample->sweep, "too slow");
+    best->measures[MEASURE_LATE].mean = 0.11;
+    assert_says(&sample->sweep, NULL, "This machine was too slow: what was due came 0.11 s late");
+    assert_does_not_say(&sample->sweep, "Try more workers");
+    free(sample);
+}
+
 static void without_a_limit_there_is_no_share_of_it(void **state)
 {
     (void)state;
@@ -181,6 +197,7 @@ int main(void)
         cmocka_unit_test(what_a_raise_brings_is_what_the_second_sweep_found),
         cmocka_unit_test(a_sweep_that_was_stopped_says_so_and_no_more_than_it_knows),
         cmocka_unit_test(what_was_cut_short_does_not_compete),
+        cmocka_unit_test(a_machine_that_is_too_slow_is_the_obstacle),
         cmocka_unit_test(without_a_limit_there_is_no_share_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
