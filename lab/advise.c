@@ -24,6 +24,12 @@ static bool loses_few(const struct cell_result *cell)
     return mean_of(cell, MEASURE_CALLS_LOST, 1) <= ADVISE_LOST_ALLOWED;
 }
 
+/* Whether it can be compared with others. */
+static bool is_candidate(const struct cell_result *cell)
+{
+    return cell->repetitions > 0 && !cell->is_cut_short;
+}
+
 bool advise_feeds(const struct cell_result *cell)
 {
     return mean_of(cell, MEASURE_QUOTA_SHARE, 0) >= ADVISE_SHARE_WANTED && loses_few(cell);
@@ -81,7 +87,7 @@ const struct cell_result *advise_best_of(const struct sweep *sweep, size_t strat
     const struct cell_result *best = NULL;
     for (size_t i = 0; i < sweep->experiment->load_count; i++) {
         const struct cell_result *cell = sweep_cell(sweep, strategy, i);
-        if (cell->repetitions > 0 && (best == NULL || advise_is_better(sweep, cell, best)))
+        if (is_candidate(cell) && (best == NULL || advise_is_better(sweep, cell, best)))
             best = cell;
     }
     return best;
@@ -100,7 +106,7 @@ const struct cell_result *advise_best(const struct sweep *sweep)
     const struct cell_result *best = least;
     for (size_t i = 0; i < sweep->cell_count; i++) {
         const struct cell_result *cell = &sweep->cells[i];
-        if (cell->repetitions > 0 && advise_feeds(cell) && waits_alike(sweep, cell, least) &&
+        if (is_candidate(cell) && advise_feeds(cell) && waits_alike(sweep, cell, least) &&
             mean_of(cell, MEASURE_COMPLETION_P99, INFINITY) <
                 mean_of(best, MEASURE_COMPLETION_P99, INFINITY))
             best = cell;
@@ -200,7 +206,13 @@ static void say_obstacle(struct sentences *sentences, const struct sweep *sweep,
     const struct experiment *experiment = sweep->experiment;
     bool is_highest = best->load + 1 == experiment->load_count;
     char share[LAB_WORDS_SIZE];
-    if (!loses_few(best))
+    char late[LAB_WORDS_SIZE];
+    if (measures_are_late(best))
+        say(sentences,
+            " This machine was too slow: what was due came %s late on average. --simulate has no "
+            "such limit.",
+            lab_words_seconds(mean_of(best, MEASURE_LATE, 0), late));
+    else if (!loses_few(best))
         say(sentences, " Every strategy lost more than %g %% of its calls; this one lost %s.",
             ADVISE_LOST_ALLOWED * 100,
             lab_words_share(best->measures[MEASURE_CALLS_LOST].mean, share));
@@ -221,7 +233,7 @@ static const struct cell_result *highest_goodput(const struct sweep *sweep, enum
     const struct cell_result *highest = NULL;
     for (size_t i = 0; i < sweep->cell_count; i++) {
         const struct cell_result *cell = &sweep->cells[i];
-        if (cell->repetitions > 0 && loses_few(cell) &&
+        if (is_candidate(cell) && loses_few(cell) &&
             (highest == NULL || mean_of(cell, goodput, 0) > mean_of(highest, goodput, 0)))
             highest = cell;
     }
@@ -242,7 +254,7 @@ static const struct cell_result *least_load_near(const struct sweep *raised, enu
 {
     for (size_t i = 0; i < most->load; i++) {
         const struct cell_result *cell = sweep_cell(raised, 0, i);
-        if (cell->repetitions > 0 && loses_few(cell) &&
+        if (is_candidate(cell) && loses_few(cell) &&
             mean_of(cell, goodput, 0) >= mean_of(most, goodput, 0) * (1 - GAIN_WORTH_SAYING))
             return cell;
     }
@@ -293,7 +305,7 @@ const char *advise_text(const struct sweep *sweep, const struct sweep *raised,
         return text;
     }
     if (!sweep->is_complete)
-        say(&sentences, "From what was run before the stop: ");
+        say(&sentences, "From what was run to its end before the stop: ");
     if (isinf(sweep->bound.requests_per_s)) {
         say(&sentences,
             "This quota sets no limit, so there is none to reach; the most was served by \"%s\" "
@@ -315,7 +327,8 @@ const char *advise_text(const struct sweep *sweep, const struct sweep *raised,
         say_equals(&sentences, sweep, best);
     else
         say_obstacle(&sentences, sweep, best);
-    if (raised != NULL)
+    /* Beside a slow machine any simulation looks like a gain. */
+    if (raised != NULL && !measures_are_late(best))
         say_raise(&sentences, sweep, raised, best);
     return text;
 }

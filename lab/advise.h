@@ -6,6 +6,9 @@
  * often equal: with as many workers and the same goodput, Little's law leaves no other mean.) Where
  * nothing does, it says so, says what comes nearest and what stands in the way.
  *
+ * Cells that were cut short do not compete: the first minute of ten is another experiment, of which
+ * the burst of a full pool is a larger part.
+ *
  * What a raise of the quota would bring is found by simulation, not by rule of three: the caller
  * sweeps the experiment of advise_raised, in which the limit that binds is twice as high, and hands
  * the result to advise_text.
@@ -34,7 +37,7 @@ bool advise_is_better(const struct sweep *sweep, const struct cell_result *cell,
                       const struct cell_result *than);
 
 /* The cell to take, of all or of one strategy (an index in the experiment); the nearest where none
- * is good enough. NULL when nothing was run. */
+ * is good enough. NULL when nothing was run to its end. */
 const struct cell_result *advise_best(const struct sweep *sweep);
 const struct cell_result *advise_best_of(const struct sweep *sweep, size_t strategy);
 

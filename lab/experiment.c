@@ -522,18 +522,17 @@ bool experiment_choose(struct experiment *experiment, const char *const labels[]
 
 /* --- what follows from it --------------------------------------------------------------------- */
 
-struct experiment_bound experiment_bound(const struct experiment *experiment)
+struct experiment_bound experiment_bound(const struct experiment *experiment, int64_t duration_ns)
 {
     struct experiment_bound bound = {
         .requests_per_s = INFINITY, .tokens_per_s = INFINITY, .limit = QUOTA_DIMENSION_COUNT};
-    double duration_ns = (double)experiment->duration_ns;
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
         enum quota_dimension dimension = (enum quota_dimension)i;
         double limit = (double)experiment->limits.limit[i];
         double window_ns = (double)quota_dimension_window_ns(dimension);
         if (experiment->limits.limit[i] == QUOTA_UNLIMITED)
             continue;
-        double per_s = limit * 1e9 / duration_ns;
+        double per_s = limit * 1e9 / (double)duration_ns;
         if (window_ns > 0)
             per_s += limit * 1e9 / window_ns;
         if (dimension == QUOTA_CONCURRENT_REQUESTS)

@@ -78,17 +78,18 @@ void experiment_free(struct experiment *experiment);
 bool experiment_choose(struct experiment *experiment, const char *const labels[],
                        size_t label_count, double load, struct error *error);
 
-/* The most that the quota allows in `duration_ns` from a full pool, computed. */
+/* The most that the quota allows in a time that starts with a full pool, computed. */
 struct experiment_bound {
     double requests_per_s; /* INFINITY: no limit */
     double tokens_per_s;
     enum quota_dimension limit; /* the one that binds; QUOTA_DIMENSION_COUNT: none */
 };
 
-/* For requests of the experiment's mean size and service time. Every limit L with a window admits
- * at most L * (1 + duration / window); a limit of concurrency C serves at most C / mean service
- * time. */
-struct experiment_bound experiment_bound(const struct experiment *experiment);
+/* For requests of the experiment's mean size and service time, in its first `duration_ns`: all of
+ * it, or as far as it went. Every limit L with a window admits at most L * (1 + duration / window),
+ * so that a shorter time has a higher rate; a limit of concurrency C serves at most C / mean
+ * service time. */
+struct experiment_bound experiment_bound(const struct experiment *experiment, int64_t duration_ns);
 
 /* What a client would be told is its quota: 0 where there is none. */
 void experiment_tell_quota(const struct experiment *experiment, struct strategy *strategy);

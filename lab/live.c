@@ -2,6 +2,7 @@
 
 #include "base/duration.h"
 #include "client/client.h"
+#include "lab/lateness.h"
 #include "lab/recorder.h"
 #include "mockserver/server.h"
 
@@ -76,6 +77,7 @@ struct live {
     struct deadline next_arrival;
     struct deadline end;
     bool has_ended;
+    struct lateness lateness; /* of a real clock */
     struct random streams[RUN_STREAM_COUNT];
     char *text; /* what messages are cut from */
     size_t text_size;
@@ -403,6 +405,10 @@ static bool start_calls(struct live *live)
     live->end = (struct deadline){.fire = end_reached, .owner = live};
     loop_at(&live->loop, &live->end,
             live->start_ns + experiment->duration_ns + experiment->drain_ns);
+    if (live->loop.clock.kind != CLOCK_VIRTUAL &&
+        !lateness_start(&live->lateness, &live->loop, live->start_ns, experiment->duration_ns,
+                        live->error))
+        return false;
     if (experiment->is_open) {
         arrivals_init(&live->arrivals, &experiment->arrivals, live->order->load);
         live->next_arrival = (struct deadline){.fire = call_arrives, .owner = live};
@@ -510,6 +516,7 @@ static bool make_result(struct live *live, int64_t ended_ns, bool is_complete,
         recorder_finish(recorder, ended_ns, is_complete, experiment->is_open ? NULL : served,
                         worker_count, result);
         result->events = live->note_count;
+        result->measures[MEASURE_LATE] = lateness_mean_s(&live->lateness);
         quota_free(&pool);
     } else {
         fail(live, experiment->file, "out of memory for the measures");
@@ -558,9 +565,11 @@ static bool run_on_loop(struct live *live, struct run_result *result, struct err
         start_calls(live)) {
         bool is_complete = run(live);
         int64_t ended_ns = run_now(live);
+        lateness_stop(&live->lateness);
         wind_up(live);
         is_done = !live->has_failed && make_result(live, ended_ns, is_complete, result);
     }
+    lateness_stop(&live->lateness);
     client_free(live->client);
     server_free(live->server);
     return is_done;

@@ -40,6 +40,9 @@ static const struct measure_description descriptions[MEASURE_COUNT] = {
     [MEASURE_FAIRNESS] = {"fairness", "fairness", "",
                           "Jain's index of the calls served to each worker; 1: all the same.",
                           false},
+    [MEASURE_LATE] = {"late_s", "late", "s",
+                      "Mean time that this machine was late with what was due; none if simulated.",
+                      false},
 };
 
 const struct measure_description *measure_describe(enum measure measure)
@@ -146,10 +149,12 @@ void measures_combine(struct cell_result *cell, const struct run_result runs[], 
     cell->run_count = count;
     cell->repetitions = 0;
     cell->is_complete = true;
+    cell->is_cut_short = false;
     for (int i = 0; i < count; i++) {
         cell->is_complete &= runs[i].is_done && runs[i].is_complete;
         if (!runs[i].is_done)
             continue;
+        cell->is_cut_short |= !runs[i].is_complete;
         cell->repetitions++;
         last = &runs[i];
     }
@@ -163,4 +168,11 @@ void measures_combine(struct cell_result *cell, const struct run_result runs[], 
     }
     if (cell->repetitions == 1 && last->is_complete)
         add_batch_intervals(cell, last);
+}
+
+bool measures_are_late(const struct cell_result *cell)
+{
+    return cell->repetitions > 0 &&
+           cell->measures[MEASURE_LATE].mean >
+               MEASURES_LATE_ALLOWED * cell->measures[MEASURE_COMPLETION_P50].mean;
 }

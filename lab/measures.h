@@ -34,6 +34,7 @@ enum measure {
     MEASURE_WASTED,   /* of these, seconds in which the quota had room for it, mean */
     MEASURE_HERD,     /* most retries that arrived within one herd_window */
     MEASURE_FAIRNESS, /* Jain's index of the workers' served calls; NAN in an open loop */
+    MEASURE_LATE,     /* seconds that the machine was late with what was due; NAN: simulated */
     MEASURE_COUNT,
 };
 
@@ -46,6 +47,9 @@ struct measure_description {
 };
 
 const struct measure_description *measure_describe(enum measure measure);
+
+/* A machine that is later than this share of the median time of a call is too slow for the run. */
+#define MEASURES_LATE_ALLOWED 0.05
 
 enum {
     MEASURES_BINS = 600,     /* of the time line, over the duration */
@@ -84,10 +88,11 @@ struct estimate {
 
 /* One strategy under one load, over its repetitions. */
 struct cell_result {
-    size_t strategy;  /* index in the experiment */
-    size_t load;      /* index in the experiment */
-    int repetitions;  /* that were run */
-    bool is_complete; /* all repetitions, each to its end */
+    size_t strategy;   /* index in the experiment */
+    size_t load;       /* index in the experiment */
+    int repetitions;   /* that were run */
+    bool is_complete;  /* all repetitions, each to its end */
+    bool is_cut_short; /* one was stopped on its way: nothing to compare with others */
     struct estimate measures[MEASURE_COUNT];
     const struct run_result *runs; /* all repetitions of the cell, also those not done */
     int run_count;
@@ -97,5 +102,9 @@ struct cell_result {
  * as they went. `scratch` has room for `count` numbers. */
 void measures_combine(struct cell_result *cell, const struct run_result runs[], int count,
                       double *scratch);
+
+/* Whether the machine was too slow: the measures tell of it as much as of the strategy. A call
+ * meets the lateness several times, with each thing that the machine has to do for it. */
+bool measures_are_late(const struct cell_result *cell);
 
 #endif

@@ -29,8 +29,8 @@ struct recorder_settings recorder_settings_of(const struct experiment *experimen
     return (struct recorder_settings){
         .duration_ns = experiment->duration_ns,
         .herd_window_ns = experiment->herd_window_ns,
-        .bound = experiment_bound(experiment),
         .tokens_mean = experiment->request_tokens.mean,
+        .experiment = experiment,
         .pool = pool,
     };
 }
@@ -192,14 +192,19 @@ static double quantile_s(const struct recorder *recorder, double share)
 }
 
 /* Where tokens bind, the tokens tell: whoever serves small requests only serves more of them than
- * there can be of mean size. */
-static double quota_share(const struct experiment_bound *bound, const double *measures)
+ * there can be of mean size.
+ *
+ * The bound is that of the time that was measured: a run that was stopped early has had the whole
+ * burst of a full pool, too, and its rate is higher than any of the whole duration can be. */
+static double quota_share(const struct experiment *experiment, int64_t measured_ns,
+                          const double *measures)
 {
-    if (bound->limit == QUOTA_DIMENSION_COUNT)
+    struct experiment_bound bound = experiment_bound(experiment, measured_ns);
+    if (bound.limit == QUOTA_DIMENSION_COUNT)
         return NAN;
-    if (quota_dimension_counts_tokens(bound->limit))
-        return ratio(measures[MEASURE_GOODPUT_TOKENS], bound->tokens_per_s);
-    return ratio(measures[MEASURE_GOODPUT_REQUESTS], bound->requests_per_s);
+    if (quota_dimension_counts_tokens(bound.limit))
+        return ratio(measures[MEASURE_GOODPUT_TOKENS], bound.tokens_per_s);
+    return ratio(measures[MEASURE_GOODPUT_REQUESTS], bound.requests_per_s);
 }
 
 void recorder_finish(struct recorder *recorder, int64_t now_ns, bool is_complete,
@@ -240,7 +245,8 @@ void recorder_finish(struct recorder *recorder, int64_t now_ns, bool is_complete
     measures[MEASURE_ATTEMPTS] = ratio((double)within.attempts, measured_s);
     measures[MEASURE_GOODPUT_REQUESTS] = ratio((double)within.served, measured_s);
     measures[MEASURE_GOODPUT_TOKENS] = ratio((double)within.tokens, measured_s);
-    measures[MEASURE_QUOTA_SHARE] = quota_share(&recorder->settings.bound, measures);
+    measures[MEASURE_QUOTA_SHARE] =
+        quota_share(recorder->settings.experiment, result->measured_ns, measures);
     measures[MEASURE_THROTTLED_SHARE] = ratio((double)within.throttled, (double)within.attempts);
     measures[MEASURE_ATTEMPTS_PER_SUCCESS] =
         ratio((double)recorder->attempts_ended, (double)recorder->calls_served);
@@ -256,4 +262,5 @@ void recorder_finish(struct recorder *recorder, int64_t now_ns, bool is_complete
     measures[MEASURE_HERD] = (double)recorder->herd_most;
     measures[MEASURE_FAIRNESS] =
         served_by_worker == NULL ? NAN : fairness(served_by_worker, worker_count);
+    measures[MEASURE_LATE] = NAN;
 }

@@ -28,9 +28,9 @@
 struct recorder_settings {
     int64_t duration_ns;
     int64_t herd_window_ns;
-    struct experiment_bound bound; /* the most that the quota allows */
-    double tokens_mean;            /* of a request */
-    const struct quota_pool *pool; /* the server's, to see its room; NULL: wasted is NAN */
+    double tokens_mean;                  /* of a request */
+    const struct experiment *experiment; /* for the most that its quota allows */
+    const struct quota_pool *pool;       /* the server's, to see its room; NULL: wasted is NAN */
 };
 
 struct recorder {
@@ -79,7 +79,7 @@ void recorder_call_ends(struct recorder *recorder, int64_t begun_ns, int64_t now
                         bool is_served);
 
 /* The measures; the run ended at now_ns. served_by_worker is for fairness; NULL in an open loop.
- * result->events is the caller's. */
+ * result->events is the caller's, and so is MEASURE_LATE, which is NAN until then. */
 void recorder_finish(struct recorder *recorder, int64_t now_ns, bool is_complete,
                      const uint32_t *served_by_worker, size_t worker_count,
                      struct run_result *result);

@@ -129,8 +129,10 @@ static void put_cell(FILE *stream, const struct lab_report *report, const struct
 {
     char text[LAB_WORDS_SIZE];
     const struct experiment *experiment = report->sweep->experiment;
-    fprintf(stream, "<tr%s><td class=\"number\">%s</td>", is_best ? " class=\"is-best\"" : "",
-            lab_words_load_number(experiment, experiment->loads[cell->load], text));
+    fprintf(stream, "<tr%s><td class=\"number\">%s%s%s</td>", is_best ? " class=\"is-best\"" : "",
+            lab_words_load_number(experiment, experiment->loads[cell->load], text),
+            cell->is_cut_short ? "<small>cut short</small>" : "",
+            measures_are_late(cell) ? "<small>machine too slow</small>" : "");
     if (cell->repetitions == 0) {
         fprintf(stream, "<td colspan=\"%d\">not run</td></tr>\n", (int)SHOWN_COUNT);
         return;

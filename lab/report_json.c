@@ -146,6 +146,8 @@ static void add_cells(cJSON *root, const struct sweep *sweep)
                    sweep->experiment->loads[cell->load]);
         add_whole(item, "repetitions", (uint64_t)cell->repetitions);
         cJSON_AddBoolToObject(item, "complete", cell->is_complete);
+        cJSON_AddBoolToObject(item, "cut_short", cell->is_cut_short);
+        cJSON_AddBoolToObject(item, "late", measures_are_late(cell));
         add_measures(item, cell);
         add_time_line(item, sweep, cell);
     }

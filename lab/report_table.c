@@ -119,6 +119,10 @@ static void put_cell(const struct table *table, const struct cell_result *cell, 
     text_line_start(&line, table->style);
     if (is_best)
         text_line_put(&line, 0, INK_GREEN, "*");
+    if (cell->is_cut_short)
+        text_line_put(&line, 0, INK_YELLOW, "#");
+    if (measures_are_late(cell))
+        text_line_put(&line, 1, INK_YELLOW, "!");
     if (in_summary) {
         const char *label = experiment->strategies[cell->strategy].label;
         char *shown = escape_terminal(label, strlen(label), table->style->unicode);
@@ -148,8 +152,6 @@ static void put_cell(const struct table *table, const struct cell_result *cell, 
             at += INTERVAL_WIDTH;
         }
     }
-    if (!cell->is_complete)
-        text_line_put(&line, at + 1, INK_DIM, "stopped");
     text_line_end(&line, table->stream);
 }
 
@@ -176,7 +178,7 @@ static bool comes_before(const struct table *table, const struct cell_result *ce
     return advise_is_better(table->report->sweep, cell, other);
 }
 
-/* Best first; those of which nothing was run are left out. */
+/* Best first; those of which nothing was run to its end are left out. */
 static void put_summary(const struct table *table)
 {
     const struct sweep *sweep = table->report->sweep;
@@ -191,6 +193,8 @@ static void put_summary(const struct table *table)
             sorted[at] = sorted[at - 1];
         sorted[at] = cell;
     }
+    if (count == 0)
+        return;
     fputs("\nThe best load of each, best first\n", table->stream);
     put_heads(table, true);
     for (size_t i = 0; i < count; i++)
@@ -203,6 +207,41 @@ static void put_text(const struct table *table, const char *text, enum ink ink)
     char *shown = escape_terminal(text, strlen(text), table->style->unicode);
     text_write_paragraph(&paragraph, shown != NULL ? shown : "?", table->style, table->stream);
     free(shown);
+}
+
+static bool was_cut_short(const struct sweep *sweep)
+{
+    for (size_t i = 0; i < sweep->cell_count; i++) {
+        if (sweep->cells[i].is_cut_short)
+            return true;
+    }
+    return false;
+}
+
+static const struct cell_result *latest(const struct sweep *sweep)
+{
+    const struct cell_result *latest = NULL;
+    for (size_t i = 0; i < sweep->cell_count; i++) {
+        const struct cell_result *cell = &sweep->cells[i];
+        if (measures_are_late(cell) && (latest == NULL || cell->measures[MEASURE_LATE].mean >
+                                                              latest->measures[MEASURE_LATE].mean))
+            latest = cell;
+    }
+    return latest;
+}
+
+static void put_lateness(const struct table *table)
+{
+    const struct cell_result *late = latest(table->report->sweep);
+    char text[LAB_REPORT_LINE_SIZE];
+    char seconds[LAB_WORDS_SIZE];
+    if (late == NULL)
+        return;
+    snprintf(text, sizeof text,
+             "!  this machine was too slow: what was due came late, by up to %s on average; the "
+             "measures tell of the machine, too, and not of the strategy alone",
+             lab_words_seconds(late->measures[MEASURE_LATE].mean, seconds));
+    put_text(table, text, INK_YELLOW);
 }
 
 static void put_notes(const struct table *table)
@@ -222,6 +261,12 @@ static void put_notes(const struct table *table)
                  ADVISE_SHARE_WANTED * 100, ADVISE_LOST_ALLOWED * 100);
         put_text(table, text, INK_DIM);
     }
+    if (was_cut_short(table->report->sweep))
+        put_text(table,
+                 "#  cut short: its measures are of the time that it ran, and it is not compared "
+                 "with the others",
+                 INK_DIM);
+    put_lateness(table);
     snprintf(text, sizeof text, "%s  half of the 95 %% confidence interval",
              table->style->unicode ? "±" : "+-");
     put_text(table, text, INK_DIM);

@@ -214,7 +214,7 @@ static bool allocate(struct sweep *sweep)
 static void prepare(struct sweep *sweep)
 {
     const struct experiment *experiment = sweep->experiment;
-    sweep->bound = experiment_bound(experiment);
+    sweep->bound = experiment_bound(experiment, experiment->duration_ns);
     for (size_t i = 0; i < experiment->strategy_count; i++) {
         sweep->strategies[i] = experiment->strategies[i];
         experiment_tell_quota(experiment, &sweep->strategies[i]);

@@ -178,6 +178,20 @@ def test_for_real_it_finds_what_the_simulation_finds(tmp_path):
     assert 0.8 < counts[0] / counts[1] < 1.2
 
 
+def test_a_machine_that_is_too_slow_is_said_to_be(tmp_path):
+    """Where a millisecond of the machine counts as a second, it is late with everything."""
+    path = write(tmp_path, strategies=["full-jitter"], load={"workers": [4]}, repetitions=1)
+    for mode, is_late in (["--speed=1000"], True), (["--simulate"], False):
+        done = toomany.run("load", *mode, "--report", f"json={tmp_path}/a.json", "--report",
+                           f"table={tmp_path}/a.txt", path)
+        assert done.returncode == 0, done.stderr
+        cell = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["cells"][0]
+        assert cell["late"] is is_late
+        assert (cell["measures"]["late_s"]["mean"] is not None) is is_late
+        table = (tmp_path / "a.txt").read_text(encoding="utf-8")
+        assert ("this machine was too slow" in " ".join(table.split())) is is_late
+
+
 def test_another_server_is_asked_and_shares_its_quota_between_runs(tmp_path):
     path = write(tmp_path, service_time="1ms", duration="1s", drain="1s", repetitions=1,
                  strategies=["none"], load={"workers": [1, 2]})
@@ -204,7 +218,28 @@ def test_ctrl_c_reports_what_is_done_so_far(tmp_path):
     report = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     assert report["complete"] is False
     assert report["cells"][-1]["repetitions"] == 0
+    for cell in report["cells"]:
+        assert (cell["measures"]["quota_share"]["mean"] or 0) <= 1.001
     assert report["cells"][-1]["measures"]["goodput_requests_per_s"]["mean"] is None
+
+
+def test_a_run_that_is_cut_short_has_no_more_than_the_quota(tmp_path):
+    """In its first second the burst of a full pool is all there, and the duration is not."""
+    path = write(tmp_path, service_time="10ms", strategies=["none"], load={"workers": [4]},
+                 duration="10m", repetitions=1)
+    process = toomany.start("load", "--advise", "--report", f"json={tmp_path}/a.json", "--report",
+                            f"table={tmp_path}/a.txt", path)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=toomany.PATIENCE_S)
+    assert process.returncode == 3, errors
+    report = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    cell = report["cells"][0]
+    assert cell["cut_short"] and not cell["complete"]
+    assert 0 < cell["measures"]["quota_share"]["mean"] <= 1.001
+    assert "so there is nothing to advise" in report["advice"]
+    table = (tmp_path / "a.txt").read_text(encoding="utf-8")
+    assert "\n#         4" in table and "\n*" not in table and "#  cut short" in table
 
 
 def test_a_terminal_sees_a_bar_that_goes_away(tmp_path):

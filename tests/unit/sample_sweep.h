@@ -59,6 +59,7 @@ static inline void sample_set(struct sample *sample, size_t strategy, size_t loa
     cell->measures[MEASURE_CALLS_LOST] = sample_estimate(lost, 0);
     cell->measures[MEASURE_COMPLETION_P50] = sample_estimate(0.5 + waited, 0.01);
     cell->measures[MEASURE_COMPLETION_P99] = sample_estimate(1 + 3 * waited, 0.1);
+    cell->measures[MEASURE_LATE] = (struct estimate){.mean = NAN};
     run->is_done = true;
     run->is_complete = true;
     for (int i = 0; i < MEASURES_BINS; i++)

@@ -132,11 +132,44 @@ static void a_sweep_that_was_stopped_says_so_and_no_more_than_it_knows(void **st
     struct sample *sample = sample_new();
     sample->sweep.is_complete = false;
     sample_cell(sample, 1, 2)->repetitions = 0;
-    assert_says(&sample->sweep, NULL, "From what was run before the stop: Take \"greedy");
+    assert_says(&sample->sweep, NULL,
+                "From what was run to its end before the stop: Take \"greedy");
     for (size_t i = 0; i < SAMPLE_CELLS; i++)
         sample->cells[i].repetitions = 0;
     assert_null(advise_best(&sample->sweep));
     assert_says(&sample->sweep, NULL, "nothing to advise");
+    free(sample);
+}
+
+/* What the burst of a full pool makes look good in its first seconds is advised to nobody. */
+static void what_was_cut_short_does_not_compete(void **state)
+{
+    (void)state;
+    struct sample *sample = sample_new();
+    sample->sweep.is_complete = false;
+    sample_cell(sample, 1, 2)->is_cut_short = true;
+    assert_ptr_equal(advise_best_of(&sample->sweep, 1), sample_cell(sample, 1, 1));
+    assert_ptr_equal(advise_best(&sample->sweep), sample_cell(sample, 0, 2));
+    for (size_t i = 0; i < SAMPLE_CELLS; i++)
+        sample->cells[i].is_cut_short = true;
+    assert_null(advise_best(&sample->sweep));
+    assert_says(&sample->sweep, NULL, "Nothing was run to its end");
+    free(sample);
+}
+
+static void a_machine_that_is_too_slow_is_the_obstacle(void **state)
+{
+    (void)state;
+    struct sample *sample = sample_new();
+    struct cell_result *best = sample_cell(sample, 1, 2);
+    sample_set(sample, 0, 2, 8.5, 0, 0);
+    sample_set(sample, 1, 2, 9, 0, 0);
+    best->measures[MEASURE_COMPLETION_P50].mean = 2;
+    best->measures[MEASURE_LATE].mean = 0.09;
+    assert_does_not_say(&sample->sweep, "too slow");
+    best->measures[MEASURE_LATE].mean = 0.11;
+    assert_says(&sample->sweep, NULL, "This machine was too slow: what was due came 0.11 s late");
+    assert_does_not_say(&sample->sweep, "Try more workers");
     free(sample);
 }
 
@@ -163,6 +196,8 @@ int main(void)
         cmocka_unit_test(a_raise_is_asked_for_one_strategy_and_one_limit),
         cmocka_unit_test(what_a_raise_brings_is_what_the_second_sweep_found),
         cmocka_unit_test(a_sweep_that_was_stopped_says_so_and_no_more_than_it_knows),
+        cmocka_unit_test(what_was_cut_short_does_not_compete),
+        cmocka_unit_test(a_machine_that_is_too_slow_is_the_obstacle),
         cmocka_unit_test(without_a_limit_there_is_no_share_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,20 +111,20 @@ static void the_bound_is_that_of_the_limit_that_binds(void **state)
 {
     (void)state;
     struct experiment experiment = parse_experiment(FILE_WITH(", \"duration\": \"5m\""));
-    struct experiment_bound bound = experiment_bound(&experiment);
+    struct experiment_bound bound = experiment_bound(&experiment, experiment.duration_ns);
     assert_int_equal(bound.limit, QUOTA_REQUESTS_PER_MINUTE);
     assert_true(fabs(bound.requests_per_s - (10 + 2)) < 1e-9);
     assert_true(fabs(bound.tokens_per_s - 1200) < 1e-9);
     experiment.limits.limit[QUOTA_CONCURRENT_REQUESTS] = 3;
-    bound = experiment_bound(&experiment);
+    bound = experiment_bound(&experiment, experiment.duration_ns);
     assert_int_equal(bound.limit, QUOTA_CONCURRENT_REQUESTS);
     assert_true(fabs(bound.requests_per_s - 3) < 1e-9);
     experiment.limits.limit[QUOTA_TOKENS_PER_DAY] = 8640;
-    bound = experiment_bound(&experiment);
+    bound = experiment_bound(&experiment, experiment.duration_ns);
     assert_int_equal(bound.limit, QUOTA_TOKENS_PER_DAY);
     assert_true(fabs(bound.requests_per_s - (0.001 + 8640 / 100.0 / 300)) < 1e-9);
     quota_limits_init(&experiment.limits);
-    bound = experiment_bound(&experiment);
+    bound = experiment_bound(&experiment, experiment.duration_ns);
     assert_int_equal(bound.limit, QUOTA_DIMENSION_COUNT);
     assert_true(isinf(bound.requests_per_s));
     experiment_free(&experiment);

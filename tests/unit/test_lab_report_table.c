@@ -119,6 +119,45 @@ static void what_was_not_run_says_so(void **state)
     free(sample);
 }
 
+static void what_was_cut_short_says_so(void **state)
+{
+    (void)state;
+    struct sample *sample = sample_new();
+    char *text = table_of(sample, 80, true, false);
+    assert_null(strstr(text, "cut short"));
+    free(text);
+    sample_cell(sample, 0, 2)->is_cut_short = true;
+    text = table_of(sample, 80, true, false);
+    assert_has(text, "\n#         4    10.00");
+    assert_has(text, "\n#  cut short: its measures are of the time that it ran");
+    assert_has(text, "The best load of each");
+    free(text);
+    for (size_t i = 0; i < SAMPLE_CELLS; i++)
+        sample->cells[i].is_cut_short = true;
+    text = table_of(sample, 80, true, false);
+    assert_null(strstr(text, "The best load of each"));
+    assert_null(strstr(text, "\n*"));
+    free(text);
+    free(sample);
+}
+
+static void a_machine_that_was_too_slow_is_named(void **state)
+{
+    (void)state;
+    struct sample *sample = sample_new();
+    struct cell_result *cell = sample_cell(sample, 0, 2);
+    cell->measures[MEASURE_LATE].mean = 0.01 * cell->measures[MEASURE_COMPLETION_P50].mean;
+    char *text = table_of(sample, 80, true, false);
+    assert_null(strstr(text, "too slow"));
+    free(text);
+    cell->measures[MEASURE_LATE].mean = 0.75;
+    text = table_of(sample, 80, true, false);
+    assert_has(text, "\n !        4    10.00");
+    assert_has(text, "\n!  this machine was too slow: what was due came late, by up to 0.75 s");
+    free(text);
+    free(sample);
+}
+
 static void advice_closes_the_table(void **state)
 {
     (void)state;
@@ -139,6 +178,8 @@ int main(void)
         cmocka_unit_test(where_tokens_bind_goodput_is_in_tokens),
         cmocka_unit_test(nothing_of_a_label_reaches_the_terminal),
         cmocka_unit_test(what_was_not_run_says_so),
+        cmocka_unit_test(what_was_cut_short_says_so),
+        cmocka_unit_test(a_machine_that_was_too_slow_is_named),
         cmocka_unit_test(advice_closes_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,8 +73,12 @@ static void what_cannot_be_said_does_not_count(void **state)
     runs[3].is_done = false; /* nobody came to run it */
     measures_combine(&cell, runs, 4, scratch);
     assert_false(cell.is_complete);
+    assert_false(cell.is_cut_short);
     assert_int_equal(cell.repetitions, 3);
     assert_near(cell.measures[MEASURE_COMPLETION_P50].mean, 5);
+    runs[2].is_complete = false; /* stopped on its way */
+    measures_combine(&cell, runs, 4, scratch);
+    assert_true(cell.is_cut_short);
     free(runs);
 }
 

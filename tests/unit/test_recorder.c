@@ -14,20 +14,19 @@
 static struct recorder recorder;
 static struct run_result result;
 static struct quota_pool pool;
+static struct experiment experiment;
 
 static int start(void **state)
 {
     (void)state;
-    static struct quota_limits limits; /* the pool looks at them as long as it is there */
-    quota_limits_init(&limits);
-    limits.limit[QUOTA_REQUESTS_PER_MINUTE] = 60;
-    quota_init(&pool, &limits, 0);
-    const struct recorder_settings settings = {
-        .duration_ns = 60 * NS_PER_S,
-        .herd_window_ns = 10 * NS_PER_MS,
-        .bound = {.requests_per_s = 2, .tokens_per_s = 20, .limit = QUOTA_REQUESTS_PER_MINUTE},
-        .tokens_mean = 10,
-        .pool = &pool};
+    /* At most 60 requests from the full pool and 60 that come back: 2 a second, of 10 tokens. */
+    experiment = (struct experiment){.duration_ns = 60 * NS_PER_S,
+                                     .herd_window_ns = 10 * NS_PER_MS,
+                                     .request_tokens = {.mean = 10}};
+    quota_limits_init(&experiment.limits);
+    experiment.limits.limit[QUOTA_REQUESTS_PER_MINUTE] = 60;
+    quota_init(&pool, &experiment.limits, 0);
+    const struct recorder_settings settings = recorder_settings_of(&experiment, &pool);
     recorder_init(&recorder, &settings);
     return 0;
 }
@@ -142,6 +141,18 @@ static void a_run_that_was_stopped_counts_as_long_as_it_went(void **state)
     assert_false(result.is_complete);
     assert_int_equal(result.measured_ns, 30 * NS_PER_S);
     assert_measured(MEASURE_GOODPUT_REQUESTS, 1);
+    assert_measured(MEASURE_QUOTA_SHARE, 30 / (60 + 30.0));
+}
+
+/* The burst of a full pool is all there in the first second. */
+static void a_run_that_was_stopped_soon_has_no_more_than_the_quota(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 65; i++)
+        recorder_served(&recorder, 4 * NS_PER_S, 1);
+    recorder_finish(&recorder, 5 * NS_PER_S, false, NULL, 0, &result);
+    assert_measured(MEASURE_GOODPUT_REQUESTS, 13);
+    assert_measured(MEASURE_QUOTA_SHARE, 1);
 }
 
 static void fairness_is_jains_index(void **state)
@@ -158,12 +169,12 @@ static void fairness_is_jains_index(void **state)
 static void where_tokens_bind_tokens_tell_the_share_of_the_quota(void **state)
 {
     (void)state;
-    recorder.settings.bound.limit = QUOTA_TOKENS_PER_MINUTE;
+    experiment.limits.limit[QUOTA_TOKENS_PER_MINUTE] = 500;
     for (int i = 0; i < 100; i++)
         recorder_served(&recorder, NS_PER_S, 3);
     recorder_finish(&recorder, 60 * NS_PER_S, true, NULL, 0, &result);
-    assert_measured(MEASURE_QUOTA_SHARE, 300 / 60.0 / 20);
-    recorder.settings.bound.limit = QUOTA_DIMENSION_COUNT;
+    assert_measured(MEASURE_QUOTA_SHARE, 300 / 1000.0);
+    quota_limits_init(&experiment.limits);
     recorder_finish(&recorder, 60 * NS_PER_S, true, NULL, 0, &result);
     assert_true(isnan(measured(MEASURE_QUOTA_SHARE)));
 }
@@ -176,6 +187,7 @@ int main(void)
         cmocka_unit_test_setup(what_comes_in_the_drain_does_not_count_as_a_rate, start),
         cmocka_unit_test_setup(a_herd_is_seen_on_the_border_of_two_windows, start),
         cmocka_unit_test_setup(a_run_that_was_stopped_counts_as_long_as_it_went, start),
+        cmocka_unit_test_setup(a_run_that_was_stopped_soon_has_no_more_than_the_quota, start),
         cmocka_unit_test_setup(where_tokens_bind_tokens_tell_the_share_of_the_quota, start),
         cmocka_unit_test_setup(fairness_is_jains_index, start),
     };
