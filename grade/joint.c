@@ -135,6 +135,16 @@ static bool judge_single_retry(const struct probe_evidence *evidence, struct jud
     return true;
 }
 
+/* Who comes back after a refusal is served by a server that is well again, as the healthy one has
+ * shown. */
+static void judge_return(const struct probe_evidence *evidence, struct judgement *judgement)
+{
+    char words[REPORT_WORDS_SIZE];
+    const struct call *call = run_main_call(&evidence->runs[0]);
+    judgement_set(judgement, PROBE_RIGHT, "it came back after %s",
+                  report_short_duration(call->attempts[evidence->refusal + 1].delay_ns, words));
+}
+
 bool joint_judge(const struct probe *probe, const struct probe_evidence *evidence,
                  struct judgement *judgement)
 {
@@ -148,6 +158,10 @@ bool joint_judge(const struct probe *probe, const struct probe_evidence *evidenc
     bool came_back = all_came_back(evidence);
     if (came_back && probe->hammers_if_repeated)
         return judge_single_retry(evidence, judgement);
+    if (came_back && probe->judge == judge_recovers && evidence->refusal == 0) {
+        judge_return(evidence, judgement);
+        return true;
+    }
     /* It makes two retries, and hardly any time has passed: where it gave up here, it was for this
      * refusal. */
     probe_judge(probe, evidence, judgement);

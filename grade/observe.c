@@ -126,8 +126,10 @@ static void observe_asked(struct observations *observations, const struct grade 
     for (size_t i = 0; i < grade->finding_count; i++) {
         const struct finding *finding = &grade->findings[i];
         const struct probe *probe = finding->probe;
+        /* What it makes of days is a matter of its timers. */
         bool is_seconds = probe->judge == judge_waits && !probe->is_lenient &&
-                          probe->slack_ns == 0 && strcmp(probe->id, "waits/disagreeing") != 0;
+                          probe->slack_ns == 0 && probe->asked_ns < NS_PER_DAY &&
+                          strcmp(probe->id, "waits/disagreeing") != 0;
         for (size_t j = 0; is_seconds && finding->setup != NULL && j < finding->setup->start_count;
              j++) {
             const struct grade_start *start = &finding->setup->starts[j];

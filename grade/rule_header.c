@@ -187,8 +187,9 @@ void rule_header_find(struct rule *rule, const struct rule_observation observati
     double low = tally.honoured_most_ns;
     double high = tally.other_least_ns;
     if (rule->header == RULE_HEADER_CLAMPED)
-        rule->header_most_ns = (struct rule_number){true, tally.clamp_low_ns, tally.clamp_low_ns,
-                                                    tally.clamp_low_ns, tally.clamp_low_ns};
+        rule->header_most_ns =
+            rule_number_between(tally.clamp_low_ns - tally.clamp_tolerance_ns,
+                                tally.clamp_high_ns + tally.clamp_tolerance_ns, tally.clamp_low_ns);
     else if (rule->header == RULE_HEADER_HONOURED)
         rule->header_most_ns = (struct rule_number){true, low, low, low, HUGE_VAL};
     else if (rule->header == RULE_HEADER_BACKOFF || rule->header == RULE_HEADER_GIVES_UP)
