@@ -7,10 +7,9 @@ const struct probe probe_recovers_two_429s = {
     .severity = SEVERITY_MAJOR,
     .requirement = "A call that is refused twice with 429 and then served succeeds.",
     .source = "OpenAI, Rate limits guide (retry with exponential backoff)",
-    .sent = "two 429s without Retry-After, then 200",
+    .sent = "two 429s with a wait in their message alone, then 200",
     .cure = "Retry 429 in a loop with growing, jittered waits, or turn the SDK's own retries on.",
-    .server = "{\"script\": [{\"answer\": " REFUSAL_WITHOUT_WAIT ", \"times\": 2}]}",
+    .server = "{\"script\": [{\"answer\": {\"error\": \"rate_limit_exceeded\"}, \"times\": 2}]}",
     .failures = 2,
-    .asks_nothing = true,
     .judge = judge_recovers,
 };
