@@ -29,10 +29,13 @@ pid_t proc_lock_holder(pid_t waiter)
     while (locks != NULL && !is_found && getline(&line, &size, locks) > 0) {
         int pid = 0;
         const char *arrow = strstr(line, "->");
+        const char *from = arrow != NULL ? arrow + strlen("->") : line + strcspn(line, " ");
+        // NOLINTNEXTLINE(cert-err34-c): the kernel writes numbers that fit
+        bool is_read = sscanf(from, " %*s %*s %*s %d", &pid) == 1;
         if (arrow == NULL)
-            holder = sscanf(line, "%*s %*s %*s %*s %d", &pid) == 1 ? pid : 0;
+            holder = is_read ? pid : 0;
         else
-            is_found = sscanf(arrow, "-> %*s %*s %*s %d", &pid) == 1 && pid == waiter;
+            is_found = is_read && pid == waiter;
     }
     free(line);
     if (locks != NULL)

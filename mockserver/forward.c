@@ -357,7 +357,7 @@ static enum MHD_Result add_header(void *owner, enum MHD_ValueKind kind, const ch
 
 static void drop_those_for_one_hop(struct header_list *list)
 {
-    struct backend_header kept[FORWARD_HEADERS_MAX];
+    struct backend_header kept[FORWARD_HEADERS_MAX] = {{0}};
     size_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
         if (!is_for_one_hop(list->headers[i].name, list->headers, list->count))

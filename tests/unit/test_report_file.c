@@ -55,8 +55,10 @@ static void assert_file(const char *path, const char *text)
 {
     char found[200] = "";
     FILE *stream = fopen(path, "re");
-    if (stream == NULL)
+    if (stream == NULL) {
         fail_msg("%s: %s", path, strerror(errno));
+        return;
+    }
     size_t length = fread(found, 1, sizeof found - 1, stream);
     found[length] = '\0';
     fclose(stream);

@@ -134,7 +134,7 @@ static void begin(void)
     begin_with((struct upstream_options){0}, "/v1");
 }
 
-static void end(void)
+static void finish(void)
 {
     loop_release(&world.loop);
     upstream_free(world.upstream);
@@ -146,7 +146,7 @@ static void end(void)
 static void *ask(const struct backend_request *request)
 {
     const struct backend *backend = upstream_backend(world.upstream);
-    const struct backend_sink sink = {&world.told, take_head, take_data, take_end};
+    static const struct backend_sink sink = {&world.told, take_head, take_data, take_end};
     void *transfer = backend->start(backend->owner, request, &sink);
     assert_non_null(transfer);
     assert_false(world.told.has_ended); /* never from within start */
@@ -236,7 +236,7 @@ static void asks_with_the_clients_words_only(void **state)
     raw_send(&world.origin.raw, "HTTP/1.1 204 No Content\r\n\r\n");
     await_end();
     assert_int_equal(world.told.status, 204);
-    end();
+    finish();
 }
 
 /* Bug: libcurl asks for leave (Expect: 100-continue) to send what is large, and waits a second. */
@@ -254,7 +254,7 @@ static void a_large_body_is_sent_at_once(void **state)
     assert_memory_equal(raw_body(&world.origin.raw), body, sizeof body);
     raw_send(&world.origin.raw, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     await_end();
-    end();
+    finish();
 }
 
 /* Bug: the client's key goes to somebody who has no business with it, beside ours or in Azure's
@@ -277,7 +277,7 @@ static void own_key_takes_the_place_of_the_clients(void **state)
     assert_lacks(request, "gzip"); /* what is recorded must be text */
     raw_send(&world.origin.raw, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     await_end();
-    end();
+    finish();
 }
 
 /* Bug: of "/v1@elsewhere/x" the /v1 is taken off and the rest put behind a base URL without a path:
@@ -320,7 +320,7 @@ static void a_target_never_leads_elsewhere(void **state)
         raw_send(&world.origin.raw, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         await_end();
         origin_close(&elsewhere);
-        end();
+        finish();
     }
 }
 
@@ -353,7 +353,7 @@ static void methods_stay_what_they_are(void **state)
         assert_false(world.told.has_failed);
         assert_int_equal(world.told.body_length, is_head ? 0 : 2);
         assert_int_equal(world.told.length, is_head ? 10 : 2);
-        end();
+        finish();
     }
 }
 
@@ -379,7 +379,7 @@ static void tells_the_answer_as_it_is(void **state)
                         "Retry-After: 7\nX-Colons: a:b: c\nX-None: \nContent-Length: 4\n");
     assert_int_equal(world.told.heads, 1);
     assert_memory_equal(world.told.body, "slow", 4);
-    end();
+    finish();
 }
 
 /* Bug: the length of a chunked body is made up, or one that is said beside it believed (RFC 9112,
@@ -402,7 +402,7 @@ static void chunks_have_no_length(void **state)
         assert_int_equal(world.told.body_length, 7);
         assert_memory_equal(world.told.body, "abcdefg", 7);
         assert_lacks(world.told.headers, "X-Trailer");
-        end();
+        finish();
     }
 }
 
@@ -417,7 +417,7 @@ static void a_trailer_is_no_header(void **state)
     assert_false(world.told.has_failed);
     assert_int_equal(world.told.body_length, 0);
     assert_string_equal(world.told.headers, "Transfer-Encoding: chunked\n");
-    end();
+    finish();
 }
 
 /* Bug: an answer that ends with its connection counts as broken off. */
@@ -430,7 +430,7 @@ static void an_answer_may_end_with_its_connection(void **state)
     assert_false(world.told.has_failed);
     assert_int_equal(world.told.length, -1);
     assert_int_equal(world.told.body_length, 9);
-    end();
+    finish();
 }
 
 /* Bug: it goes where a redirect leads, with the key. */
@@ -448,7 +448,7 @@ static void a_redirect_is_an_answer(void **state)
     assert_int_equal(world.told.status, 307);
     assert_has(world.told.headers, "Location: http://127.0.0.1:");
     assert_int_equal(world.origin.connections, 1);
-    end();
+    finish();
 }
 
 /* Bug: an answer that was cut off anywhere passes for a whole one, or for another failure's. */
@@ -480,7 +480,7 @@ static void what_breaks_off_has_failed(void **state)
         assert_false(world.told.is_timeout);
         assert_string_not_equal(world.told.message, "");
         assert_lacks(world.told.message, "127.0.0.1"); /* clients are told it */
-        end();
+        finish();
     }
 }
 
@@ -496,7 +496,7 @@ static void a_reset_in_the_middle_comes_after_what_came(void **state)
     assert_true(world.told.has_failed);
     assert_int_equal(world.told.status, 200);
     assert_memory_equal(world.told.body, "abc", 3);
-    end();
+    finish();
 }
 
 /* Bug: nobody listens there, and the address of the inside is told to clients. */
@@ -514,7 +514,7 @@ static void a_refused_connection_has_failed(void **state)
     assert_lacks(world.told.message, "127.0.0.1");
     world.origin.watch.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(loop_watch(&world.loop, &world.origin.watch, 0, NULL));
-    end();
+    finish();
 }
 
 /* Bug: an answer with headers without end fills the memory, or with many writes beyond its list. */
@@ -530,7 +530,7 @@ static void headers_are_bounded(void **state)
     await_end();
     assert_true(world.told.has_failed);
     assert_int_equal(world.told.heads, 0);
-    end();
+    finish();
     begin();
     length = sprintf(answer, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
     for (int i = 0; i < 150; i++)
@@ -540,7 +540,7 @@ static void headers_are_bounded(void **state)
     await_end();
     assert_false(world.told.has_failed);
     assert_int_equal(world.told.header_count, 100);
-    end();
+    finish();
 }
 
 /* --- time, and who wants no more -------------------------------------------------------------- */
@@ -559,7 +559,7 @@ static void silence_times_out(void **state)
     assert_true(world.told.is_timeout);
     assert_int_equal(world.told.heads, 0);
     assert_int_equal(world.told.ended_ns, UPSTREAM_SILENCE_SECONDS * NS_PER_S);
-    end();
+    finish();
 }
 
 static void a_pause_of_the_answer_times_out_from_its_last_byte(void **state)
@@ -579,7 +579,7 @@ static void a_pause_of_the_answer_times_out_from_its_last_byte(void **state)
     assert_true(world.told.has_failed && world.told.is_timeout);
     assert_int_equal(world.told.body_length, 3);
     assert_int_equal(world.told.ended_ns, 17 * NS_PER_S);
-    end();
+    finish();
 }
 
 /* Bug: an upstream that is faster than the client fills the memory, or is cut for the client's
@@ -603,7 +603,7 @@ static void who_has_enough_gets_nothing_until_it_resumes(void **state)
     await_end();
     assert_false(world.told.has_failed);
     assert_memory_equal(world.told.body, "abcdef", 6);
-    end();
+    finish();
 }
 
 /* Bug: the request behind goes on for a client that has gone, or its end is told to freed memory.
@@ -619,7 +619,7 @@ static void a_cancelled_one_is_closed_and_tells_nothing(void **state)
     while (!world.origin.raw.is_closed)
         loop_turn(&world.loop, -1);
     assert_false(world.told.has_ended);
-    end();
+    finish();
 }
 
 /* Bug: a URL that cannot be asked is found out by the first client, or one with a password in it
