@@ -285,15 +285,6 @@ bool guests_know_family(struct preloader *preloader)
 
 /* ---- whether a process carries the library ---- */
 
-static bool has_registered(const struct clock_page *page, pid_t pid)
-{
-    for (size_t i = 0; i < PAGE_PROCESSES_MAX; i++) {
-        if (atomic_load(&page->processes[((size_t)pid + i) % PAGE_PROCESSES_MAX]) == pid)
-            return true;
-    }
-    return false;
-}
-
 static bool has_mapped_library(pid_t pid)
 {
     char path[64];
@@ -330,7 +321,7 @@ const char *guests_not_carried(const struct preloader *preloader, struct guest_p
 {
     char path[64];
     struct stat status;
-    if (process->is_mapped || has_registered(preloader->page, process->pid))
+    if (process->is_mapped || page_has_process(preloader->page, process->pid))
         return NULL;
     process->is_mapped = has_mapped_library(process->pid);
     if (process->is_mapped)

@@ -1,5 +1,6 @@
 /* Endpoints that only the server behind knows (serve --upstream): a POST that names a model, in
  * JSON or in a form, asks that model, and takes a request of its limits. */
+#include "base/json_text.h"
 #include "mockserver/api.h"
 #include "mockserver/endpoint.h"
 #include "mockserver/multipart.h"
@@ -12,6 +13,7 @@ static void take_model(struct endpoint_call *call, const char *text, size_t leng
 {
     if (length < sizeof call->model && memchr(text, '\0', length) == NULL)
         snprintf(call->model, sizeof call->model, "%.*s", (int)length, text);
+    json_make_utf8(call->model);
 }
 
 static void read_form(struct endpoint_call *call)

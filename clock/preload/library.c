@@ -74,15 +74,6 @@ void plead(enum page_plea plea)
 
 /* ---- processes and threads ---- */
 
-bool is_registered(pid_t pid)
-{
-    for (size_t i = 0; i < PAGE_PROCESSES_MAX; i++) {
-        if (atomic_load(&page->processes[((size_t)pid + i) % PAGE_PROCESSES_MAX]) == pid)
-            return true;
-    }
-    return false;
-}
-
 void register_process(void)
 {
     int32_t pid = own_pid();

@@ -156,8 +156,6 @@ long raw_call(long number, long a, long b, long c, long d, long e, long f);
 #define RAW(number, a, b, c, d, e, f)                                                              \
     raw_call(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
-/* Whether this process of the machine is one that carries the library. */
-bool is_registered(pid_t pid);
 /* Registers this process in the page. */
 void register_process(void);
 /* Takes it out before an exec, because the program to come may not carry the library. */

@@ -138,4 +138,14 @@ struct clock_page {
     struct page_slot slots[PAGE_SLOTS_MAX];
 };
 
+/* Whether this process of the machine is one that carries the library. */
+static inline _Bool page_has_process(const struct clock_page *page, int32_t pid)
+{
+    for (uint32_t i = 0; i < PAGE_PROCESSES_MAX; i++) {
+        if (atomic_load(&page->processes[((uint32_t)pid + i) % PAGE_PROCESSES_MAX]) == pid)
+            return 1;
+    }
+    return 0;
+}
+
 #endif

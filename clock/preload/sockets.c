@@ -270,7 +270,7 @@ static void look_at_peer(int fd, const struct sockaddr *address, int connected)
     int error = errno;
     if (connected == 0 && is_carried() && address != NULL && address->sa_family == AF_UNIX &&
         libc()->getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.pid > 0 &&
-        !is_registered(peer.pid))
+        !page_has_process(page, peer.pid))
         plead(PAGE_PLEA_OTHER_PROGRAM);
     errno = error;
 }

@@ -1,5 +1,7 @@
 #include "harness/launch.h"
 
+#include "tests/unit/scratch.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -15,33 +17,6 @@
 #include <cmocka.h>
 
 static const char *const variables[] = {"A=1", "B=2", NULL};
-
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/toomany-launch-XXXXXX");
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    return system(command);
-}
-
-/* A path in the folder, good until the next but three. */
-static const char *in_folder(const char *name)
-{
-    static char paths[4][128];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
 
 static const char *put(const char *name, const char *text, mode_t mode)
 {
@@ -192,7 +167,7 @@ static void relative_paths_are_seen_from_the_directory(void **state)
     (void)state;
     put("here", "#!/bin/sh\n", 0644);
     explained("./here", NULL, folder, "./here", "not executable");
-    explained("./gone", NULL, folder, "./gone", ", seen from /tmp/toomany-launch-");
+    explained("./gone", NULL, folder, "./gone", ", seen from /tmp/toomany-unit-");
     explained("./gone", NULL, NULL, "./gone", "no such file; give its path");
     explained("here", ".", folder, "./here", "not executable"); /* found in PATH */
     explained("true", NULL, "/no/such/folder", "/no/such/folder", "no such directory; a client");

@@ -1,5 +1,7 @@
 #include "mockserver/tls.h"
 
+#include "tests/unit/scratch.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/gnutls.h>
@@ -18,23 +20,6 @@
 
 #define NOW_S INT64_C(1767225600) /* 2026-01-01 00:00:00 */
 #define DAY_S INT64_C(86400)
-
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/toomany-tls-XXXXXX");
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    return system(command);
-}
 
 /* Its path, good until the next but three. */
 static const char *write_file(const char *name, const char *text, size_t length)
