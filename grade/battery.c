@@ -363,10 +363,10 @@ static bool choose(struct battery *battery, struct error *error)
             setup->start_wanted = 1;
             setup->asks_nothing = probe->asks_nothing;
         }
-        if (probe->compares_runs)
+        if (probe->compares_runs) {
             setup->start_wanted = (size_t)battery->options->runs;
-        if (probe->compares_runs || strcmp(probe->id, "backs-off/waits") == 0)
             battery->refused = setup;
+        }
         finding->setup = setup;
     }
     return true;

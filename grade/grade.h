@@ -27,7 +27,7 @@
 
 enum {
     GRADE_RUNS_DEFAULT = 3, /* judges that cannot tell from these want more */
-    GRADE_RUNS_MAX = 20,    /* of one set-up; judges that want more runs get up to so many */
+    GRADE_RUNS_MAX = 30,    /* of one set-up; judges that want more runs get up to so many */
     GRADE_ALSO_MAX = 8,     /* runs of other set-ups that show the same */
     GRADE_PROBES_MAX = 200,
 };

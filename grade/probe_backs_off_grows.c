@@ -5,7 +5,7 @@
 /* How unlikely it must be that the delays do not grow. */
 static const double LEVEL = 1e-3;
 
-enum { RUNS_MIN = 5, RUNS_FOR_NO = 15 };
+enum { RUNS_MIN = 5, RUNS_FOR_NO = 20 };
 
 /* The first and the last delays of the runs. */
 struct ends {
@@ -89,15 +89,15 @@ static void judge(const struct probe *probe, const struct probe_evidence *eviden
              (ends.runs >= RUNS_MIN && ends.last_most_ns > ends.first_most_ns &&
               chance_of(&ends) < LEVEL))
         judgement_set(judgement, PROBE_RIGHT, "the delays grow: %s", text);
-    else if (evidence->may_run_more) {
-        judgement_set(judgement, PROBE_QUESTIONABLE, "%s", text);
-        judgement->wants_more_runs = true;
-    } else if (ends.last_most_ns < ends.first_most_ns + ends.first_most_ns / 5 &&
-               ends.runs >= RUNS_FOR_NO)
+    else if (ends.last_most_ns < ends.first_most_ns + ends.first_most_ns / 5 &&
+             ends.runs >= RUNS_FOR_NO)
         judgement_set(judgement, PROBE_WRONG,
                       "in %zu runs the last delay was no longer than the first: %s", ends.runs,
                       text);
-    else
+    else if (evidence->may_run_more) {
+        judgement_set(judgement, PROBE_QUESTIONABLE, "%s", text);
+        judgement->wants_more_runs = true;
+    } else
         judgement_set(judgement, PROBE_QUESTIONABLE,
                       "it is not clear from %zu of its runs whether the delays grow: %s", ends.runs,
                       text);

@@ -4,6 +4,7 @@ The client is tests/clients/synthetic.py, right without a habit. The last tests 
 whole: verdicts that do not change with the seed, reports, options.
 """
 
+import itertools
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import xml.etree.ElementTree
 
 import jsonschema
 import pytest
-from toomany import CLIENTS, ROOT, run, start
+from toomany import BUILD, CLIENTS, ROOT, run, start
 
 SYNTHETIC = ["python3", "-S", "-E", str(CLIENTS / "synthetic.py")]
 pytestmark = pytest.mark.carried
@@ -152,10 +153,10 @@ STEADY = {
 SEEDS = int(os.environ.get("GRADE_SEEDS", "3"))  # bounds what the tests take
 
 
-def is_steady(*arguments, command=None):
+def is_steady(*arguments, command=None, seeds=SEEDS):
     verdicts = [{probe["id"]: probe["verdict"] for probe in
                  grade(*arguments, "--seed", seed * 1000, command=command)["probes"]}
-                for seed in range(SEEDS)]
+                for seed in range(seeds)]
     assert "questionable" not in verdicts[0].values()
     for other in verdicts[1:]:
         assert other == verdicts[0]
@@ -165,6 +166,12 @@ def is_steady(*arguments, command=None):
 @pytest.mark.parametrize("habits", STEADY.values(), ids=list(STEADY))
 def test_no_verdict_changes_with_the_seed(habits):
     is_steady(habits)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("program", ["defaults", "fixed"])
+def test_no_verdict_on_a_program_in_c_changes_in_twenty_runs(program):
+    is_steady("", command=[BUILD / "examples" / "c" / program], seeds=20)
 
 
 @pytest.mark.once
@@ -200,12 +207,13 @@ def test_a_start_for_two_probes_says_what_a_start_for_each_says(first, second):
 
 
 def test_a_right_program_needs_fewer_starts_than_there_are_probes():
-    assert JOINTS
-    first, second = JOINTS[-2]
-    asked = ("--probe", first, "--probe", second, "--probe", "backs-off/waits")
-    report = grade("", *asked)
-    assert report["start_count"] == 3, "healthy, refused for ever, both"
-    assert all(", then " in probe["sent"] for probe in report["probes"] if probe["id"] == first)
+    pairs = JOINTS[-6:-1]
+    asked = [word for probe in ("backs-off/waits", *itertools.chain(*pairs))
+             for word in ("--probe", probe)]
+    report = grade("", *asked, "--runs", "2")
+    assert report["start_count"] == 1 + 2 + len(pairs), "healthy, refused for ever, the pairs"
+    assert all(", then " in probe["sent"] for probe in report["probes"]
+               if probe["id"] in dict(pairs))
 
 
 def test_programs_started_at_once_do_not_change_the_rule():

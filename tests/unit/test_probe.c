@@ -129,7 +129,7 @@ static void two_retries_at_once_are_hammering_and_one_is_not(void **state)
     says("waits/negative", 1, 4, first, PROBE_RIGHT, "it kept to waits of its own: 0s, 1.0s, 2.0s");
     says("backs-off/waits", 1, 3, hammers, PROBE_WRONG, "3 requests without a wait between them");
     says("backs-off/waits", 1, 4, first, PROBE_NON_STRICT,
-         "1 of its 3 retries come at once: 0s, 1.0s, 2.0s");
+         "1 of 3 retries come at once: 0s, 1.0s, 2.0s");
 }
 
 static void what_hangs_floods_or_crashes_is_wrong_everywhere(void **state)
@@ -169,6 +169,26 @@ static void runs_that_disagree_are_questionable(void **state)
     free_run(&second);
 }
 
+static void a_wait_that_chance_made_short_is_no_retry_at_once(void **state)
+{
+    (void)state;
+    struct sample_request drawn[] = {
+        {.status = 429}, {.at_ms = 301, .status = 429}, {.at_ms = 1002, .status = 429}};
+    struct sample_request short_once[] = {
+        {.status = 429}, {.at_ms = 1, .status = 429}, {.at_ms = 1002, .status = 429}};
+    struct sample_run samples[5];
+    struct probe_run runs[5];
+    for (size_t i = 0; i < 5; i++) {
+        make_run(&samples[i], 1, 3, i == 2 ? short_once : drawn);
+        runs[i] = samples[i].run;
+    }
+    assert_int_equal(judged("backs-off/waits", runs, 5).outcome, PROBE_RIGHT);
+    assert_int_equal(judged("backs-off/waits", runs, 3).outcome, PROBE_QUESTIONABLE);
+    assert_int_equal(judged("backs-off/waits", runs + 2, 1).outcome, PROBE_NON_STRICT);
+    for (size_t i = 0; i < 5; i++)
+        free_run(&samples[i]);
+}
+
 static void jitter_needs_runs_that_differ(void **state)
 {
     (void)state;
@@ -199,17 +219,17 @@ static void a_growth_that_chance_may_have_made_is_not_believed(void **state)
     says("backs-off/grows", 1, 3, fixed, PROBE_WRONG, "the delays are all alike: 1.0s, 1.0s");
     says("backs-off/grows", 1, 3, doubled, PROBE_QUESTIONABLE,
          "it is not clear from 1 of its runs whether the delays grow: 1.0s, 2.0s");
-    struct sample_run samples[15];
-    struct probe_run runs[15];
-    for (size_t i = 0; i < 15; i++) {
+    struct sample_run samples[20];
+    struct probe_run runs[20];
+    for (size_t i = 0; i < 20; i++) {
         make_run(&samples[i], 1, 3, i % 2 == 0 ? drawn : fixed);
         runs[i] = samples[i].run;
     }
-    assert_int_equal(judged("backs-off/grows", runs, 15).outcome, PROBE_WRONG);
-    for (size_t i = 0; i < 15; i++)
+    assert_int_equal(judged("backs-off/grows", runs, 20).outcome, PROBE_WRONG);
+    for (size_t i = 0; i < 20; i++)
         samples[i].calls[0].attempts[2].delay_ns *= 2;
-    assert_int_equal(judged("backs-off/grows", runs, 15).outcome, PROBE_RIGHT);
-    for (size_t i = 0; i < 15; i++)
+    assert_int_equal(judged("backs-off/grows", runs, 20).outcome, PROBE_RIGHT);
+    for (size_t i = 0; i < 20; i++)
         free_run(&samples[i]);
 }
 
@@ -253,6 +273,7 @@ int main(void)
         cmocka_unit_test(two_retries_at_once_are_hammering_and_one_is_not),
         cmocka_unit_test(what_hangs_floods_or_crashes_is_wrong_everywhere),
         cmocka_unit_test(runs_that_disagree_are_questionable),
+        cmocka_unit_test(a_wait_that_chance_made_short_is_no_retry_at_once),
         cmocka_unit_test(jitter_needs_runs_that_differ),
         cmocka_unit_test(a_growth_that_chance_may_have_made_is_not_believed),
         cmocka_unit_test(nested_retries_are_found_by_the_counter),
