@@ -4,6 +4,20 @@
 
 enum { GIVE_UP_S = 60, SLEEPS_S = 24 * 3600 };
 
+/* What a delay says of the unit in which the number was read. A short one may be the program's own
+ * by chance: the verdict is not to depend on it. */
+static const char *short_unit_words(int64_t delay_ns, int64_t asked_ns, int64_t early_ns)
+{
+    int64_t read_ns = asked_ns / 1000;
+    bool is_read = delay_ns >= read_ns && delay_ns <= read_ns + read_ns / 20 + early_ns;
+    return is_read ? ", a thousandth, as if seconds were milliseconds" : "";
+}
+
+static bool is_thousandfold(int64_t delay_ns, int64_t asked_ns)
+{
+    return asked_ns > 0 && delay_ns / asked_ns >= 1000 && delay_ns / asked_ns <= 1050;
+}
+
 void judge_waits(const struct probe *probe, const struct probe_evidence *evidence,
                  struct judgement *judgement)
 {
@@ -40,7 +54,14 @@ void judge_waits(const struct probe *probe, const struct probe_evidence *evidenc
     int64_t late_ns = probe->asked_ns + probe->asked_ns / 2 + GIVE_UP_S * NS_PER_S;
     if (delay_ns < probe->asked_ns - probe->slack_ns - evidence_early_ns(evidence))
         judgement_set(judgement, probe->is_lenient ? PROBE_NON_STRICT : PROBE_WRONG,
-                      "asked to wait %s, it came back after %s", asked, delay);
+                      "asked to wait %s, it came back after %s%s", asked, delay,
+                      short_unit_words(delay_ns, probe->asked_ns, evidence_early_ns(evidence)));
+    else if (is_thousandfold(delay_ns, probe->asked_ns))
+        judgement_set(
+            judgement, PROBE_WRONG,
+            "asked to wait %s, it waited %s, a thousand times as long, as if milliseconds "
+            "were seconds",
+            asked, delay);
     else if (probe->asked_ns >= SLEEPS_S * NS_PER_S)
         judgement_set(judgement, PROBE_NON_STRICT,
                       "it slept for all of %s; who waits for it cannot tell that from a hang",

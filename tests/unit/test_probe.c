@@ -115,6 +115,22 @@ static void early_is_wrong_and_late_is_not(void **state)
          "it gave up rather than wait 10m0s (exit code 1)");
 }
 
+static void a_number_that_is_read_in_another_unit_is_wrong(void **state)
+{
+    (void)state;
+    struct sample_request early[] = {{.status = 429}, {.at_ms = 21, .status = 200}};
+    struct sample_request late[] = {{.status = 429}, {.at_ms = 20000001, .status = 200}};
+    struct sample_request own[] = {{.status = 429}, {.at_ms = 501, .status = 200}};
+    says("waits/seconds", 0, 2, early, PROBE_WRONG,
+         "asked to wait 20s, it came back after 20ms, a thousandth, as if seconds were "
+         "milliseconds");
+    says("waits/milliseconds", 0, 2, late, PROBE_WRONG,
+         "asked to wait 20s, it waited 5h33m20s, a thousand times as long, as if milliseconds were "
+         "seconds");
+    says("waits/milliseconds", 0, 2, own, PROBE_NON_STRICT,
+         "asked to wait 20s, it came back after 500ms");
+}
+
 static void two_retries_at_once_are_hammering_and_one_is_not(void **state)
 {
     (void)state;
@@ -270,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recovers_when_it_was_served_and_says_so),
         cmocka_unit_test(early_is_wrong_and_late_is_not),
+        cmocka_unit_test(a_number_that_is_read_in_another_unit_is_wrong),
         cmocka_unit_test(two_retries_at_once_are_hammering_and_one_is_not),
         cmocka_unit_test(what_hangs_floods_or_crashes_is_wrong_everywhere),
         cmocka_unit_test(runs_that_disagree_are_questionable),
