@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@ enum { TEMPORARY_TRIES_MAX = 100 };
 
 static bool fail(struct error *error, const char *path, int number)
 {
-    return error_set_run(error, path, "the report could not be written: %s", strerror(number));
+    return error_set_run(error, path, "the report could not be written: %s%s", strerror(number),
+                         number == ENOENT ? "; make its folder first" : "");
 }
 
 /* Writes, and closes the stream if it is not stdout. Every byte is on its way to the disk when this
@@ -92,10 +94,39 @@ static char *link_target(const char *path)
     return whole;
 }
 
+static bool is_stdout(const char *path)
+{
+    return path == NULL || strcmp(path, "-") == 0;
+}
+
+bool report_file_check(const char *path, struct error *error)
+{
+    struct stat status;
+    if (is_stdout(path))
+        return true;
+    bool exists = stat(path, &status) == 0;
+    if (!exists && errno != ENOENT)
+        return fail(error, path, errno);
+    if (exists && S_ISDIR(status.st_mode))
+        return fail(error, path, EISDIR);
+    if (exists && !S_ISREG(status.st_mode))
+        return true; /* a device or a pipe */
+    char *target = exists ? realpath(path, NULL) : link_target(path);
+    const char *written = target != NULL ? target : path;
+    char *copy = strdup(written);
+    errno = ENOMEM;
+    bool may = copy != NULL && access(dirname(copy), W_OK | X_OK) == 0;
+    if (!may)
+        fail(error, written, errno);
+    free(copy);
+    free(target);
+    return may;
+}
+
 bool report_file_write(const char *path, report_file_writer *write, void *owner,
                        struct error *error)
 {
-    if (path == NULL || strcmp(path, "-") == 0)
+    if (is_stdout(path))
         return write_and_close(write, owner, stdout, false, "stdout", error);
     struct stat status;
     bool exists = stat(path, &status) == 0;

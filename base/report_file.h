@@ -13,6 +13,10 @@
 /* Writes the report to the stream; false when it could not, with errno saying why. */
 typedef bool report_file_writer(void *owner, FILE *stream);
 
+/* Whether a report can be put at `path`, as far as can be said before it is made: its folder is
+ * there and may be written to. False with the error filled. */
+bool report_file_check(const char *path, struct error *error);
+
 /* NULL or "-" as the path writes to stdout. False with the error filled. */
 bool report_file_write(const char *path, report_file_writer *write, void *owner,
                        struct error *error);

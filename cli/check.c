@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include "base/json.h"
+#include "base/report_file.h"
 #include "harness/known_failing.h"
 #include "harness/report.h"
 #include "harness/scenario_list.h"
@@ -294,6 +295,16 @@ static void choose_reports(struct check_command *check)
     check->style.verbose = check->verbose;
 }
 
+/* Before the first run, not after the last. */
+static bool can_report(const struct check_command *check, struct error *error)
+{
+    for (size_t i = 0; i < check->report_count; i++) {
+        if (!report_file_check(check->reports[i].path, error))
+            return false;
+    }
+    return true;
+}
+
 int cli_check(int argc, char **argv)
 {
     struct check_command check = {.jobs = 1, .repeat = 1, .seed = 1};
@@ -303,8 +314,8 @@ int cli_check(int argc, char **argv)
         return status < 0 ? CLI_DONE : status;
     int own_count = check.command != NULL ? (int)(check.command - argv) - 1 : argc;
     choose_reports(&check);
-    status = load(&check, optind, own_count, argv, &error) ? run(&check, &error)
-                                                           : cli_fail("check", &error);
+    bool is_ready = can_report(&check, &error) && load(&check, optind, own_count, argv, &error);
+    status = is_ready ? run(&check, &error) : cli_fail("check", &error);
     free(check.items);
     scenario_list_free(&check.scenarios);
     known_failing_free(&check.known);

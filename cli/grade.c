@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include "base/duration.h"
+#include "base/report_file.h"
 #include "grade/against.h"
 #include "grade/card.h"
 #include "harness/suite.h"
@@ -438,6 +439,11 @@ int cli_grade(int argc, char **argv)
         return list(&command);
     choose_reports(&command);
     struct error error = {0};
+    for (size_t i = 0; i < command.report_count;
+         i++) { /* before the first run, not after the last */
+        if (!report_file_check(command.reports[i].path, &error))
+            return cli_fail("grade", &error);
+    }
     if (command.against_file != NULL) {
         command.against = against_load(command.against_file, &error);
         if (command.against == NULL)

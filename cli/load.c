@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include "base/report_file.h"
 #include "clock/clock.h"
 #include "lab/advise.h"
 #include "lab/gnuplot.h"
@@ -383,11 +384,12 @@ static int run(struct load_command *load, const struct cli_stop *stop, struct er
 }
 
 /* Before the first run, not after the last. */
-static bool can_draw(const struct load_command *load, struct error *error)
+static bool can_report(const struct load_command *load, struct error *error)
 {
     for (size_t i = 0; i < load->report_count; i++) {
-        if (load->reports[i].kind->is_drawn)
-            return gnuplot_is_there(error);
+        if (!report_file_check(load->reports[i].path, error) ||
+            (load->reports[i].kind->is_drawn && !gnuplot_is_there(error)))
+            return false;
     }
     return true;
 }
@@ -427,7 +429,7 @@ int cli_load(int argc, char **argv)
     load.live.api_key = load.live.base_url != NULL ? getenv("OPENAI_API_KEY") : NULL;
     if (!experiment_load(&load.experiment, argv[optind], &error) ||
         !experiment_choose(&load.experiment, load.chosen, load.chosen_count, load.load, &error) ||
-        !live_check(&load.live, &error) || !can_draw(&load, &error) ||
+        !live_check(&load.live, &error) || !can_report(&load, &error) ||
         !open_journal(&load, &error) || !cli_stop_on_signals(&stop, &error)) {
         experiment_free(&load.experiment);
         return cli_fail("load", &error);

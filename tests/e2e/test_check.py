@@ -289,17 +289,26 @@ def test_known_failing_does_not_hide_what_could_not_run(folder):
 # ---- reports that cannot be written ----
 
 @pytest.mark.parametrize("path, reason", [
-    ("gone/report.xml", "No such file or directory"),
+    ("gone/report.xml", "No such file or directory; make its folder first"),
     (".", "Is a directory"),
-    ("/dev/full", "No space left on device"),
     ("1-passes.json/report.xml", "Not a directory"),
 ])
-def test_exit_3_when_a_report_cannot_be_written_and_the_others_are(folder, path, reason):
+def test_exit_3_before_a_run_whose_report_cannot_be_written(folder, path, reason):
+    """Bug: the run is over when one learns that its report is lost."""
     finished = check(folder, "--report", f"junit={path}", "--report", "json=report.json",
-                     "--report", "text", "1-passes.json")
-    assert finished.returncode == 3
+                     "1-passes.json")
+    assert (finished.returncode, finished.stdout) == (3, "")
     assert finished.stderr == (
         f"toomany check: {path}: the report could not be written: {reason}\n")
+    assert not (folder / "report.json").exists()
+
+
+def test_exit_3_when_a_report_cannot_be_written_and_the_others_are(folder):
+    finished = check(folder, "--report", "junit=/dev/full", "--report", "json=report.json",
+                     "--report", "text", "1-passes.json")
+    assert finished.returncode == 3
+    assert finished.stderr == ("toomany check: /dev/full: the report could not be written: "
+                               "No space left on device\n")
     assert json.loads((folder / "report.json").read_text())["passed"]
     assert finished.stdout.endswith("1 passed, 0 failed\n")
 

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
-from toomany import MODEL, PATIENCE_S, TOOMANY, client, environment, run, scenario, write_scenario
+from toomany import MODEL, PATIENCE_S, ROOT, TOOMANY, client, environment, run, scenario, write_scenario
 
 REFUSED = {"error": {"message": "Rate limit <reached> & \"held\"", "type": "requests",
                      "code": "rate_limit_exceeded"}}
@@ -331,3 +331,15 @@ def test_verbose_shows_all_verdicts(folder):
     whole = run("check", "--verbose", "1.json", cwd=folder).stdout
     assert "no processes left" not in brief
     assert "no processes left" in whole and "attempts per call" in whole
+
+
+@pytest.mark.parametrize("command", [
+    ["grade", "--report", "html=gone/report", "--", "true"],
+    ["load", "--simulate", "--report", "json=gone/report", ROOT / "experiments" / "agreement.json"],
+])
+def test_a_report_without_a_folder_is_refused_before_the_run(command):
+    """Bug: an hour's run is over when one learns that its report is lost."""
+    finished = run(*command)
+    assert (finished.returncode, finished.stdout) == (3, "")
+    assert finished.stderr == (f"toomany {command[0]}: gone/report: the report could not be written: "
+                               "No such file or directory; make its folder first\n")

@@ -89,6 +89,7 @@ static bool write_report(const char *path, struct error *error)
 static void written(const char *path)
 {
     struct error error;
+    assert_true(report_file_check(path, &error));
     if (!write_report(path, &error))
         fail_msg("%s: %s", error.place, error.message);
 }
@@ -101,6 +102,13 @@ static void refused(const char *path, const char *place, int error_number)
     if (strstr(error.message, strerror(error_number)) == NULL)
         fail_msg("found \"%s\", wanted \"%s\"", error.message, strerror(error_number));
     assert_true(error.could_not_run);
+    /* Who asks before knows it before. */
+    if (error_number == EEXIST)
+        return;
+    struct error early = {0};
+    assert_false(report_file_check(path, &early));
+    assert_string_equal(early.place, error.place);
+    assert_string_equal(early.message, error.message);
 }
 
 static mode_t mode_of(const char *path)
