@@ -249,6 +249,19 @@ static int64_t last_answer(const struct result *result)
     return last_ns;
 }
 
+/* Of a run that was stopped nobody knows what would have come: what has not held by then may still
+ * have, and has no cause to hint at. */
+static void leave_open(struct result *result)
+{
+    for (size_t i = 0; i < result->verdict_count; i++) {
+        struct verdict *verdict = &result->verdicts[i];
+        if (verdict->state == VERDICT_HELD)
+            continue;
+        verdict->state = VERDICT_UNDETERMINED;
+        verdict->hint = "";
+    }
+}
+
 bool judge(const struct judge_input *input, struct result *result)
 {
     struct calls_input calls = {
@@ -284,6 +297,8 @@ bool judge(const struct judge_input *input, struct result *result)
         return false;
     note_amplification(result);
     note_ambiguity(result);
+    if (result->interrupted)
+        leave_open(result);
     result->passed = !result->interrupted;
     for (size_t i = 0; i < result->verdict_count; i++)
         result->passed &= result->verdicts[i].state == VERDICT_HELD;

@@ -56,7 +56,8 @@ static inline bool call_is_nested(const struct call *call)
 enum verdict_state {
     VERDICT_HELD,
     VERDICT_FAILED,
-    VERDICT_UNDETERMINED, /* attempts could not be told apart; counts as not held */
+    VERDICT_UNDETERMINED, /* attempts could not be told apart, or the run was stopped; counts as not
+                             held */
 };
 
 struct verdict {

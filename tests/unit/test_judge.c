@@ -145,7 +145,7 @@ static void one_expectation_that_fails_fails_all(void **state)
 static void an_interrupted_run_does_not_pass(void **state)
 {
     (void)state;
-    struct trial trial = served("\"calls\": 1");
+    struct trial trial = served("\"calls\": 1, \"requests\": 2");
     trial.result.interrupted = true;
     trial.result.runs[0].signal = 15; /* of ours: it has not crashed */
     trial.result.runs[0].survivors = strdup("sh");
@@ -153,6 +153,9 @@ static void an_interrupted_run_does_not_pass(void **state)
     assert_false(trial.result.passed);
     assert_int_equal(verdict_on(&trial, "not_killed")->state, VERDICT_HELD);
     assert_int_equal(verdict_on(&trial, "no_processes_left")->state, VERDICT_HELD);
+    /* The second request might still have come. */
+    assert_int_equal(verdict_on(&trial, "requests")->state, VERDICT_UNDETERMINED);
+    assert_string_equal(verdict_on(&trial, "requests")->hint, "");
     forget(&trial);
 }
 
