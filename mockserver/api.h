@@ -116,6 +116,8 @@ bool api_change_config(struct api *api, const struct config *config, int64_t now
 
 /* Makes the changes whose time has come. Returns the time of the next one, or -1. */
 int64_t api_make_timed_changes(struct api *api, int64_t now_ns);
+/* Makes those that were due after so many requests as have come by now. */
+void api_make_counted_changes(struct api *api, int64_t now_ns);
 
 /* Back to the start: script, random numbers, quotas and changes as configured, counters; what is in
  * flight stays counted. */
