@@ -135,7 +135,7 @@ static void where_it_cannot_be_written_is_told(void **state)
         {"/tmp", "the report could not be written: Is a directory"},
         {"/dev/full", "the report could not be written: No space left on device"},
         {"/tmp/toomany-no-such-folder/report",
-         "the report could not be written: No such file or directory"},
+         "the report could not be written: No such file or directory; make its folder first"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct error error = {0};
