@@ -626,7 +626,8 @@ static const char *date_text(struct api *api, int64_t wall_s)
     return api->date;
 }
 
-/* The headers that every answer of api.openai.com carries. */
+/* The headers that every answer of api.openai.com carries; of servers that only speak like it, those
+ * that any has. */
 static void add_common_headers(struct decision *decision)
 {
     struct answer *answer = &decision->outcome->answer;
@@ -644,7 +645,7 @@ static void add_common_headers(struct decision *decision)
         add_header(answer, "apim-request-id", request_id + strlen("req_"));
     text_copy(entry->request_id, sizeof entry->request_id,
               answer_find_header(answer, "x-request-id"));
-    if (is_azure(decision->api))
+    if (decision->api->config->rules.dialect != DIALECT_OPENAI)
         return;
     add_header(answer, "openai-version", "2020-10-01");
     if (entry->decision != JOURNAL_REJECTED) {
