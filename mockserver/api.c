@@ -626,8 +626,8 @@ static const char *date_text(struct api *api, int64_t wall_s)
     return api->date;
 }
 
-/* The headers that every answer of api.openai.com carries; of servers that only speak like it, those
- * that any has. */
+/* The headers that every answer of api.openai.com carries; of servers that only speak like it,
+ * those that any has. */
 static void add_common_headers(struct decision *decision)
 {
     struct answer *answer = &decision->outcome->answer;

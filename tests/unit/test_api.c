@@ -393,9 +393,10 @@ static void only_openai_says_what_it_is(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct set_up set_up;
         char config[200];
-        snprintf(config, sizeof config,
-                 "{\"rules\": {\"dialect\": \"%s\"}, \"quotas\": {\"*\": {\"requests_per_minute\": 1}}}",
-                 cases[i].dialect);
+        snprintf(
+            config, sizeof config,
+            "{\"rules\": {\"dialect\": \"%s\"}, \"quotas\": {\"*\": {\"requests_per_minute\": 1}}}",
+            cases[i].dialect);
         start(&set_up, config);
         for (int status = 200; status <= 429; status += 229) {
             assert_int_equal(chat_and_finish(&set_up, 0), status);
