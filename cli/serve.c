@@ -31,7 +31,7 @@ struct serve {
     struct server *server;
     struct cli_stop *stop;
     struct watch stop_watch;
-    struct watch hangup_watch; /* SIGHUP; its fd is -1 where there is nothing to read again */
+    struct watch hangup_watch; /* SIGHUP; its fd is -1 where that is nothing to it */
 };
 
 static int64_t wall_now(const struct serve *serve)
@@ -98,16 +98,23 @@ static void hang_up(void *owner, uint32_t events)
     struct signalfd_siginfo which;
     struct error error;
     (void)events;
-    if (read(serve->hangup_watch.fd, &which, sizeof which) == (ssize_t)sizeof which)
+    if (read(serve->hangup_watch.fd, &which, sizeof which) != (ssize_t)sizeof which)
+        return;
+    if (setup_file(&serve->options) != NULL)
         reload(serve, &error);
+    else
+        loop_stop(&serve->loop); /* its terminal has gone */
 }
 
 static bool watch_hangup(struct serve *serve, struct error *error)
 {
     sigset_t hangup;
+    struct sigaction former;
     serve->hangup_watch = (struct watch){.fd = -1, .ready = hang_up, .owner = serve};
-    if (setup_file(&serve->options) == NULL)
-        return true; /* the signal ends it, as ever */
+    /* As nohup wants it: a blocked signal would come nevertheless. */
+    bool is_ignored = sigaction(SIGHUP, NULL, &former) == 0 && former.sa_handler == SIG_IGN;
+    if (is_ignored && setup_file(&serve->options) == NULL)
+        return true;
     sigemptyset(&hangup);
     sigaddset(&hangup, SIGHUP);
     sigprocmask(SIG_BLOCK, &hangup, NULL);

@@ -216,6 +216,31 @@ static void serve(struct decision *decision, const struct endpoint *endpoint,
     decision->outcome->latency_ns += call->work_ns;
 }
 
+/* The answer to a request that a limit has stopped. */
+static void refuse(struct decision *decision, const struct pool *pool,
+                   const struct quota_answer *quota)
+{
+    const struct config *config = decision->api->config;
+    const struct script *own = &config->concurrency_refusal;
+    struct answer *answer = &decision->outcome->answer;
+    decision->entry->decision = JOURNAL_THROTTLED;
+    decision->entry->limit = quota->stopped_by;
+    decision->outcome->latency_ns =
+        distribution_draw(&config->refusal_latency, &decision->api->refusal_random);
+    if (quota->stopped_by == QUOTA_CONCURRENT_REQUESTS && own->step_count > 0) {
+        script_answer(&own->steps[0], &decision->names,
+                      decision->wall_ns + decision->outcome->latency_ns, answer);
+        return;
+    }
+    const struct refusal_request request = {
+        .names = decision->names,
+        .path = decision->route.path,
+        .api_version = decision->api_version,
+    };
+    refusal_answer(answer, &config->rules, quota, &request);
+    ratelimit_headers_add(answer, &config->rules, &pool->quota, quota, decision->now_ns);
+}
+
 static void ask_quota(struct decision *decision, const struct endpoint *endpoint,
                       const struct script_step *step)
 {
@@ -228,7 +253,6 @@ static void ask_quota(struct decision *decision, const struct endpoint *endpoint
         decision->entry->decision = JOURNAL_REJECTED;
         return;
     }
-    const struct limit_rules *rules = &decision->api->config->rules;
     struct quota_cost cost = {
         .requests = 1, .tokens = decision->entry->tokens, .images = call->images};
     struct quota_answer quota = quota_admit_cost(&pool->quota, decision->now_ns, &cost);
@@ -238,21 +262,12 @@ static void ask_quota(struct decision *decision, const struct endpoint *endpoint
         decision->outcome->charged_tokens = cost.tokens;
         decision->outcome->used_tokens = -1;
         serve(decision, endpoint, step);
+        ratelimit_headers_add(&decision->outcome->answer, &decision->api->config->rules,
+                              &pool->quota, &quota, decision->now_ns);
     } else {
         pool->throttled[quota.stopped_by]++;
-        decision->entry->decision = JOURNAL_THROTTLED;
-        decision->entry->limit = quota.stopped_by;
-        const struct refusal_request request = {
-            .names = decision->names,
-            .path = decision->route.path,
-            .api_version = decision->api_version,
-        };
-        refusal_answer(&decision->outcome->answer, rules, &quota, &request);
-        decision->outcome->latency_ns = distribution_draw(&decision->api->config->refusal_latency,
-                                                          &decision->api->refusal_random);
+        refuse(decision, pool, &quota);
     }
-    ratelimit_headers_add(&decision->outcome->answer, rules, &pool->quota, &quota,
-                          decision->now_ns);
 }
 
 /* An answer without a model: something is looked up or stored. */
@@ -458,7 +473,8 @@ static const char *date_text(struct api *api, int64_t wall_s)
     return api->date;
 }
 
-/* The headers that every answer of api.openai.com carries. */
+/* The headers that every answer of api.openai.com carries; of servers that only speak like it,
+ * those that any has. */
 static void add_common_headers(struct decision *decision)
 {
     struct answer *answer = &decision->outcome->answer;
@@ -476,7 +492,7 @@ static void add_common_headers(struct decision *decision)
         add_header(answer, "apim-request-id", request_id + strlen("req_"));
     text_copy(entry->request_id, sizeof entry->request_id,
               answer_find_header(answer, "x-request-id"));
-    if (is_azure(decision->api))
+    if (decision->api->config->rules.dialect != DIALECT_OPENAI)
         return;
     add_header(answer, "openai-version", "2020-10-01");
     if (entry->decision != JOURNAL_REJECTED) {

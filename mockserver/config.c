@@ -45,6 +45,7 @@ void config_free(struct config *config)
         free(config->accounts[i].project);
     }
     free(config->accounts);
+    script_free(&config->concurrency_refusal);
     script_free(&config->script);
     for (size_t i = 0; i < config->change_count; i++)
         config_quotas_free(&config->changes[i].quotas);
@@ -356,6 +357,7 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
                                         "only_listed_models",
                                         "latency",
                                         "refusal_latency",
+                                        "concurrency_refusal",
                                         "first_token",
                                         "tokens_per_second",
                                         "api_keys",
@@ -368,6 +370,7 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
     const cJSON *models = NULL;
     const cJSON *api_keys = NULL;
     const cJSON *accounts = NULL;
+    const cJSON *refusal = cJSON_GetObjectItemCaseSensitive(object, "concurrency_refusal");
     const cJSON *script = NULL;
     const cJSON *changes = NULL;
     if (!json_known_members(reader, object, pointer, known) ||
@@ -401,6 +404,10 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
     if (accounts != NULL &&
         !read_accounts(config, reader, accounts, json_pointer_member(place, pointer, "accounts")))
         return false;
+    if (refusal != NULL &&
+        !script_read_refusal(&config->concurrency_refusal, reader, refusal,
+                             json_pointer_member(place, pointer, "concurrency_refusal")))
+        return false;
     if (script != NULL && !script_read(&config->script, reader, script,
                                        json_pointer_member(place, pointer, "script")))
         return false;
@@ -408,11 +415,15 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
            read_changes(config, reader, changes, json_pointer_member(place, pointer, "changes"));
 }
 
-static bool has_limit(const struct config_quotas *quotas)
+/* Whether one of these limits answers 429. */
+static bool has_limit(const struct config *config, const struct config_quotas *quotas)
 {
+    const struct script *refusal = &config->concurrency_refusal;
+    bool says_else = refusal->step_count > 0 && script_status(&refusal->steps[0]) != 429;
     for (size_t i = 0; i < quotas->count; i++) {
         for (int dimension = 0; dimension < QUOTA_DIMENSION_COUNT; dimension++) {
-            if (quotas->items[i].limits.limit[dimension] != QUOTA_UNLIMITED)
+            if (quotas->items[i].limits.limit[dimension] != QUOTA_UNLIMITED &&
+                !(says_else && dimension == QUOTA_CONCURRENT_REQUESTS))
                 return true;
         }
     }
@@ -427,14 +438,12 @@ bool config_can_throttle(const struct config *config)
             return true;
         if (step->serves || step->fault.kind != NULL)
             continue;
-        const struct openai_error_kind *kind =
-            openai_error_find(step->error_kind != NULL ? step->error_kind : "rate_limit_exceeded");
-        if ((step->status != 0 ? step->status : kind->status) == 429)
+        if (script_status(step) == 429)
             return true;
     }
     for (size_t i = 0; i < config->change_count; i++) {
-        if (has_limit(&config->changes[i].quotas))
+        if (has_limit(config, &config->changes[i].quotas))
             return true;
     }
-    return config->rules.tier != NULL || has_limit(&config->quotas);
+    return config->rules.tier != NULL || has_limit(config, &config->quotas);
 }

@@ -76,6 +76,7 @@ struct config {
     bool only_listed_models;
     struct distribution latency;         /* of answers of the model; ns */
     struct distribution refusal_latency; /* of refusals by a limit; ns */
+    struct script concurrency_refusal;   /* of too many in flight; without a step: OpenAI's words */
     struct pace pace;
     char **api_keys; /* NULL: any key is good */
     size_t api_key_count;

@@ -83,6 +83,12 @@ static void add_choice(cJSON *choices, int64_t index, const char *text, const ch
                           reason != NULL ? cJSON_CreateString(reason) : cJSON_CreateNull());
 }
 
+static bool wants_usage(const struct endpoint_call *call)
+{
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(call->root, "stream_options");
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(options, "include_usage"));
+}
+
 static void add_chunk(struct event_stream *stream, const struct endpoint_call *call, int64_t index,
                       const char *text, size_t length, const char *reason, int64_t due_ns)
 {
@@ -90,6 +96,8 @@ static void add_chunk(struct event_stream *stream, const struct endpoint_call *c
     cJSON *root = head(call);
     add_choice(cJSON_AddArrayToObject(root, "choices"), index, part != NULL ? part : "", reason);
     free(part);
+    if (wants_usage(call))
+        cJSON_AddNullToObject(root, "usage");
     event_stream_add(stream, due_ns, NULL, root);
 }
 
@@ -109,8 +117,7 @@ static void make_stream(struct endpoint_call *call, const char *content, int64_t
     }
     for (int64_t i = 0; i < count; i++)
         add_chunk(&stream, call, i, "", 0, "stop", due_ns);
-    const cJSON *options = cJSON_GetObjectItemCaseSensitive(call->root, "stream_options");
-    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(options, "include_usage"))) {
+    if (wants_usage(call)) {
         cJSON *root = head(call);
         cJSON_AddArrayToObject(root, "choices");
         cJSON_AddItemToObject(

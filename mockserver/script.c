@@ -70,19 +70,28 @@ bool script_step_is_played(const struct script_step *step, const struct script_s
     return state->played >= (counts ? step->times : 1);
 }
 
+static const struct openai_error_kind *error_kind(const struct script_step *step)
+{
+    return openai_error_find(step->error_kind != NULL ? step->error_kind : "rate_limit_exceeded");
+}
+
+int script_status(const struct script_step *step)
+{
+    return step->status != 0 ? step->status : error_kind(step)->status;
+}
+
 static void answer_error(const struct script_step *step, const struct openai_names *names,
                          struct answer *answer)
 {
-    const struct openai_error_kind *kind =
-        openai_error_find(step->error_kind != NULL ? step->error_kind : "rate_limit_exceeded");
+    const struct openai_error_kind *kind = error_kind(step);
     bool is_changed = step->message != NULL || step->has_type || step->has_code || step->has_param;
     if (kind->body != NULL && !is_changed) {
-        openai_error_answer_body(answer, kind, step->status != 0 ? step->status : kind->status);
+        openai_error_answer_body(answer, kind, script_status(step));
         return;
     }
     char *message = openai_error_message(kind, names, step->retry_after_ns);
     struct openai_error error = {
-        .status = step->status != 0 ? step->status : kind->status,
+        .status = script_status(step),
         .message = step->message != NULL ? step->message
                    : message != NULL     ? message
                                          : "",
@@ -159,7 +168,7 @@ void script_answer(const struct script_step *step, const struct openai_names *na
                    int64_t wall_ns, struct answer *answer)
 {
     if (step->body != NULL) {
-        answer_init(answer, step->status != 0 ? step->status : 429);
+        answer_init(answer, script_status(step));
         if (step->code != NULL)
             snprintf(answer->code, sizeof answer->code, "%s", step->code);
         answer_body(answer, strdup(step->body));

@@ -108,6 +108,9 @@ int script_next(const struct script *script, struct script_state *states,
  * lasts for a period. */
 bool script_step_is_played(const struct script_step *step, const struct script_state *state);
 
+/* The status of a step that does not serve and is no fault. */
+int script_status(const struct script_step *step);
+
 /* The answer of a step that does not serve; wall_ns is the Unix time of the answer. */
 void script_answer(const struct script_step *step, const struct openai_names *names,
                    int64_t wall_ns, struct answer *answer);

@@ -278,10 +278,15 @@ static bool read_times(struct script_step *step, const struct json_reader *reade
     return json_read_whole(reader, object, pointer, "times", 1, 1000000000, &step->times);
 }
 
+static struct script_step empty_step(void)
+{
+    return (struct script_step){.share = 1, .latency_ns = -1, .retry_after_ns = -1};
+}
+
 static bool read_step(struct script_step *step, const struct json_reader *reader, const cJSON *item,
                       const char *pointer)
 {
-    *step = (struct script_step){.share = 1, .latency_ns = -1, .retry_after_ns = -1};
+    *step = empty_step();
     const cJSON *when = NULL;
     char place[JSON_POINTER_SIZE];
     if (!json_known_members(
@@ -321,4 +326,18 @@ bool script_read(struct script *script, const struct json_reader *reader, const 
             return false;
     }
     return true;
+}
+
+bool script_read_refusal(struct script *script, const struct json_reader *reader, const cJSON *item,
+                         const char *pointer)
+{
+    static const char wanted[] = "an object with \"error\", \"message\" or \"body\"";
+    if (!cJSON_IsObject(item) || cJSON_HasObjectItem(item, "fault") ||
+        cJSON_HasObjectItem(item, "content"))
+        return json_wrong(reader, pointer, item, wanted);
+    script->steps = calloc(1, sizeof *script->steps);
+    if (script->steps == NULL)
+        return error_set_run(reader->error, pointer, "out of memory");
+    script->steps[script->step_count++] = empty_step();
+    return read_answer(&script->steps[0], reader, item, pointer);
 }

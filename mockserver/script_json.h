@@ -10,4 +10,9 @@
 bool script_read(struct script *script, const struct json_reader *reader, const cJSON *list,
                  const char *pointer);
 
+/* An answer alone, `item` at `pointer`, as the script's only step: an error or a body, which no
+ * model has to make. As above. */
+bool script_read_refusal(struct script *script, const struct json_reader *reader, const cJSON *item,
+                         const char *pointer);
+
 #endif

@@ -39,6 +39,8 @@ WANTED = {
     "responses stream tool": CALL_EVENTS,
     "completions": [TEXT, TEXT],
     "completions stream": TEXT,
+    "completions stream usage": [4],
+    "completions stream reasons": [None, None, None, None, "stop"],
     "embeddings": [16, True, False, True],
     "images": [True, True],
     "image": "iVBORw0K",

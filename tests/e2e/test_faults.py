@@ -2,12 +2,11 @@
 
 import json
 import socket
-import subprocess
 import time
 
 import pytest
-from test_real_clients import python_sdk
-from toomany import PATIENCE_S, check, environment, scenario, serving, wait_until
+from test_real_clients import NODE_FOLDER, PROBES, node_sdk, python_sdk
+from toomany import PATIENCE_S, check, scenario, serving, wait_until
 
 BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "a"}]})
 STREAM = json.dumps({"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": True})
@@ -156,35 +155,63 @@ def test_share_and_period_come_from_the_seed(tmp_path):
     assert seen[0].count(503) == (40 - seen[0].count(502)) // 4
 
 
-SDK = """
-import json, openai, sys
-client = openai.OpenAI(max_retries=0, timeout=2)
-def ask(**more):
-    try:
-        made = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "a"}], **more)
-        return "".join(c.choices[0].delta.content or "" for c in made) if more else made.choices[0].message.content
-    except Exception as error:
-        return type(error).__name__
-print(json.dumps([ask(), ask(stream=True)]))
-"""
+SAID = "This is a test!"
+LOST = "openai.APIConnectionError"
+LATE = "openai.APITimeoutError"
+LATE_IN_NODE = "openai.APIConnectionTimeoutError"
+FAILED = "openai.InternalServerError"
+LIMITED = "openai.RateLimitError"
+# The Node.js SDK leaves what breaks in a body to fetch, whose error it hands on as it is. Its time-out
+# ends with the headers, too: a body that stalls is broken off by Node.js itself, after five minutes.
+BROKEN = "TypeError"
+
+# What each SDK says of a fault or throws, plain and streamed: Python's, then that for Node.js.
+SDKS_SEE = {
+    "reset before headers": ({"fault": "reset"}, [LOST, LOST], [LOST, LOST]),
+    "reset in headers": ({"fault": "reset", "at": "in_headers"}, [LOST, LOST], [LOST, LOST]),
+    "reset after headers": ({"fault": "reset", "at": "after_headers"}, [LOST, LOST], [BROKEN, BROKEN]),
+    "reset in body": ({"fault": "reset", "at": "in_body"}, [LOST, LOST], [BROKEN, BROKEN]),
+    "stall before headers": ({"fault": "stall"}, [LATE, LATE], [LATE_IN_NODE, LATE_IN_NODE]),
+    "stall in body": ({"fault": "stall", "at": "in_body"}, [LATE, LATE], [BROKEN, BROKEN]),
+    "slow": ({"fault": "drip", "bytes_per_second": 1000}, [SAID, SAID], [SAID, SAID]),
+    "truncate": ({"fault": "truncate"}, [LOST, LOST], [BROKEN, BROKEN]),
+    # What is cut off of a stream is [DONE]; what is waited for after it only Node.js waits for.
+    "length too small": ({"fault": "wrong_length", "by": -10}, ["JSONDecodeError", SAID],
+                         ["SyntaxError", SAID]),
+    "length too large": ({"fault": "wrong_length", "by": 10}, [LATE, SAID], [BROKEN, BROKEN]),
+    "no last chunk": ({"fault": "endless_chunks", "for": "1s"}, [LOST, SAID], [BROKEN, BROKEN]),
+    "no JSON": ({"fault": "invalid_json"}, ["JSONDecodeError", "JSONDecodeError"],
+                ["SyntaxError", "SyntaxError"]),
+    **{f"proxy's {status}": ({"fault": "proxy_page", "status": status}, [FAILED, FAILED],
+                             [FAILED, FAILED]) for status in (502, 503, 504)},
+    **{f"wait {form}": ({"fault": "bad_retry_after", "form": form}, [LIMITED, LIMITED],
+                        [LIMITED, LIMITED])
+       for form in ("garbage", "negative", "zero", "past_date", "huge", "repeated")},
+    "error in a stream": ({"fault": "stream_error"}, [SAID, "openai.APIError"],
+                          [SAID, "openai.APIError"]),
+    "stream without its end": ({"fault": "stream_cut"}, [SAID, SAID], [SAID, SAID]),
+    # Last, as it is of all models: the first connection is reset, the second is refused.
+    "refuse": ({"fault": "refuse", "for": "1h"}, [LOST, LOST], [LOST, LOST]),
+}
 
 
-@pytest.mark.parametrize("fault, plain, streamed", [
-    ({"fault": "reset"}, "APIConnectionError", "APIConnectionError"),
-    ({"fault": "stall"}, "APITimeoutError", "APITimeoutError"),
-    ({"fault": "truncate"}, "APIConnectionError", None),
-    ({"fault": "proxy_page", "status": 504}, "InternalServerError", "InternalServerError"),
-    ({"fault": "bad_retry_after", "form": "garbage"}, "RateLimitError", "RateLimitError"),
-    ({"fault": "stream_error"}, "This is a test!", "APIError"),
-])
-def test_what_the_python_sdk_raises(tmp_path, fault, plain, streamed):
-    with serving(tmp_path, always(**fault)) as server:
-        finished = subprocess.run([python_sdk()[0], "-c", SDK], capture_output=True, text=True,
-                                  timeout=PATIENCE_S, env=environment(**server.environment()))
-    assert finished.returncode == 0, finished.stderr
-    seen = json.loads(finished.stdout)
-    assert seen[0] == plain
-    assert streamed is None or seen[1] == streamed
+@pytest.mark.carried
+@pytest.mark.parametrize("sdk, column", [
+    (lambda: [python_sdk()[0], str(PROBES / "faults.py")], 1),
+    (lambda: [node_sdk()[0], str(PROBES / "faults.mjs")], 2),
+], ids=["python", "node"])
+def test_what_the_sdks_raise(tmp_path, sdk, column):
+    """One process meets them all, in virtual time: 20 minutes for that in Node.js."""
+    steps = [{"answer": row[0], "when": {"model": model}, "times": "forever"}
+             for model, row in SDKS_SEE.items()]
+    expect = {"script_played": "partly", "requests": 2 * len(steps) - 1}
+    document = scenario(expect, {"script": steps}, timeout="2h")
+    verdicts = check(tmp_path, document, [*sdk(), *SDKS_SEE], "--time", "virtual",
+                     env={"EXAMPLES_NODE": str(NODE_FOLDER)})
+    assert verdicts.client["exit_code"] == 0, verdicts
+    assert json.loads(verdicts.client["stdout"]) == {
+        model: row[column] for model, row in SDKS_SEE.items()}
+    assert verdicts.passed, verdicts
 
 
 def test_the_judge_takes_a_broken_answer_for_none(tmp_path):

@@ -123,22 +123,42 @@ def event_schema(kind):
     return name
 
 
-STREAMS = [case for case in ANSWERS if case[1] in ("/chat/completions", "/responses")]
+STREAMED = ("/chat/completions", "/responses", "/completions")
+STREAMS = [case for case in ANSWERS if case[1] in STREAMED]
+
+
+def with_reasons(chunks):
+    """Chunks of /completions as described, where they have the shape of a whole answer. OpenAI sends
+    null as the reason of all but a choice's last, and as the usage of all but the last."""
+    open_choices = {choice["index"] for chunk in chunks for choice in chunk["choices"]}
+    for chunk in chunks:
+        if chunk["choices"]:
+            assert chunk.pop("usage") is None
+        for choice in chunk["choices"]:
+            assert choice["index"] in open_choices, "nothing comes after a reason"
+            if choice["finish_reason"] is None:
+                choice["finish_reason"] = "stop"
+            else:
+                open_choices.remove(choice["index"])
+    assert not open_choices and chunks[-1]["choices"] == []
+    return chunks
 
 
 @pytest.mark.parametrize("path, body", [case[1:] for case in STREAMS],
                          ids=[case[0] for case in STREAMS])
 def test_events_of_a_stream_are_as_described(server, path, body):
-    more = {"stream_options": {"include_usage": True}} if path == "/chat/completions" else {}
+    more = {} if path == "/responses" else {"stream_options": {"include_usage": True}}
     status, _, answer = server.request("POST", f"/v1{path}",
                                        {"model": "m", "stream": True, **body, **more}, KEY)
     assert status == 200
-    events = [line[len("data: "):] for line in answer.decode().splitlines()
+    events = [json.loads(line[len("data: "):]) for line in answer.decode().splitlines()
               if line.startswith("data: ") and line != "data: [DONE]"]
     assert len(events) > 3
-    for event in map(json.loads, events):
-        name = ("CreateChatCompletionStreamResponse" if path == "/chat/completions"
-                else event_schema(event["type"]))
+    if path == "/completions":
+        events = with_reasons(events)
+    for event in events:
+        name = {"/chat/completions": "CreateChatCompletionStreamResponse",
+                "/completions": "CreateCompletionResponse"}.get(path) or event_schema(event["type"])
         check(f"/components/schemas/{name}", event)
 
 

@@ -113,6 +113,10 @@ RIGHT = {
                                                        "sigma": 0.5}),
     "latency measured": document("/server/latency", {"kind": "measured", "samples": ["1s", "2s"]}),
     "refusal latency": document("/server/refusal_latency", "10ms"),
+    "concurrency's error": document("/server/concurrency_refusal", {
+        "error": "slow_down", "status": 503, "retry_after": "1s"}),
+    "concurrency's body": document("/server/concurrency_refusal", {
+        "body": "busy", "headers": {"content-type": "text/plain"}}),
     "units": document("/server/latency", "0h1m1.5s2ms3us4ns"),
     "a day": document("/server/latency", "1d"),
     "keys": document("/server/api_keys", ["one"], "/server/only_listed_models", False),
@@ -221,6 +225,11 @@ WRONG = {
     "sigma too large": document("/server/latency", {"kind": "log-normal", "mean": "1s",
                                                     "sigma": 6}),
     "uniform without low": document("/server/latency", {"kind": "uniform", "high": "1s"}),
+    "concurrency served": document("/server/concurrency_refusal", "ok"),
+    "concurrency with content": document("/server/concurrency_refusal", {"content": "c"}),
+    "concurrency with a fault": document("/server/concurrency_refusal", {"fault": "reset"}),
+    "concurrency with nothing": document("/server/concurrency_refusal", {}),
+    "concurrency with a status alone": document("/server/concurrency_refusal", {"status": 503}),
     "no samples": document("/server/latency", {"kind": "measured", "samples": []}),
     "a sample that is no time": document("/server/latency", {"kind": "measured",
                                                              "samples": [1]}),

@@ -383,6 +383,68 @@ static void a_place_is_given_back_once_when_the_answer_has_ended(void **state)
     finish(&set_up);
 }
 
+static void only_openai_says_what_it_is(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *dialect;
+        bool says;
+    } cases[] = {{"openai", true}, {"empty", false}, {"plain_text", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct set_up set_up;
+        char config[200];
+        snprintf(
+            config, sizeof config,
+            "{\"rules\": {\"dialect\": \"%s\"}, \"quotas\": {\"*\": {\"requests_per_minute\": 1}}}",
+            cases[i].dialect);
+        start(&set_up, config);
+        for (int status = 200; status <= 429; status += 229) {
+            assert_int_equal(chat_and_finish(&set_up, 0), status);
+            const struct answer *answer = &set_up.outcome.answer;
+            for (size_t j = 0; j < answer->header_count; j++) {
+                if (strncmp(answer->headers[j].name, "openai-", 7) == 0 && !cases[i].says)
+                    fail_msg("%s: %s", cases[i].dialect, answer->headers[j].name);
+            }
+            assert_true(cases[i].says == (answer_find_header(answer, "openai-version") != NULL));
+            assert_non_null(answer_find_header(answer, "x-request-id"));
+        }
+        finish(&set_up);
+    }
+}
+
+/* No genuine body of it is known. */
+static void too_many_in_flight_are_refused_as_the_set_up_says(void **state)
+{
+    (void)state;
+    struct set_up set_up;
+    start(&set_up,
+          "{\"quotas\": {\"*\": {\"concurrent_requests\": 1, \"requests_per_minute\": 9}},"
+          " \"refusal_latency\": \"10ms\", \"concurrency_refusal\": {\"message\": \"busy\","
+          " \"code\": \"too_many\", \"retry_after\": \"1500ms\", \"headers\": {\"x-a\": \"1\"}}}");
+    assert_int_equal(chat(&set_up, 0), 200);
+    assert_non_null(answer_find_header(&set_up.outcome.answer, "x-ratelimit-limit-requests"));
+    struct api_outcome first = set_up.outcome;
+    set_up.outcome.answer = (struct answer){0};
+    assert_int_equal(chat(&set_up, 0), 429);
+    const struct answer *answer = &set_up.outcome.answer;
+    assert_int_equal(set_up.entry.decision, JOURNAL_THROTTLED);
+    assert_int_equal(set_up.entry.limit, QUOTA_CONCURRENT_REQUESTS);
+    assert_string_equal(set_up.entry.code, "too_many");
+    assert_int_equal(set_up.outcome.latency_ns, 10 * NS_PER_MS);
+    assert_non_null(strstr(answer->body, "\"message\": \"busy\""));
+    assert_string_equal(answer_find_header(answer, "retry-after"), "2");
+    assert_string_equal(answer_find_header(answer, "x-a"), "1");
+    assert_null(answer_find_header(answer, "x-ratelimit-limit-requests"));
+    api_finish(&first);
+    answer_free(&first.answer);
+    /* The other limits say what they always say. */
+    while (chat_and_finish(&set_up, 0) == 200)
+        ;
+    assert_int_equal(set_up.entry.limit, QUOTA_REQUESTS_PER_MINUTE);
+    assert_non_null(strstr(set_up.outcome.answer.body, "on requests per min (RPM)"));
+    finish(&set_up);
+}
+
 static void steps_may_say_what_the_model_says_and_how_long_it_takes(void **state)
 {
     (void)state;
@@ -718,6 +780,8 @@ int main(void)
         cmocka_unit_test(a_refusal_tells_wait_and_limits),
         cmocka_unit_test(who_comes_too_early_waits_anew_unless_the_rules_say_otherwise),
         cmocka_unit_test(a_place_is_given_back_once_when_the_answer_has_ended),
+        cmocka_unit_test(only_openai_says_what_it_is),
+        cmocka_unit_test(too_many_in_flight_are_refused_as_the_set_up_says),
         cmocka_unit_test(steps_may_say_what_the_model_says_and_how_long_it_takes),
         cmocka_unit_test(scripted_headers_go_out_verbatim),
         cmocka_unit_test(latencies_are_drawn_evenly_from_their_range),

@@ -313,6 +313,16 @@ static void every_bad_value_is_told_with_its_place(void **state)
         {"{\"latency\": {\"kind\": \"normal\"}}", "/server/latency/kind", "found \"normal\""},
         {"{\"refusal_latency\": {\"low\": \"2s\", \"high\": \"1s\"}}", "/server/refusal_latency",
          "wanted \"high\" not below \"low\""},
+        {"{\"concurrency_refusal\": \"ok\"}", "/server/concurrency_refusal",
+         "found \"ok\", wanted an object with \"error\", \"message\" or \"body\""},
+        {"{\"concurrency_refusal\": {\"content\": \"Hi\"}}", "/server/concurrency_refusal",
+         "wanted an object with \"error\", \"message\" or \"body\""},
+        {"{\"concurrency_refusal\": {\"fault\": \"reset\"}}", "/server/concurrency_refusal",
+         "wanted an object with \"error\", \"message\" or \"body\""},
+        {"{\"concurrency_refusal\": {\"status\": 503}}", "/server/concurrency_refusal",
+         "wanted \"error\", \"message\" or \"body\" beside \"status\""},
+        {"{\"concurrency_refusal\": {\"mesage\": \"no\"}}", "/server/concurrency_refusal/mesage",
+         "did you mean \"message\"?"},
         {"{\"latency\": {\"hihg\": \"1s\"}}", "/server/latency/hihg", "did you mean \"high\"?"},
         {"{\"latency\": {\"low\": 1}}", "/server/latency/low", "found 1, " WANTED_DURATION},
         /* api_keys */
@@ -509,6 +519,8 @@ static void quotas_read_over_a_base_keep_what_is_not_named(void **state)
     cJSON_Delete(root);
 }
 
+#define BUSY_503 "{\"concurrency_refusal\": {\"body\": \"busy\", \"status\": 503}, "
+
 static void knows_whether_something_can_throttle(void **state)
 {
     (void)state;
@@ -528,6 +540,9 @@ static void knows_whether_something_can_throttle(void **state)
         {"{\"quotas\": {\"*\": {}}}", false},
         {"{\"quotas\": {\"*\": {\"requests_total\": null}}}", false},
         {"{\"quotas\": {\"*\": {\"requests_total\": 5}}}", true},
+        {"{\"quotas\": {\"*\": {\"concurrent_requests\": 2}}}", true},
+        {BUSY_503 "\"quotas\": {\"*\": {\"concurrent_requests\": 2}}}", false},
+        {BUSY_503 "\"quotas\": {\"*\": {\"requests_total\": 5}}}", true},
         {"{\"changes\": [{\"at\": \"1s\", \"quotas\": {\"*\": {\"requests_total\": 5}}}]}", true},
         {"{\"changes\": [{\"at\": \"1s\", \"quotas\": {\"*\": {}}}]}", false},
     };

@@ -46,6 +46,7 @@ static void a_stream_ends_with_done(void **state)
     for (size_t i = 0; i + 2 < answer->piece_count; i++) {
         cJSON *event = event_at(answer, i);
         strcat(text, json_at(event, "choices.0.text")->valuestring);
+        assert_true(cJSON_IsNull(json_at(event, "usage")));
         cJSON_Delete(event);
     }
     assert_string_equal(text, "This is a test!");

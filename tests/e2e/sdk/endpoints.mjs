@@ -64,8 +64,13 @@ seen["responses stream tool"] =
 
 const completion = await client.completions.create({ model, prompt: ["a", "b"] });
 seen["completions"] = completion.choices.map((choice) => choice.text);
-seen["completions stream"] = (await all(await client.completions.create({ model, prompt: "a", stream: true })))
-  .map((chunk) => chunk.choices[0].text).join("");
+const parts = await all(await client.completions.create({
+  model, prompt: "a", stream: true, stream_options: { include_usage: true },
+}));
+seen["completions stream"] = parts.map((part) => part.choices[0]?.text ?? "").join("");
+seen["completions stream usage"] = parts.filter((part) => part.usage).map((part) => part.usage.total_tokens);
+seen["completions stream reasons"] =
+  parts.flatMap((part) => part.choices.map((choice) => choice.finish_reason));
 
 const embed = (input, more) =>
   client.embeddings.create({ model: "text-embedding-3-small", input, dimensions: 16, ...more });

@@ -91,10 +91,17 @@ seen["responses parsed"] = client.responses.parse(
 # ---- the others ----
 completion = strict(client.completions.create(model=MODEL, prompt=["a", "b"]))
 seen["completions"] = [choice.text for choice in completion.choices]
-# OpenAI sends null as the finish_reason of all but the last chunk, which the SDK does not declare.
-seen["completions stream"] = "".join(
-    chunk.choices[0].text
-    for chunk in client.completions.create(model=MODEL, prompt="a", stream=True))
+chunks = list(client.completions.create(model=MODEL, prompt="a", stream=True,
+                                        stream_options={"include_usage": True}))
+seen["completions stream usage"] = [chunk.usage.total_tokens for chunk in chunks if chunk.usage]
+seen["completions stream reasons"] = [choice.finish_reason for chunk in chunks
+                                      for choice in chunk.choices]
+# OpenAI sends null as the finish_reason of all but the last, which the SDK does not declare.
+for chunk in chunks:
+    for choice in chunk.choices:
+        choice.finish_reason = choice.finish_reason or "stop"
+seen["completions stream"] = "".join(choice.text for chunk in chunks
+                                     for choice in strict(chunk).choices)
 
 embeddings = client.embeddings.create(model="text-embedding-3-small", input=["a", "b", "a"],
                                       dimensions=16)
