@@ -30,7 +30,7 @@ static cJSON *model_object(const char *id)
 
 static void add_model(cJSON *data, const char *id)
 {
-    if (strcmp(id, "*") == 0)
+    if (strchr(id, '*') != NULL) /* it stands for several */
         return;
     const cJSON *one;
     cJSON_ArrayForEach (one, data) {
@@ -50,6 +50,9 @@ void endpoint_models_list(struct endpoint_call *call)
         add_model(data, config->models[i].id);
     for (size_t i = 0; i < config->quotas.count && !config->only_listed_models; i++)
         add_model(data, config->quotas.items[i].model);
+    const struct tier *tier = config->only_listed_models ? NULL : call->api->tier;
+    for (size_t i = 0; tier != NULL && tier->models[i].model != NULL; i++)
+        add_model(data, tier->models[i].model);
     if (cJSON_GetArraySize(data) == 0)
         add_model(data, "gpt-4o-mini");
     endpoint_answer_json(call, root);

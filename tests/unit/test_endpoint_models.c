@@ -47,11 +47,30 @@ static void models_are_listed_once_and_in_order(void **state)
     world_end(&world);
 }
 
+static void models_of_a_tier_are_listed_too(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{\"models\": {\"gpt-4o-mini\": {}}, \"tier\": \"1\"}");
+    assert_int_equal(world_ask(&world, "GET", "/v1/models", ""), 200);
+    assert_text_at(world.root, "data.0.id", "gpt-4o-mini");
+    assert_text_at(world.root, "data.1.id", "gpt-4o");
+    const cJSON *model;
+    cJSON_ArrayForEach (model, json_at(world.root, "data"))
+        assert_null(strchr(cJSON_GetObjectItem(model, "id")->valuestring, '*'));
+    world_end(&world);
+    world_start(&world, "{\"models\": {\"a\": {}}, \"tier\": \"1\", \"only_listed_models\": true}");
+    assert_int_equal(world_ask(&world, "GET", "/v1/models", ""), 200);
+    assert_int_equal(cJSON_GetArraySize(json_at(world.root, "data")), 1);
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_has_its_owner),
         cmocka_unit_test(models_are_listed_once_and_in_order),
+        cmocka_unit_test(models_of_a_tier_are_listed_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
