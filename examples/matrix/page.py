@@ -183,7 +183,10 @@ def page_html(clients, found, failures):
     out.append("</table></div>")
     for client, version, report in found:
         out.append(f"<section id='{client['id']}'><h2>{escape(client['id'])} {escape(version)}: "
-                   f"{escape(report['grade'])}</h2><p>{escape(rule(report))}</p>")
+                   f"{escape(report['grade'])}</h2>")
+        if "note" in client:
+            out.append(f"<p>{escape(client['note'])}</p>")
+        out.append(f"<p>{escape(rule(report))}</p>")
         for probe in report["probes"]:
             verdict = probe["verdict"]
             out.append(f"<article id='{anchor(client, probe)}'><b class='{verdict.replace(' ', '-')}'>{SIGNS[verdict]} "

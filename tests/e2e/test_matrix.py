@@ -1,5 +1,6 @@
 """script/matrix: what it lists, what it makes of reports, and how it tells of a client that it cannot install."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -29,7 +30,36 @@ def test_the_official_sdks_are_there_before_and_after_their_change():
     versions = dict(line.split()[:2] for line in matrix("--list").stdout.splitlines())
     assert versions["openai-node-before"] == "6.49.0"
     assert tuple(map(int, versions["openai-python-before"].split("."))) < (2, 52)
-    assert versions["openai-python"] == versions["openai-python-async"]
+    assert versions["openai-go-before"] == "3.66.0"
+    assert versions["openai-java-before"] == "4.70.0"
+    assert versions["openai-python"] == versions["openai-python-async"] == versions["openai-python-stream"]
+    assert versions["openai-node"] == versions["openai-node-stream"]
+
+
+@pytest.mark.parametrize("folder", ["openai-java", "openai-java/before"])
+def test_javas_lock_has_a_checksum_of_each_artifact_and_is_that_of_its_pom(folder):
+    folder = toomany.ROOT / "examples/matrix" / folder
+    lock = json.loads((folder / "lockfile.json").read_text())
+    assert lock["pom"]["checksum"] == hashlib.sha256((folder / "pom.xml").read_bytes()).hexdigest()
+    artifacts = lock["mavenPlugins"]
+    rest = list(lock["dependencies"])
+    while rest:
+        artifacts.append(rest.pop())
+        rest += artifacts[-1].get("children", [])
+    assert {"openai-java-core", "okio-jvm", "maven-dependency-plugin"} <= {found["artifactId"] for found in artifacts}
+    for found in artifacts:
+        assert re.fullmatch("[0-9a-f]{64}", found["checksum"]), found
+
+
+def test_a_curl_that_is_not_the_one_of_its_lock_file_is_told_of(tmp_path):
+    locked = (toomany.ROOT / "examples/matrix/curl-retry/curl.version").read_text().strip()
+    curl = tmp_path / "curl"
+    for installed, note in ((locked, ""), ("99.1.0", f"the curl of this machine, not the {locked} of its lock file")):
+        curl.write_text(f"#!/bin/sh\necho 'curl {installed} (here) libcurl/{installed}'\n")
+        curl.chmod(0o755)
+        listed = matrix("--list", PATH=f"{tmp_path}:{os.environ['PATH']}").stdout
+        line = next(line for line in listed.splitlines() if line.startswith("curl-retry"))
+        assert line.split(maxsplit=2)[1:] == [installed, note][: 2 if note else 1]
 
 
 @pytest.mark.carried
