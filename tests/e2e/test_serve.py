@@ -1,5 +1,6 @@
 """`toomany serve`: its first line, its end, its journal, and what can be changed while it runs."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -109,22 +110,28 @@ def test_signal_ends_it_with_slow_answers_in_flight(tmp_path, number):
     assert sorted(entry["sequence"] for entry in entries) == list(range(1, 21))
 
 
+@contextlib.contextmanager
+def hangups(disposition):
+    """What a server that is started meanwhile inherits: nohup, of these tests too, ignores them."""
+    former = signal.signal(signal.SIGHUP, disposition)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
 def test_a_hangup_ends_it_in_good_order_where_there_is_no_file(tmp_path):
-    with serving(tmp_path) as server:
+    with hangups(signal.SIG_DFL), serving(tmp_path) as server:
         server.chat()
         assert server.stop(signal.SIGHUP) == (0, "toomany serve: stopped after 1 requests\n")
 
 
 @pytest.mark.parametrize("config", [None, {}])
 def test_a_hangup_does_not_end_what_was_started_by_nohup(tmp_path, config):
-    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which the server inherits
-    try:
-        with serving(tmp_path, config) as server:
-            server.process.send_signal(signal.SIGHUP)
-            assert server.chat()[0] == 200 and server.chat()[0] == 200
-            assert server.stop()[0] == 0
-    finally:
-        signal.signal(signal.SIGHUP, former)
+    with hangups(signal.SIG_IGN), serving(tmp_path, config) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert server.chat()[0] == 200 and server.chat()[0] == 200
+        assert server.stop()[0] == 0
 
 
 def test_second_signal_is_not_needed_and_does_no_harm(tmp_path):
