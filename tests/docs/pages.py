@@ -8,6 +8,7 @@ not see it:
 """
 
 import dataclasses
+import functools
 import pathlib
 import re
 
@@ -98,6 +99,7 @@ def prose_of(page):
                   flags=re.MULTILINE | re.DOTALL)
 
 
+@functools.cache
 def anchors_of(page):
     """The anchors of its headings, as GitHub and GitLab make them; of HTML, its ids."""
     if page.suffix == ".html":
