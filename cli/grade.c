@@ -420,6 +420,16 @@ static int list(const struct grade_command *command)
     return fflush(stdout) == 0 && !ferror(stdout) ? CLI_DONE : CLI_COULD_NOT_RUN;
 }
 
+/* Before the first run, not after the last. */
+static bool can_report(const struct grade_command *command, struct error *error)
+{
+    for (size_t i = 0; i < command->report_count; i++) {
+        if (!report_file_check(command->reports[i].path, error))
+            return false;
+    }
+    return true;
+}
+
 int cli_grade(int argc, char **argv)
 {
     struct grade_command command = {
@@ -439,11 +449,8 @@ int cli_grade(int argc, char **argv)
         return list(&command);
     choose_reports(&command);
     struct error error = {0};
-    for (size_t i = 0; i < command.report_count;
-         i++) { /* before the first run, not after the last */
-        if (!report_file_check(command.reports[i].path, &error))
-            return cli_fail("grade", &error);
-    }
+    if (!can_report(&command, &error))
+        return cli_fail("grade", &error);
     if (command.against_file != NULL) {
         command.against = against_load(command.against_file, &error);
         if (command.against == NULL)

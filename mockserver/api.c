@@ -37,6 +37,12 @@ struct decision {
     const struct fault *fault;  /* what becomes of the answer, or NULL */
 };
 
+void api_outcome_init(struct api_outcome *outcome)
+{
+    memset(outcome, 0, offsetof(struct api_outcome, answer));
+    answer_init(&outcome->answer, 0);
+}
+
 const char *api_key_of(const char *authorization)
 {
     if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0)

@@ -45,12 +45,6 @@ static void set_rules(struct api *api)
     pools_set_initial(api->pools, &initial);
 }
 
-void api_outcome_init(struct api_outcome *outcome)
-{
-    memset(outcome, 0, offsetof(struct api_outcome, answer));
-    answer_init(&outcome->answer, 0);
-}
-
 bool api_init(struct api *api, const struct config *config, uint64_t seed, int64_t now_ns)
 {
     *api = (struct api){.config = config, .seed = seed};

@@ -67,6 +67,19 @@ static inline void raw_adopt(struct raw *raw, struct loop *loop, int fd)
         abort();
 }
 
+/* A socket that listens on this machine, at a port that the kernel chooses. */
+static inline int raw_listen(uint16_t *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, length) != 0 || listen(fd, 20) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+        abort();
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
 static inline void raw_connect(struct raw *raw, struct loop *loop, uint16_t port)
 {
     struct sockaddr_in address = {

@@ -26,17 +26,13 @@ static void peer_accepts(void *owner, uint32_t events)
 static void start_peer(struct misbehaving *peer, struct world *world, const char *const *answers)
 {
     static char url[64];
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, length), 0);
-    assert_int_equal(listen(fd, 16), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+    uint16_t port = 0;
+    int fd = raw_listen(&port);
     *peer = (struct misbehaving){.world = world, .answers = answers};
     peer->listening = (struct watch){.fd = fd, .ready = peer_accepts, .owner = peer};
     start_world(world);
     assert_true(loop_watch(&world->loop, &peer->listening, EPOLLIN, NULL));
-    snprintf(url, sizeof url, "http://127.0.0.1:%u/v1", ntohs(address.sin_port));
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/v1", port);
     world->options.base_url = url;
 }
 

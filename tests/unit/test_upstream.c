@@ -31,13 +31,9 @@ static void origin_accepts(void *owner, uint32_t events)
 
 static void origin_open(struct origin *origin, struct loop *loop)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, length), 0);
-    assert_int_equal(listen(fd, 20), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    *origin = (struct origin){.loop = loop, .port = ntohs(address.sin_port)};
+    uint16_t port = 0;
+    int fd = raw_listen(&port);
+    *origin = (struct origin){.loop = loop, .port = port};
     origin->watch = (struct watch){.fd = fd, .ready = origin_accepts, .owner = origin};
     assert_true(loop_watch(loop, &origin->watch, EPOLLIN, NULL));
 }
