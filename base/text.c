@@ -2,6 +2,7 @@
 
 #include "base/json_text.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 bool text_grow(struct text *text, size_t length)
@@ -74,10 +75,22 @@ size_t text_whole(char buffer[TEXT_WHOLE_SIZE], int64_t value)
     return length;
 }
 
+/* Eight digits at once: a byte for each, and letters for those above 9. */
+static void put_hex(char digits[8], uint64_t value)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    value = (value | value << 16) & UINT64_C(0x0000ffff0000ffff);
+    value = (value | value << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    value = (value | value << 4) & (ones * 0x0f);
+    uint64_t letters = ((value + ones * 6) >> 4) & ones;
+    value = htobe64(value + ones * '0' + letters * ('a' - '0' - 10));
+    memcpy(digits, &value, sizeof value);
+}
+
 size_t text_hex(char buffer[TEXT_HEX_SIZE], uint64_t value)
 {
-    for (size_t i = 0; i < TEXT_HEX_SIZE - 1; i++)
-        buffer[i] = "0123456789abcdef"[value >> (60 - 4 * i) & 15];
+    put_hex(buffer, value >> 32);
+    put_hex(buffer + 8, value & UINT32_MAX);
     buffer[TEXT_HEX_SIZE - 1] = '\0';
     return TEXT_HEX_SIZE - 1;
 }

@@ -44,16 +44,10 @@ void answer_free(struct answer *answer)
     answer_pieces(answer, NULL, 0);
 }
 
-static uint64_t bit_of(const char *name, size_t length)
-{
-    unsigned char first = (unsigned char)name[0] | 0x20;
-    return UINT64_C(1) << ((5 * length + first) % 64);
-}
-
 /* ANSWER_HEADERS_MAX where there is none. */
 static size_t find(const struct answer *answer, const char *name, size_t length)
 {
-    if ((answer->name_bits & bit_of(name, length)) == 0)
+    if ((answer->name_bits & answer_name_bit(name, length)) == 0)
         return ANSWER_HEADERS_MAX;
     for (size_t i = 0; i < answer->header_count; i++) {
         if (answer->name_lengths[i] == length && strcasecmp(answer->headers[i].name, name) == 0)
@@ -74,7 +68,7 @@ static size_t add(struct answer *answer, const char *name, size_t length)
 {
     assert(answer->header_count < ANSWER_HEADERS_MAX);
     size_t i = answer->header_count++;
-    answer->name_bits |= bit_of(name, length);
+    answer->name_bits |= answer_name_bit(name, length);
     answer->name_lengths[i] =
         (uint8_t)copy(answer->headers[i].name, ANSWER_HEADER_NAME_SIZE, name, length);
     return i;
@@ -105,20 +99,9 @@ void answer_header(struct answer *answer, const char *name, const char *format, 
 
 void answer_header_text(struct answer *answer, const char *name, const char *value)
 {
-    set_value(answer, find_or_add(answer, name), value, strlen(value));
-}
-
-void answer_header_add_bytes(struct answer *answer, const char *name, size_t name_length,
-                             const char *value, size_t value_length)
-{
-    set_value(answer, add(answer, name, name_length), value, value_length);
-}
-
-void answer_header_add_whole(struct answer *answer, const char *name, int64_t value)
-{
-    char text[TEXT_WHOLE_SIZE];
-    size_t length = text_whole(text, value);
-    set_value(answer, add(answer, name, strlen(name)), text, length);
+    size_t length = strlen(value);
+    if (strcspn(value, "\r\n") == length)
+        set_value(answer, find_or_add(answer, name), value, length);
 }
 
 void answer_body(struct answer *answer, char *body)

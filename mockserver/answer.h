@@ -4,6 +4,7 @@
 #ifndef TOOMANY_MOCKSERVER_ANSWER_H
 #define TOOMANY_MOCKSERVER_ANSWER_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,7 +54,7 @@ struct answer {
     bool is_raw;         /* the body is all that goes over the wire, with status line and headers */
     enum answer_end end; /* of a raw one */
     size_t header_count;
-    uint64_t name_bits; /* one for the first letter and length of each: most look-ups end here */
+    uint64_t name_bits; /* answer_name_bit() of each: most look-ups end here */
     /* So that texts are seldom compared, and copied without looking for their ends. */
     uint8_t name_lengths[ANSWER_HEADERS_MAX];
     uint8_t value_lengths[ANSWER_HEADERS_MAX];
@@ -67,24 +68,44 @@ bool answer_is_header(const char *name, const char *value);
 void answer_init(struct answer *answer, int status);
 void answer_free(struct answer *answer);
 
-/* Adds a header (printf form), or replaces the one of this name. More than ANSWER_HEADERS_MAX are
- * a programmer's mistake; what scripts add is bounded when they are read. */
+/* Adds a header (printf form), or replaces the one of this name. One whose value has a line break,
+ * which may have come from a request, is left out. More than ANSWER_HEADERS_MAX are a programmer's
+ * mistake; what scripts add is bounded when they are read. */
 void answer_header(struct answer *answer, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* The same for a text. */
 void answer_header_text(struct answer *answer, const char *name, const char *value);
 
+/* One of 64 bits for a name: no two of those that a usual answer has or is asked for share theirs,
+ * but for limit and reset of a unit. */
+static inline uint64_t answer_name_bit(const char *name, size_t length)
+{
+    unsigned int ends = (name[0] | 0x20U) + (name[length - 1] | 0x20U);
+    return UINT64_C(1) << ((length + ends) % 64);
+}
+
 /* Adds a header without looking for those of the same name: where it is known that there are none,
- * or where it is to stand beside them. */
-void answer_header_add_bytes(struct answer *answer, const char *name, size_t name_length,
-                             const char *value, size_t value_length);
+ * or where it is to stand beside them. Nothing is checked or cut: both must fit, and no line break
+ * may be in the value. Inline, so that the length of a literal is known when it is compiled. */
+static inline void answer_header_add_bytes(struct answer *answer, const char *name,
+                                           size_t name_length, const char *value,
+                                           size_t value_length)
+{
+    assert(answer->header_count < ANSWER_HEADERS_MAX);
+    assert(name_length < ANSWER_HEADER_NAME_SIZE && value_length < ANSWER_HEADER_VALUE_SIZE);
+    size_t i = answer->header_count++;
+    answer->name_bits |= answer_name_bit(name, name_length);
+    answer->name_lengths[i] = (uint8_t)name_length;
+    answer->value_lengths[i] = (uint8_t)value_length;
+    memcpy(answer->headers[i].name, name, name_length + 1);
+    memcpy(answer->headers[i].value, value, value_length + 1);
+}
+
 static inline void answer_header_add(struct answer *answer, const char *name, const char *value)
 {
-    /* Inline, so that the length of a literal is known when it is compiled. */
     answer_header_add_bytes(answer, name, strlen(name), value, strlen(value));
 }
-void answer_header_add_whole(struct answer *answer, const char *name, int64_t value);
 
 /* Takes over `body` (may be NULL: out of memory, an empty body is sent). */
 void answer_body(struct answer *answer, char *body);
@@ -99,7 +120,9 @@ void answer_pieces(struct answer *answer, struct answer_piece *pieces, size_t co
 const char *answer_find_header_bytes(const struct answer *answer, const char *name, size_t length);
 static inline const char *answer_find_header(const struct answer *answer, const char *name)
 {
-    return answer_find_header_bytes(answer, name, strlen(name));
+    size_t length = strlen(name);
+    bool may_be_there = (answer->name_bits & answer_name_bit(name, length)) != 0;
+    return may_be_there ? answer_find_header_bytes(answer, name, length) : NULL;
 }
 
 /* Sets retry_after_ns and the headers retry-after (whole seconds, rounded up) and, when `ms`,

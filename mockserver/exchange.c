@@ -175,15 +175,50 @@ static enum MHD_Result queue_answer(struct exchange *exchange)
     return result;
 }
 
+/* The headers that are asked for at every request, by the lengths of their names. */
+static const struct {
+    const char *name;
+    enum exchange_header header;
+} common_headers[] = {
+    [6] = {"expect", EXCHANGE_EXPECT},
+    [13] = {"authorization", EXCHANGE_AUTHORIZATION},
+    [14] = {"openai-project", EXCHANGE_PROJECT},
+    [15] = {"idempotency-key", EXCHANGE_IDEMPOTENCY_KEY},
+    [19] = {"openai-organization", EXCHANGE_ORGANIZATION},
+    [23] = {"x-stainless-retry-count", EXCHANGE_RETRY_COUNT},
+};
+
+/* Whether there is one whose name is as long. */
+static bool may_be_common(size_t length)
+{
+    return length < sizeof common_headers / sizeof common_headers[0] &&
+           common_headers[length].name != NULL;
+}
+
+static enum MHD_Result note_header(void *owner, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_length, const char *value, size_t value_length)
+{
+    struct exchange *exchange = owner;
+    (void)kind;
+    (void)value_length;
+    if (!may_be_common(name_length) || strcasecmp(common_headers[name_length].name, name) != 0)
+        return MHD_YES;
+    const char **noted = &exchange->headers[common_headers[name_length].header];
+    if (*noted == NULL)
+        *noted = value;
+    return MHD_YES;
+}
+
 static const char *header_of(const struct exchange *exchange, const char *name)
 {
+    size_t length = strlen(name);
+    if (may_be_common(length) && strcmp(common_headers[length].name, name) == 0)
+        return exchange->headers[common_headers[length].header];
     return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
 }
 
-static void copy_header(const struct exchange *exchange, const char *name, char *target,
-                        size_t size)
+static void copy_header(const char *value, char *target, size_t size)
 {
-    const char *value = header_of(exchange, name);
     if (value == NULL)
         return; /* the entry is zeroed */
     text_copy(target, size, value);
@@ -192,7 +227,7 @@ static void copy_header(const struct exchange *exchange, const char *name, char 
 
 static void read_retry_count(const struct exchange *exchange, struct journal_entry *entry)
 {
-    const char *value = header_of(exchange, "x-stainless-retry-count");
+    const char *value = exchange->headers[EXCHANGE_RETRY_COUNT];
     if (value == NULL)
         return;
     char *end = NULL;
@@ -225,9 +260,11 @@ static bool begin_entry(struct exchange *exchange)
     entry->in_flight = server->posts_in_flight;
     text_copy(entry->path, sizeof entry->path, exchange->path);
     json_make_utf8(entry->path); /* any bytes may come; reports and metrics are UTF-8 */
-    copy_header(exchange, "idempotency-key", entry->idempotency_key, sizeof entry->idempotency_key);
+    copy_header(exchange->headers[EXCHANGE_IDEMPOTENCY_KEY], entry->idempotency_key,
+                sizeof entry->idempotency_key);
     if (server->marker_header != NULL)
-        copy_header(exchange, server->marker_header, entry->call_marker, sizeof entry->call_marker);
+        copy_header(header_of(exchange, server->marker_header), entry->call_marker,
+                    sizeof entry->call_marker);
     read_retry_count(exchange, entry);
     return true;
 }
@@ -373,7 +410,7 @@ static void end_recording(struct exchange *exchange)
     struct recorder *recorder = exchange->server->recorder;
     if (recorder == NULL)
         return;
-    const char *keys[] = {api_key_of(header_of(exchange, MHD_HTTP_HEADER_AUTHORIZATION)),
+    const char *keys[] = {api_key_of(exchange->headers[EXCHANGE_AUTHORIZATION]),
                           header_of(exchange, "api-key"), NULL}; /* Azure's clients send that */
     recorder_end(recorder, exchange->recording, exchange->entry, keys);
     exchange->recording = NULL;
@@ -391,7 +428,7 @@ void on_completed(void *owner, struct MHD_Connection *connection, void **context
     exchange->link->is_receiving = false;
     if (exchange->link->has_ended)
         shutdown(exchange->link->fd, SHUT_RD); /* see pass_end_on() */
-    link_wait(exchange->link, exchange->server->bounds.idle_ns);
+    link_wait(exchange->link, server->run_started_ns, server->bounds.idle_ns);
     struct journal_entry *entry = exchange->entry;
     if (!exchange->is_decided && server->refusal_count > 0)
         note_library_refusal(exchange, server->refusals[--server->refusal_count]);
@@ -476,7 +513,7 @@ static void read_body_marker(struct exchange *exchange)
 static bool may_administer(struct exchange *exchange)
 {
     const struct admin_visitor visitor = {
-        .authorization = header_of(exchange, MHD_HTTP_HEADER_AUTHORIZATION),
+        .authorization = exchange->headers[EXCHANGE_AUTHORIZATION],
         .host = header_of(exchange, MHD_HTTP_HEADER_HOST),
         .origin = header_of(exchange, MHD_HTTP_HEADER_ORIGIN),
         .fetch_site = header_of(exchange, "Sec-Fetch-Site"),
@@ -544,8 +581,9 @@ static void refuse(struct exchange *exchange, int64_t now_ns, int64_t wall_ns)
 static const char *find_value(const void *owner, enum api_value kind, const char *name)
 {
     const struct exchange *exchange = owner;
-    return MHD_lookup_connection_value(
-        exchange->connection, kind == API_HEADER ? MHD_HEADER_KIND : MHD_GET_ARGUMENT_KIND, name);
+    if (kind == API_HEADER)
+        return header_of(exchange, name);
+    return MHD_lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
 static void decide_api(struct exchange *exchange)
@@ -561,7 +599,7 @@ static void decide_api(struct exchange *exchange)
     struct api_request request = {
         .method = exchange->method,
         .path = exchange->path,
-        .authorization = header_of(exchange, MHD_HTTP_HEADER_AUTHORIZATION),
+        .authorization = exchange->headers[EXCHANGE_AUTHORIZATION],
         .body = exchange->body != NULL ? exchange->body : "",
         .body_length = exchange->body_length,
         .find = find_value,
@@ -584,7 +622,7 @@ static void begin_recording(struct exchange *exchange)
 static enum MHD_Result finish_request(struct exchange *exchange)
 {
     exchange->is_decided = true;
-    loop_cancel(exchange->server->loop, &exchange->link->patience);
+    exchange->link->patient_until_ns = INT64_MAX;
     if (exchange->entry == NULL)
         decide_admin(exchange);
     else
@@ -610,7 +648,7 @@ static enum MHD_Result finish_request(struct exchange *exchange)
 /* A client that asks before it sends a body ("Expect: 100-continue") is told no at once. */
 static bool asks_for_too_much(const struct exchange *exchange)
 {
-    const char *expected = header_of(exchange, MHD_HTTP_HEADER_EXPECT);
+    const char *expected = exchange->headers[EXCHANGE_EXPECT];
     if (expected == NULL || strcasecmp(expected, "100-continue") != 0)
         return false;
     const char *length = header_of(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
@@ -631,6 +669,7 @@ static enum MHD_Result begin(struct server *server, struct MHD_Connection *conne
     if (exchange == NULL)
         return MHD_NO;
     *context = exchange;
+    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, note_header, exchange);
     if (!is_admin_path(exchange->path) && !begin_entry(exchange)) {
         exchange_free(exchange);
         *context = NULL;

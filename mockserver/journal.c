@@ -80,49 +80,57 @@ static bool has_ended(const struct journal_entry *entry)
     return entry->answered_ns >= 0;
 }
 
-static void drop(struct journal *journal, size_t index)
+static struct journal_entry *take(struct journal *journal, size_t index)
 {
-    free(*slot(journal, index));
+    struct journal_entry *entry = *slot(journal, index);
     for (; index > 0; index--)
         *slot(journal, index) = *slot(journal, index - 1);
     journal->first = (journal->first + 1) % journal->capacity;
     journal->count--;
+    return entry;
 }
 
-static bool make_room(struct journal *journal)
+/* NULL: all are of requests under way. */
+static struct journal_entry *take_oldest_ended(struct journal *journal)
 {
-    if (journal->count < journal->capacity)
-        return true;
-    journal->lost++;
-    if (journal->when_full == JOURNAL_REFUSE)
-        return false;
     for (size_t i = 0; i < journal->count; i++) {
-        if (has_ended(*slot(journal, i))) {
-            drop(journal, i);
-            return true;
-        }
+        if (has_ended(*slot(journal, i)))
+            return take(journal, i);
     }
-    return false;
+    return NULL;
 }
 
+/* Of a journal that is full the oldest is used again. */
 struct journal_entry *journal_begin(struct journal *journal)
 {
+    struct journal_entry *entry = NULL;
     journal->total++;
-    bool has_room = make_room(journal);
-    if (!has_room && journal->when_full == JOURNAL_REFUSE)
-        return NULL;
-    struct journal_entry *entry = calloc(1, sizeof *entry);
+    bool has_room = journal->count < journal->capacity;
+    if (!has_room) {
+        journal->lost++;
+        if (journal->when_full == JOURNAL_REFUSE)
+            return NULL;
+        entry = take_oldest_ended(journal);
+        has_room = entry != NULL;
+    }
+    if (entry == NULL)
+        entry = malloc(sizeof *entry);
     if (entry == NULL) {
         journal->lost++;
         return NULL;
     }
-    entry->sequence = journal->total;
-    entry->decision = JOURNAL_REJECTED; /* until it is complete and decided */
-    entry->arrived_ns = entry->decided_ns = entry->first_byte_ns = entry->answered_ns = -1;
-    entry->retry_after_ns = -1;
-    entry->retry_count = -1;
-    entry->script_step = -1;
-    entry->is_unkept = !has_room;
+    *entry = (struct journal_entry){
+        .sequence = journal->total,
+        .decision = JOURNAL_REJECTED, /* until it is complete and decided */
+        .arrived_ns = -1,
+        .decided_ns = -1,
+        .first_byte_ns = -1,
+        .answered_ns = -1,
+        .retry_after_ns = -1,
+        .retry_count = -1,
+        .script_step = -1,
+        .is_unkept = !has_room,
+    };
     if (has_room)
         *slot(journal, journal->count++) = entry;
     return entry;
@@ -190,7 +198,7 @@ void journal_clear(struct journal *journal)
     size_t i = 0;
     while (i < journal->count) {
         if (has_ended(*slot(journal, i)))
-            drop(journal, i);
+            free(take(journal, i));
         else
             i++;
     }

@@ -119,9 +119,24 @@ static void send_timeout_answer(const struct link *link)
     answer_free(&answer);
 }
 
-static void cut_link(void *owner, int64_t now_ns)
+/* To set a deadline anew at each step of a request is work; so one that is early stays, and looks
+ * again when it comes. */
+static void look_for(struct link *link)
+{
+    bool is_set = link->patience.position != 0;
+    if (link->patient_until_ns == INT64_MAX ||
+        (is_set && link->patience.at_ns <= link->patient_until_ns))
+        return;
+    loop_at(link->server->loop, &link->patience, link->patient_until_ns);
+}
+
+static void look_at_link(void *owner, int64_t now_ns)
 {
     struct link *link = owner;
+    if (now_ns < link->patient_until_ns) {
+        look_for(link);
+        return;
+    }
     if (link->is_receiving) {
         send_timeout_answer(link);
         if (link->exchange == NULL)
@@ -132,9 +147,10 @@ static void cut_link(void *owner, int64_t now_ns)
     shutdown(link->fd, SHUT_RDWR);
 }
 
-void link_wait(struct link *link, int64_t patience_ns)
+void link_wait(struct link *link, int64_t from_ns, int64_t patience_ns)
 {
-    loop_after(link->server->loop, &link->patience, patience_ns);
+    link->patient_until_ns = from_ns + patience_ns;
+    look_for(link);
 }
 
 /* The client has closed its sending side. Edge-triggered, libmicrohttpd misses the end of a stream
@@ -197,7 +213,7 @@ static void link_new(struct server *server, struct MHD_Connection *connection,
     link->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     count_in(link,
              MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
-    link->patience = (struct deadline){.fire = cut_link, .owner = link};
+    link->patience = (struct deadline){.fire = look_at_link, .owner = link};
     link->end =
         (struct watch){.fd = link->fd, .ready = pass_end_on, .owner = link, .when_quiet = true};
     loop_watch(server->loop, &link->end, EPOLLRDHUP, NULL);
@@ -206,7 +222,8 @@ static void link_new(struct server *server, struct MHD_Connection *connection,
     link->tls_session = tls != NULL ? tls->tls_session : NULL;
     /* Who shakes hands for TLS is to be quick, too. */
     bool is_hurried = link->is_over_limit || link->tls_session != NULL;
-    link_wait(link, is_hurried ? server->bounds.request_ns : server->bounds.idle_ns);
+    link_wait(link, loop_now(server->loop),
+              is_hurried ? server->bounds.request_ns : server->bounds.idle_ns);
 }
 
 void on_connection(void *owner, struct MHD_Connection *connection, void **socket_context,
@@ -239,7 +256,7 @@ void *on_first_line(void *owner, const char *uri, struct MHD_Connection *connect
     if (link == NULL)
         return NULL;
     link->is_receiving = true;
-    link->first_line_ns = loop_now(server->loop);
+    link->first_line_ns = server->run_started_ns;
     size_t length = strcspn(uri, "?");
     length = length < sizeof link->path ? length : sizeof link->path - 1;
     memcpy(link->path, uri, length);
@@ -248,6 +265,6 @@ void *on_first_line(void *owner, const char *uri, struct MHD_Connection *connect
         free(link->target);
         link->target = strdup(uri);
     }
-    link_wait(link, server->bounds.request_ns);
+    link_wait(link, link->first_line_ns, server->bounds.request_ns);
     return NULL;
 }

@@ -1,22 +1,33 @@
 #include "mockserver/ratelimit_headers.h"
 
 #include "base/duration.h"
+#include "base/text.h"
 #include "mockserver/azure.h"
 
 #include <inttypes.h>
 
+struct name {
+    const char *text;
+    size_t length;
+};
+
 struct shown {
     enum quota_dimension preferred;
     enum quota_dimension otherwise;
-    const char *limit_name;
-    const char *remaining_name;
-    const char *reset_name;
+    struct name limit;
+    struct name remaining;
+    struct name reset;
 };
+
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof text - 1                                                                      \
+    }
 
 #define SHOWN(preferred, otherwise, unit)                                                          \
     {                                                                                              \
-        preferred, otherwise, "x-ratelimit-limit-" unit, "x-ratelimit-remaining-" unit,            \
-            "x-ratelimit-reset-" unit                                                              \
+        preferred, otherwise, NAME("x-ratelimit-limit-" unit),                                     \
+            NAME("x-ratelimit-remaining-" unit), NAME("x-ratelimit-reset-" unit)                   \
     }
 
 static const struct shown requests_and_tokens[] = {
@@ -60,6 +71,13 @@ struct ratelimit_told ratelimit_told(const struct quota_pool *pool, enum ratelim
     return told_in_full(&requests_and_tokens[unit], pool, now_ns);
 }
 
+static void add_whole(struct answer *answer, const struct name *name, int64_t value)
+{
+    char text[TEXT_WHOLE_SIZE];
+    size_t length = text_whole(text, value);
+    answer_header_add_bytes(answer, name->text, name->length, text, length);
+}
+
 static void add_full(struct answer *answer, const struct shown *shown,
                      const struct quota_pool *pool, int64_t now_ns)
 {
@@ -67,9 +85,10 @@ static void add_full(struct answer *answer, const struct shown *shown,
     if (!told.is_told)
         return;
     char reset[DURATION_TEXT_SIZE];
-    answer_header_add_whole(answer, shown->limit_name, told.limit);
-    answer_header_add_whole(answer, shown->remaining_name, told.remaining);
-    answer_header_add(answer, shown->reset_name, duration_go(told.reset_ns, reset));
+    duration_go(told.reset_ns, reset);
+    add_whole(answer, &shown->limit, told.limit);
+    add_whole(answer, &shown->remaining, told.remaining);
+    answer_header_add_bytes(answer, shown->reset.text, shown->reset.length, reset, strlen(reset));
 }
 
 static int64_t seconds_up(int64_t ns)
@@ -82,12 +101,11 @@ static void add_azure(struct answer *answer, const struct shown *shown,
 {
     enum quota_dimension dimension = shown_dimension(shown, pool);
     bool is_limited = dimension != QUOTA_DIMENSION_COUNT;
-    answer_header_add_whole(answer, shown->limit_name,
-                            is_limited ? pool->limits->limit[dimension] : -1);
-    answer_header_add_whole(answer, shown->remaining_name,
-                            is_limited ? quota_remaining(pool, dimension, now_ns) : -1);
-    answer_header_add_whole(answer, shown->reset_name,
-                            is_limited ? seconds_up(quota_reset(pool, dimension, now_ns)) : -1);
+    add_whole(answer, &shown->limit, is_limited ? pool->limits->limit[dimension] : -1);
+    add_whole(answer, &shown->remaining,
+              is_limited ? quota_remaining(pool, dimension, now_ns) : -1);
+    add_whole(answer, &shown->reset,
+              is_limited ? seconds_up(quota_reset(pool, dimension, now_ns)) : -1);
 }
 
 void ratelimit_headers_add(struct answer *answer, const struct limit_rules *rules,

@@ -77,12 +77,13 @@ struct link {
     struct exchange *exchange;     /* that is under way, or NULL */
     char *target;                  /* of that, with the query; kept for a backend only */
     char path[64];                 /* of the request that is being received */
-    int64_t first_line_ns;         /* when its first line had come */
+    int64_t first_line_ns;         /* its first line has come in the pass that began then */
     bool is_over_limit;            /* its address has too many: each request gets 503 */
     bool is_receiving;             /* a request's first line has come, but not yet all of it */
-    struct deadline patience;      /* cuts a connection that sends nothing, or too slowly */
-    struct watch end;              /* sees that the client sends no more; not while parked */
-    bool has_ended;                /* it has */
+    int64_t patient_until_ns; /* then one is cut that sends nothing, or too slowly; never: MAX */
+    struct deadline patience; /* looks whether it is then; may be set for earlier */
+    struct watch end;         /* sees that the client sends no more; not while parked */
+    bool has_ended;           /* it has */
 };
 
 /* Why a request is refused before the API is asked; its body is read and thrown away. */
@@ -91,6 +92,17 @@ enum exchange_refusal {
     EXCHANGE_BODY_TOO_LARGE,
     EXCHANGE_HEADERS_TOO_LARGE,
     EXCHANGE_TOO_MANY_CONNECTIONS,
+};
+
+/* Headers of a request that are asked for each time. */
+enum exchange_header {
+    EXCHANGE_AUTHORIZATION,
+    EXCHANGE_EXPECT,
+    EXCHANGE_IDEMPOTENCY_KEY,
+    EXCHANGE_ORGANIZATION,
+    EXCHANGE_PROJECT,
+    EXCHANGE_RETRY_COUNT,
+    EXCHANGE_HEADERS,
 };
 
 /* One request and its answer. */
@@ -103,7 +115,8 @@ struct exchange {
     struct exchange *previous;
     const char *method; /* libmicrohttpd's; they last as long as the request */
     const char *path;
-    struct spare_response *spare; /* of the answer that is being sent, or NULL */
+    const char *headers[EXCHANGE_HEADERS]; /* the same; NULL: it has none such */
+    struct spare_response *spare;          /* of the answer that is being sent, or NULL */
     size_t body_length;
     size_t discarded;
     enum exchange_refusal refusal;
@@ -151,8 +164,8 @@ void *on_first_line(void *owner, const char *uri, struct MHD_Connection *connect
 
 struct link *link_of(struct MHD_Connection *connection);
 
-/* Until a connection is cut, from now on. */
-void link_wait(struct link *link, int64_t patience_ns);
+/* How long it may take, from then on, until the connection is cut. */
+void link_wait(struct link *link, int64_t from_ns, int64_t patience_ns);
 
 /* As send() that does not block, through TLS where the connection has it. */
 ssize_t link_send(const struct link *link, const void *data, size_t size);

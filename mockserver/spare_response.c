@@ -6,8 +6,9 @@
 enum { LISTS = 64 };
 
 struct spare_responses {
-    struct spare_response *lists[LISTS]; /* by the length of the body */
+    struct spare_response *lists[LISTS]; /* by the lengths of body and lines */
     size_t count;
+    size_t dropped_last; /* the list that had to give one up for others */
 };
 
 struct spare_responses *spare_responses_new(void)
@@ -23,140 +24,171 @@ static void destroy(struct spare_response *spare)
     free(spare);
 }
 
+static struct spare_response **list_of(struct spare_responses *spares, size_t body_length,
+                                       size_t lines_length)
+{
+    return &spares->lists[(body_length + 7 * lines_length) % LISTS];
+}
+
+static void drop_first(struct spare_responses *spares, struct spare_response **list)
+{
+    struct spare_response *spare = *list;
+    *list = spare->next;
+    spares->count--;
+    destroy(spare);
+}
+
 void spare_responses_free(struct spare_responses *spares)
 {
     if (spares == NULL)
         return;
     for (size_t i = 0; i < LISTS; i++) {
-        while (spares->lists[i] != NULL) {
-            struct spare_response *spare = spares->lists[i];
-            spares->lists[i] = spare->next;
-            destroy(spare);
-        }
+        while (spares->lists[i] != NULL)
+            drop_first(spares, &spares->lists[i]);
     }
     free(spares);
 }
 
-static bool has_names_of(const struct spare_response *spare, const struct answer *answer)
+/* Headers by which libmicrohttpd frames the answer: it has to know of them. */
+static bool has_framing(const struct answer *answer)
 {
-    size_t count = answer->header_count;
-    if (spare->header_count != count ||
-        memcmp(spare->name_lengths, answer->name_lengths, count) != 0)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        if (memcmp(spare->headers[i].name, answer->headers[i].name, answer->name_lengths[i]) != 0)
-            return false;
+    return answer_find_header(answer, "connection") != NULL ||
+           answer_find_header(answer, "content-length") != NULL ||
+           answer_find_header(answer, "transfer-encoding") != NULL;
+}
+
+/* Of the first header's value and the lines of the others; libmicrohttpd ends the last one. */
+static size_t lines_length_of(const struct answer *answer)
+{
+    enum { EXTRA = 4 }; /* the end of the line before, and ": " */
+    if (answer->header_count == 0)
+        return 0;
+    size_t length = answer->value_lengths[0];
+    for (size_t i = 1; i < answer->header_count; i++)
+        length += (size_t)EXTRA + answer->name_lengths[i] + answer->value_lengths[i];
+    return length;
+}
+
+static char *put(char *at, const char *bytes, size_t length)
+{
+    memcpy(at, bytes, length);
+    return at + length;
+}
+
+static void write_lines(char *at, const struct answer *answer)
+{
+    at = put(at, answer->headers[0].value, answer->value_lengths[0]);
+    for (size_t i = 1; i < answer->header_count; i++) {
+        at = put(at, "\r\n", 2);
+        at = put(at, answer->headers[i].name, answer->name_lengths[i]);
+        at = put(at, ": ", 2);
+        at = put(at, answer->headers[i].value, answer->value_lengths[i]);
     }
-    return true;
 }
 
 /* libmicrohttpd copies a value into memory of its own and lends it to be read. Nothing reads it
- * while the response is not queued. */
-static char *held_value(const struct spare_response *spare, size_t i)
+ * while the response is not queued. NULL when memory is out. */
+static char *add_value(struct MHD_Response *response, const char *name, size_t length)
 {
+    char *placeholder = malloc(length + 1);
+    if (placeholder == NULL)
+        return NULL;
+    memset(placeholder, '-', length);
+    placeholder[length] = '\0';
+    enum MHD_Result is_added = MHD_add_response_header(response, name, placeholder);
+    free(placeholder);
     union {
         const char *lent;
         char *held;
-    } value = {.lent = MHD_get_response_header(spare->response, spare->headers[i].name)};
+    } value = {.lent = is_added == MHD_YES ? MHD_get_response_header(response, name) : NULL};
     return value.held;
 }
 
-static void set_header(struct spare_response *spare, size_t i, const struct answer *answer)
+static bool add_headers(struct spare_response *spare, const struct answer *answer)
 {
-    struct spare_header *header = &spare->headers[i];
-    const char *value = answer->headers[i].value;
-    if (MHD_add_response_header(spare->response, header->name, value) != MHD_YES) {
-        spare->is_kept = false; /* a script's, with odd bytes in it; it is left out */
-        return;
+    const char *name = answer->headers[0].name;
+    if (spare->is_kept && spare->lines_length > 0) {
+        memcpy(spare->first_name, name, answer->name_lengths[0]);
+        spare->lines = add_value(spare->response, name, spare->lines_length);
+        return spare->lines != NULL;
     }
-    header->held = held_value(spare, i);
-    spare->value_lengths[i] = answer->value_lengths[i];
-    /* The first of several of one name is all that it lends. */
-    for (size_t other = 0; other < spare->header_count; other++) {
-        if (other != i && spare->headers[other].held == header->held)
-            spare->is_kept = false;
-    }
+    for (size_t i = 0; i < answer->header_count; i++)
+        MHD_add_response_header(spare->response, answer->headers[i].name, answer->headers[i].value);
+    return true;
 }
 
-static void renew(struct spare_response *spare, const struct answer *answer)
+static struct spare_response *make(const struct answer *answer, size_t lines_length, bool is_kept)
 {
-    memcpy(spare->body, answer->body, answer->body_length);
-    for (size_t i = 0; i < spare->header_count; i++) {
-        struct spare_header *header = &spare->headers[i];
-        if (answer->value_lengths[i] == spare->value_lengths[i]) {
-            memcpy(header->held, answer->headers[i].value, answer->value_lengths[i]);
-            continue;
-        }
-        char old[ANSWER_HEADER_VALUE_SIZE];
-        memcpy(old, header->held, spare->value_lengths[i]);
-        old[spare->value_lengths[i]] = '\0';
-        MHD_del_response_header(spare->response, header->name, old);
-        set_header(spare, i, answer);
-    }
-}
-
-static struct spare_response *make(const struct answer *answer)
-{
-    size_t count = answer->header_count;
-    struct spare_response *spare = calloc(1, sizeof *spare + count * sizeof spare->headers[0]);
+    struct spare_response *spare = calloc(1, sizeof *spare);
     if (spare == NULL)
         return NULL;
-    spare->is_kept = answer->body_length <= SPARE_RESPONSE_BODY_MAX;
+    spare->is_kept = is_kept;
     spare->body_length = answer->body_length;
-    spare->header_count = count;
+    spare->lines_length = lines_length;
     spare->body = malloc(answer->body_length + 1);
     if (spare->body != NULL)
         spare->response = MHD_create_response_from_buffer(answer->body_length, spare->body,
                                                           MHD_RESPMEM_PERSISTENT);
-    if (spare->response == NULL) {
+    if (spare->response == NULL || !add_headers(spare, answer)) {
         destroy(spare);
         return NULL;
-    }
-    if (answer->body_length > 0)
-        memcpy(spare->body, answer->body, answer->body_length);
-    for (size_t i = 0; i < count; i++) {
-        memcpy(spare->headers[i].name, answer->headers[i].name, answer->name_lengths[i]);
-        spare->name_lengths[i] = answer->name_lengths[i];
-        set_header(spare, i, answer);
     }
     return spare;
 }
 
-/* The one that needs no header taken out, or another that will do, or none. */
-static struct spare_response **find(struct spare_responses *spares, const struct answer *answer)
+/* NULL: there is none of these lengths and this first name. */
+static struct spare_response *find(struct spare_responses *spares, const struct answer *answer,
+                                   size_t lines_length)
 {
-    struct spare_response **other = NULL;
-    struct spare_response **place = &spares->lists[answer->body_length % LISTS];
+    const char *name = answer->header_count > 0 ? answer->headers[0].name : "";
+    struct spare_response **place = list_of(spares, answer->body_length, lines_length);
     for (; *place != NULL; place = &(*place)->next) {
-        if ((*place)->body_length != answer->body_length || !has_names_of(*place, answer))
+        struct spare_response *spare = *place;
+        if (spare->body_length != answer->body_length || spare->lines_length != lines_length ||
+            strcmp(spare->first_name, name) != 0)
             continue;
-        if (memcmp((*place)->value_lengths, answer->value_lengths, answer->header_count) == 0)
-            return place;
-        other = place;
+        *place = spare->next;
+        spares->count--;
+        return spare;
     }
-    return other;
+    return NULL;
 }
 
 struct spare_response *spare_response_take(struct spare_responses *spares,
                                            const struct answer *answer)
 {
-    struct spare_response **place = find(spares, answer);
-    if (place == NULL)
-        return make(answer);
-    struct spare_response *spare = *place;
-    *place = spare->next;
-    spares->count--;
-    renew(spare, answer);
+    size_t lines_length = lines_length_of(answer);
+    bool is_kept = answer->body_length <= SPARE_RESPONSE_BODY_MAX && !has_framing(answer);
+    struct spare_response *spare = is_kept ? find(spares, answer, lines_length) : NULL;
+    if (spare == NULL)
+        spare = make(answer, lines_length, is_kept);
+    if (spare == NULL)
+        return NULL;
+    if (answer->body_length > 0)
+        memcpy(spare->body, answer->body, answer->body_length);
+    if (spare->lines != NULL)
+        write_lines(spare->lines, answer);
     return spare;
+}
+
+/* Some length may never come again: each list in turn gives one up. */
+static void make_room(struct spare_responses *spares)
+{
+    while (spares->count >= SPARE_RESPONSES_MAX) {
+        spares->dropped_last = (spares->dropped_last + 1) % LISTS;
+        if (spares->lists[spares->dropped_last] != NULL)
+            drop_first(spares, &spares->lists[spares->dropped_last]);
+    }
 }
 
 void spare_response_give(struct spare_responses *spares, struct spare_response *spare)
 {
-    if (spares->count >= SPARE_RESPONSES_MAX || !spare->is_kept) {
+    if (!spare->is_kept) {
         destroy(spare);
         return;
     }
-    struct spare_response **list = &spares->lists[spare->body_length % LISTS];
+    make_room(spares);
+    struct spare_response **list = list_of(spares, spare->body_length, spare->lines_length);
     spare->next = *list;
     *list = spare;
     spares->count++;

@@ -1,10 +1,11 @@
 /* spare_response: libmicrohttpd's responses, used again.
  *
  * To make a response and its twelve headers anew for each answer costs 14,000 instructions: every
- * header is checked and copied. So a response whose answer has been sent is kept; the next answer
- * with the same names of headers and a body of the same length takes it and writes its body over
- * the old one. A value that is as long as the one before is written over, too; only where the
- * length differs is the header taken out and set anew, which costs 1,200 instructions.
+ * header is checked and copied, and looked at again when it is sent. libmicrohttpd checks a value
+ * when it is added, and sends "name: value" as it finds it. So all headers are one to it: the value
+ * of the first holds the lines of the others, too. It is added as a text of that length and written
+ * over; and a response whose answer has been sent is kept for the next answer whose body and lines
+ * are as long, and written over again.
  *
  *     struct spare_response *spare = spare_response_take(spares, &answer);
  *     MHD_queue_response(connection, status, spare->response);
@@ -21,28 +22,21 @@
 #include <microhttpd.h>
 
 enum {
-    SPARE_RESPONSES_MAX = 256,     /* kept, of about 4 KB each */
+    SPARE_RESPONSES_MAX = 256,     /* kept, of about 2 KB each */
     SPARE_RESPONSE_BODY_MAX = 4096 /* larger ones are not kept */
 };
 
 struct spare_responses; /* opaque */
-
-/* A header that is set in a response. */
-struct spare_header {
-    char name[ANSWER_HEADER_NAME_SIZE];
-    char *held; /* the value, where libmicrohttpd holds it */
-};
 
 struct spare_response {
     struct MHD_Response *response;
     struct spare_response *next;
     size_t body_length;
     char *body;
+    size_t lines_length;
+    char first_name[ANSWER_HEADER_NAME_SIZE];
+    char *lines;  /* from the first header's value on, where libmicrohttpd holds it; NULL: none */
     bool is_kept; /* false: of no use for another answer */
-    size_t header_count;
-    uint8_t name_lengths[ANSWER_HEADERS_MAX];
-    uint8_t value_lengths[ANSWER_HEADERS_MAX];
-    struct spare_header headers[];
 };
 
 /* NULL when memory is out. */

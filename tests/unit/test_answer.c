@@ -46,6 +46,18 @@ static void a_header_of_the_same_name_is_replaced(void **state)
     assert_string_equal(header(&answer, "x-request-id"), "req_7");
 }
 
+/* A model's name goes into a header, and comes from a request. */
+static void one_with_a_line_break_is_left_out(void **state)
+{
+    (void)state;
+    struct answer answer;
+    answer_init(&answer, 200);
+    answer_header(&answer, "openai-model", "%s", "a\r\nset-cookie: b");
+    answer_header_text(&answer, "x-one", "a\nb");
+    answer_header_text(&answer, "x-two", "a\rb");
+    assert_int_equal(answer.header_count, 0);
+}
+
 static void a_long_value_is_cut(void **state)
 {
     (void)state;
@@ -114,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(starts_empty),
         cmocka_unit_test(a_header_of_the_same_name_is_replaced),
+        cmocka_unit_test(one_with_a_line_break_is_left_out),
         cmocka_unit_test(a_long_value_is_cut),
         cmocka_unit_test(takes_a_body_over_and_frees_the_one_before),
         cmocka_unit_test(a_wait_is_rounded_up),
