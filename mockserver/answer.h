@@ -81,7 +81,8 @@ void answer_header_text(struct answer *answer, const char *name, const char *val
  * but for limit and reset of a unit. */
 static inline uint64_t answer_name_bit(const char *name, size_t length)
 {
-    unsigned int ends = (name[0] | 0x20U) + (name[length - 1] | 0x20U);
+    unsigned int ends =
+        ((unsigned char)name[0] | 0x20U) + ((unsigned char)name[length - 1] | 0x20U);
     return UINT64_C(1) << ((length + ends) % 64);
 }
 

@@ -21,7 +21,7 @@ struct shown {
 
 #define NAME(text)                                                                                 \
     {                                                                                              \
-        text, sizeof text - 1                                                                      \
+        text, sizeof(text) - 1                                                                     \
     }
 
 #define SHOWN(preferred, otherwise, unit)                                                          \
