@@ -70,6 +70,8 @@ static cJSON *tool_call_object(const struct completion *completion, int choice,
 
 static const char *finish_reason(const struct completion *completion)
 {
+    if (completion->reply->is_cut)
+        return "length";
     return completion->reply->tool != NULL ? "tool_calls" : "stop";
 }
 
@@ -192,7 +194,7 @@ void completion_chat_stream(const struct completion *completion, const struct pa
 {
     struct event_stream stream;
     const struct reply *reply = completion->reply;
-    const char *text = reply->tool != NULL ? reply->arguments : reply->content;
+    const char *text = reply_text(reply);
     int64_t tokens = reply_tokens(reply);
     int64_t step = event_stream_step(tokens * completion->choice_count);
     event_stream_begin(&stream, ANSWER_STREAM_DATA);

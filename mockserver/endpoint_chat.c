@@ -82,6 +82,7 @@ void endpoint_chat_make(struct endpoint_call *call)
 {
     struct reply reply;
     reply_choose(&reply, call->root, call->content);
+    reply_cut(&reply, call->tokens_max);
     call->spoken_tokens = reply_tokens(&reply);
     const cJSON *options = cJSON_GetObjectItemCaseSensitive(call->root, "stream_options");
     struct completion completion = {

@@ -101,11 +101,16 @@ static void add_chunk(struct event_stream *stream, const struct endpoint_call *c
     event_stream_add(stream, due_ns, NULL, root);
 }
 
-static void make_stream(struct endpoint_call *call, const char *content, int64_t count)
+static const char *finish_reason(const struct reply *reply)
+{
+    return reply->is_cut ? "length" : "stop";
+}
+
+static void make_stream(struct endpoint_call *call, const struct reply *reply, int64_t count)
 {
     struct event_stream stream;
-    const char *text = content;
-    int64_t step = event_stream_step(token_estimate_reply(content) * count);
+    const char *text = reply->content;
+    int64_t step = event_stream_step(reply_tokens(reply) * count);
     int64_t due_ns = call->pace.first_token_ns;
     event_stream_begin(&stream, ANSWER_STREAM_DATA);
     for (int64_t token = 0; *text != '\0'; token += step) {
@@ -116,12 +121,12 @@ static void make_stream(struct endpoint_call *call, const char *content, int64_t
         text += length;
     }
     for (int64_t i = 0; i < count; i++)
-        add_chunk(&stream, call, i, "", 0, "stop", due_ns);
+        add_chunk(&stream, call, i, "", 0, finish_reason(reply), due_ns);
     if (wants_usage(call)) {
         cJSON *root = head(call);
         cJSON_AddArrayToObject(root, "choices");
-        cJSON_AddItemToObject(
-            root, "usage", completion_usage(call->tokens, count * token_estimate_reply(content)));
+        cJSON_AddItemToObject(root, "usage",
+                              completion_usage(call->tokens, count * reply_tokens(reply)));
         event_stream_add(&stream, due_ns, NULL, root);
     }
     event_stream_add_text(&stream, due_ns, "[DONE]");
@@ -130,22 +135,24 @@ static void make_stream(struct endpoint_call *call, const char *content, int64_t
 
 void endpoint_completions_make(struct endpoint_call *call)
 {
-    const char *content = call->content != NULL ? call->content : COMPLETION_CONTENT;
+    struct reply reply;
+    reply_choose(&reply, NULL, call->content);
+    reply_cut(&reply, call->tokens_max);
     const cJSON *n = cJSON_GetObjectItemCaseSensitive(call->root, "n");
     int64_t count = prompt_count(prompt_of(call));
     if (cJSON_IsNumber(n))
         count *= (int64_t)n->valuedouble;
-    call->spoken_tokens = count * token_estimate_reply(content);
+    call->spoken_tokens = count * reply_tokens(&reply);
     if (call->is_streamed) {
-        make_stream(call, content, count);
-        return;
+        make_stream(call, &reply, count);
+    } else {
+        cJSON *root = head(call);
+        cJSON *choices = cJSON_AddArrayToObject(root, "choices");
+        for (int64_t i = 0; i < count; i++)
+            add_choice(choices, i, reply.content, finish_reason(&reply));
+        cJSON_AddItemToObject(root, "usage", completion_usage(call->tokens, call->spoken_tokens));
+        endpoint_answer_json(call, root);
+        call->work_ns = pace_whole_ns(&call->pace, reply_tokens(&reply));
     }
-    cJSON *root = head(call);
-    cJSON *choices = cJSON_AddArrayToObject(root, "choices");
-    for (int64_t i = 0; i < count; i++)
-        add_choice(choices, i, content, "stop");
-    cJSON_AddItemToObject(root, "usage",
-                          completion_usage(call->tokens, count * token_estimate_reply(content)));
-    endpoint_answer_json(call, root);
-    call->work_ns = pace_whole_ns(&call->pace, token_estimate_reply(content));
+    reply_free(&reply);
 }

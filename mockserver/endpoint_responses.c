@@ -92,6 +92,14 @@ static const char *item_id(char id[ENDPOINT_OBJECT_ID_SIZE], const struct endpoi
     return endpoint_object_id(id, reply->tool != NULL ? "fc_" : "msg_", call->bits, 1);
 }
 
+/* A cut answer ends as what it is: not complete. */
+static const char *status_of(const struct reply *reply, bool has_ended)
+{
+    if (!has_ended)
+        return "in_progress";
+    return reply->is_cut ? "incomplete" : "completed";
+}
+
 /* The one item of the output, as it is when it begins or when it has ended. */
 static cJSON *item_object(const struct endpoint_call *call, const struct reply *reply,
                           bool has_ended)
@@ -101,7 +109,7 @@ static cJSON *item_object(const struct endpoint_call *call, const struct reply *
     cJSON *item = cJSON_CreateObject();
     cJSON_AddStringToObject(item, "id", item_id(id, call, reply));
     cJSON_AddStringToObject(item, "type", reply->tool != NULL ? "function_call" : "message");
-    cJSON_AddStringToObject(item, "status", has_ended ? "completed" : "in_progress");
+    cJSON_AddStringToObject(item, "status", status_of(reply, has_ended));
     if (reply->tool != NULL) {
         cJSON_AddStringToObject(item, "arguments", has_ended ? reply->arguments : "");
         cJSON_AddStringToObject(item, "call_id",
@@ -124,10 +132,14 @@ static cJSON *response_object(const struct endpoint_call *call, const struct rep
     cJSON_AddStringToObject(root, "id", endpoint_object_id(id, "resp_", call->bits, 0));
     cJSON_AddStringToObject(root, "object", "response");
     cJSON_AddNumberToObject(root, "created_at", (double)call->created_s);
-    cJSON_AddStringToObject(root, "status", has_ended ? "completed" : "in_progress");
+    cJSON_AddStringToObject(root, "status", status_of(reply, has_ended));
     cJSON_AddFalseToObject(root, "background");
     cJSON_AddNullToObject(root, "error");
-    cJSON_AddNullToObject(root, "incomplete_details");
+    if (has_ended && reply->is_cut)
+        cJSON_AddStringToObject(cJSON_AddObjectToObject(root, "incomplete_details"), "reason",
+                                "max_output_tokens");
+    else
+        cJSON_AddNullToObject(root, "incomplete_details");
     add_echo(root, call, "instructions", "null");
     add_echo(root, call, "max_output_tokens", "null");
     cJSON_AddStringToObject(root, "model", call->model);
@@ -211,7 +223,7 @@ static int64_t add_deltas(struct event_stream *stream, const struct endpoint_cal
 {
     const char *event = reply->tool != NULL ? "response.function_call_arguments.delta"
                                             : "response.output_text.delta";
-    const char *text = reply->tool != NULL ? reply->arguments : reply->content;
+    const char *text = reply_text(reply);
     int64_t step = event_stream_step(reply_tokens(reply));
     int64_t due_ns = call->pace.first_token_ns;
     for (int64_t token = 0; *text != '\0'; token += step) {
@@ -244,7 +256,8 @@ static void make_stream(struct endpoint_call *call, const struct reply *reply)
                  reply->arguments, end_ns);
     }
     add_item(&stream, call, reply, "response.output_item.done", true, end_ns);
-    add_state(&stream, call, reply, "response.completed", true, end_ns);
+    add_state(&stream, call, reply, reply->is_cut ? "response.incomplete" : "response.completed",
+              true, end_ns);
     event_stream_end(&stream, call->answer);
 }
 
@@ -252,6 +265,7 @@ void endpoint_responses_make(struct endpoint_call *call)
 {
     struct reply reply;
     reply_choose(&reply, call->root, call->content);
+    reply_cut(&reply, call->tokens_max);
     call->spoken_tokens = reply_tokens(&reply);
     if (call->is_streamed) {
         make_stream(call, &reply);

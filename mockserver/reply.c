@@ -112,8 +112,23 @@ void reply_free(struct reply *reply)
     *reply = (struct reply){0};
 }
 
+void reply_cut(struct reply *reply, int64_t tokens_max)
+{
+    char *text = reply->tool != NULL ? reply->arguments : reply->content;
+    if (text == NULL || tokens_max < 0)
+        return;
+    size_t length = token_estimate_bytes_within(text, tokens_max);
+    reply->is_cut = text[length] != '\0';
+    text[length] = '\0';
+}
+
+const char *reply_text(const struct reply *reply)
+{
+    return reply->tool != NULL ? reply->arguments : reply->content;
+}
+
 int64_t reply_tokens(const struct reply *reply)
 {
-    const char *text = reply->tool != NULL ? reply->arguments : reply->content;
+    const char *text = reply_text(reply);
     return text != NULL ? token_estimate_reply(text) : 0;
 }

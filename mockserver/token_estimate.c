@@ -1,5 +1,6 @@
 #include "mockserver/token_estimate.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <unistr.h>
 
@@ -39,15 +40,33 @@ int64_t token_estimate_reply(const char *text)
     return ((int64_t)strlen(text) + TOKEN_CHARACTERS - 1) / TOKEN_CHARACTERS;
 }
 
-size_t token_estimate_bytes(const char *text, int64_t count)
+static bool continues_character(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+/* Wherever a character is cut. */
+static size_t bytes_of(const char *text, int64_t count)
 {
     size_t length = strlen(text);
     if (count >= (int64_t)length)
         return length;
     size_t bytes = (size_t)count * TOKEN_CHARACTERS;
-    if (bytes >= length)
-        return length;
-    while (((unsigned char)text[bytes] & 0xc0) == 0x80)
+    return bytes < length ? bytes : length;
+}
+
+size_t token_estimate_bytes(const char *text, int64_t count)
+{
+    size_t bytes = bytes_of(text, count);
+    while (continues_character(text[bytes]))
         bytes++;
+    return bytes;
+}
+
+size_t token_estimate_bytes_within(const char *text, int64_t count)
+{
+    size_t bytes = bytes_of(text, count);
+    while (bytes > 0 && continues_character(text[bytes]))
+        bytes--;
     return bytes;
 }

@@ -26,4 +26,7 @@ int64_t token_estimate_reply(const char *text);
 /* How many bytes the first `count` tokens of a text take; no character is cut. */
 size_t token_estimate_bytes(const char *text, int64_t count);
 
+/* The same where they may not be more: a character that would begin another token is left out. */
+size_t token_estimate_bytes_within(const char *text, int64_t count);
+
 #endif

@@ -85,11 +85,17 @@ ANSWERS = [
     ("chat tool", "/chat/completions", {"messages": MESSAGES, "tools": CHAT_TOOLS}),
     ("chat schema", "/chat/completions", {"messages": MESSAGES, "response_format": {
         "type": "json_schema", "json_schema": {"name": "s", "strict": True, "schema": SCHEMA}}}),
+    ("chat cut", "/chat/completions", {"messages": MESSAGES, "max_completion_tokens": 2}),
+    ("chat tool cut", "/chat/completions", {"messages": MESSAGES, "tools": CHAT_TOOLS,
+                                            "max_tokens": 2}),
     ("responses", "/responses", {"input": "Hello"}),
     ("responses tool", "/responses", {"input": "Hello", "tools": TOOLS}),
     ("responses schema", "/responses", {"input": "Hello", "text": {"format": {
         "type": "json_schema", "name": "s", "strict": True, "schema": SCHEMA}}}),
+    ("responses cut", "/responses", {"input": "Hello", "max_output_tokens": 2}),
+    ("responses tool cut", "/responses", {"input": "Hello", "tools": TOOLS, "max_output_tokens": 2}),
     ("completions", "/completions", {"prompt": ["a", "b"]}),
+    ("completions cut", "/completions", {"prompt": "a", "max_tokens": 2}),
     ("embeddings", "/embeddings", {"input": ["a", "b"], "dimensions": 8}),
     ("images", "/images/generations", {"prompt": "a", "n": 2}),
     ("moderations", "/moderations", {"input": "a"}),

@@ -1,14 +1,4 @@
-#include "mockserver/api.h"
-#include "mockserver/endpoint.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/unit/api_world.h"
 
 static const char *repeat(char letter, int count)
 {
@@ -210,6 +200,72 @@ static void deep_nesting_and_nul_bytes_are_bad_json(void **state)
     answer_free(&answer);
 }
 
+static void assert_chat(const char *members, const char *place, const char *text,
+                        const char *reason, double tokens)
+{
+    char body[600];
+    char at[64];
+    struct api_world world;
+    world_start(&world, "{}");
+    snprintf(body, sizeof body, "{\"model\": \"m\", \"messages\": [{\"role\": \"user\"}], %s}",
+             members);
+    assert_int_equal(world_post(&world, "/v1/chat/completions", body), 200);
+    snprintf(at, sizeof at, "choices.0.message.%s", place);
+    assert_text_at(world.root, at, text);
+    assert_text_at(world.root, "choices.0.finish_reason", reason);
+    assert_number_at(world.root, "usage.completion_tokens", tokens);
+    assert_number_at(world.root, "usage.total_tokens", 3 + tokens);
+    world_end(&world);
+}
+
+/* Whatever is said, as OpenAI does: also a call's arguments, and a value in a format. */
+static void an_answer_that_is_too_long_is_cut(void **state)
+{
+    (void)state;
+#define TOOL                                                                                       \
+    ", \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"parameters\": "      \
+    "{\"type\": \"object\", \"required\": [\"city\"]}}}]"
+#define FORMAT                                                                                     \
+    ", \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"schema\": {\"type\": " \
+    "\"object\", \"required\": [\"city\"]}}}"
+    static const char arguments[] = "tool_calls.0.function.arguments";
+    assert_chat("\"max_tokens\": 1", "content", "This", "length", 1);
+    assert_chat("\"max_completion_tokens\": 3", "content", "This is a te", "length", 3);
+    assert_chat("\"max_completion_tokens\": 4", "content", "This is a test!", "stop", 4);
+    assert_chat("\"max_tokens\": 1, \"max_completion_tokens\": 2", "content", "This is ", "length",
+                2);
+    assert_chat("\"n\": 1, \"max_tokens\": 2", "content", "This is ", "length", 2); /* by a tree */
+    assert_chat("\"max_tokens\": 2" TOOL, arguments, "{\"city\":", "length", 2);
+    assert_chat("\"max_tokens\": 4" TOOL, arguments, "{\"city\":\"test\"}", "tool_calls", 4);
+    assert_chat("\"max_tokens\": 2" FORMAT, "content", "{\"city\":", "length", 2);
+}
+
+static void the_stream_of_a_cut_answer_ends_with_that_reason(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{\"models\": {\"m\": {\"content\": \"xx\u20acyy\"}}}");
+    assert_int_equal(
+        world_post(&world, "/v1/chat/completions",
+                   "{\"model\": \"m\", \"messages\": [{}], \"stream\": true, \"n\": 2, "
+                   "\"max_tokens\": 1, \"stream_options\": {\"include_usage\": true}}"),
+        200);
+    const struct answer *answer = &world.outcome.answer;
+    assert_int_equal(answer->piece_count, 2 + 2 + 2 + 1 + 1);
+    for (size_t i = 2; i < 6; i++) {
+        cJSON *event = event_at(answer, i);
+        if (i < 4)
+            assert_text_at(event, "choices.0.delta.content", "xx"); /* no part of the third */
+        else
+            assert_text_at(event, "choices.0.finish_reason", "length");
+        cJSON_Delete(event);
+    }
+    cJSON *usage = event_at(answer, 6);
+    assert_number_at(usage, "usage.completion_tokens", 2);
+    cJSON_Delete(usage);
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +275,8 @@ int main(void)
         cmocka_unit_test(a_bad_body_gets_the_right_400),
         cmocka_unit_test(a_model_id_has_a_longest_length),
         cmocka_unit_test(deep_nesting_and_nul_bytes_are_bad_json),
+        cmocka_unit_test(an_answer_that_is_too_long_is_cut),
+        cmocka_unit_test(the_stream_of_a_cut_answer_ends_with_that_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,11 +57,57 @@ static void a_stream_ends_with_done(void **state)
     world_end(&world);
 }
 
+static void a_text_that_is_too_long_is_cut(void **state)
+{
+    (void)state;
+    static const struct {
+        int tokens_max;
+        const char *text;
+        const char *reason;
+    } cases[] = {
+        {0, "", "length"},
+        {2, "This is ", "length"},
+        {3, "This is a te", "length"},
+        {4, "This is a test!", "stop"},
+    };
+    struct api_world world;
+    world_start(&world, "{}");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[200];
+        char text[64] = "";
+        const int tokens_max = cases[i].tokens_max;
+        snprintf(body, sizeof body,
+                 "{\"model\": \"m\", \"prompt\": [\"x\", \"y\"], \"max_tokens\": %d}", tokens_max);
+        assert_int_equal(world_post(&world, PATH, body), 200);
+        for (int j = 0; j < 2; j++) {
+            const cJSON *choice = cJSON_GetArrayItem(json_at(world.root, "choices"), j);
+            assert_text_at(choice, "text", cases[i].text);
+            assert_text_at(choice, "finish_reason", cases[i].reason);
+        }
+        assert_number_at(world.root, "usage.completion_tokens", 2 * tokens_max);
+        snprintf(body, sizeof body,
+                 "{\"model\": \"m\", \"prompt\": \"x\", \"stream\": true, \"max_tokens\": %d}",
+                 tokens_max);
+        assert_int_equal(world_post(&world, PATH, body), 200);
+        const struct answer *answer = &world.outcome.answer;
+        for (size_t j = 0; j + 1 < answer->piece_count; j++) {
+            cJSON *event = event_at(answer, j);
+            strcat(text, json_at(event, "choices.0.text")->valuestring);
+            if (j + 2 == answer->piece_count)
+                assert_text_at(event, "choices.0.finish_reason", cases[i].reason);
+            cJSON_Delete(event);
+        }
+        assert_string_equal(text, cases[i].text);
+    }
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_prompt_has_its_choices),
         cmocka_unit_test(a_stream_ends_with_done),
+        cmocka_unit_test(a_text_that_is_too_long_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,6 +99,63 @@ static void a_call_of_a_function_is_streamed(void **state)
     world_end(&world);
 }
 
+static void an_answer_that_is_too_long_is_incomplete(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{\"rules\": {\"settle\": true}, \"quotas\": {\"m\": "
+                        "{\"tokens_per_minute\": 1000}}}");
+    assert_int_equal(world_post(&world, PATH,
+                                "{\"model\": \"m\", \"input\": \"Hi\", "
+                                "\"max_output_tokens\": 2}"),
+                     200);
+    assert_text_at(world.root, "status", "incomplete");
+    assert_text_at(world.root, "incomplete_details.reason", "max_output_tokens");
+    assert_text_at(world.root, "output.0.status", "incomplete");
+    assert_text_at(world.root, "output.0.content.0.text", "This is ");
+    assert_number_at(world.root, "usage.output_tokens", 2);
+    assert_number_at(world.root, "usage.total_tokens", 5);
+    assert_int_equal(world.outcome.used_tokens, 5);
+    /* Just long enough. */
+    assert_int_equal(world_post(&world, PATH,
+                                "{\"model\": \"m\", \"input\": \"Hi\", "
+                                "\"max_output_tokens\": 4}"),
+                     200);
+    assert_text_at(world.root, "status", "completed");
+    assert_true(cJSON_IsNull(json_at(world.root, "incomplete_details")));
+    world_end(&world);
+}
+
+static void the_stream_of_a_cut_call_ends_incomplete(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(
+        world_post(&world, PATH,
+                   "{\"model\": \"m\", \"input\": \"Hi\", \"stream\": true, "
+                   "\"max_output_tokens\": 1, \"tools\": [{\"type\": \"function\", \"name\": "
+                   "\"f\", \"parameters\": {\"type\": \"object\", \"required\": [\"city\"]}}]}"),
+        200);
+    const struct answer *answer = &world.outcome.answer;
+    assert_events(answer,
+                  (const char *const[]){"response.created", "response.in_progress",
+                                        "response.output_item.added",
+                                        "response.function_call_arguments.delta",
+                                        "response.function_call_arguments.done",
+                                        "response.output_item.done", "response.incomplete", NULL});
+    cJSON *first = event_at(answer, 0);
+    assert_true(cJSON_IsNull(json_at(first, "response.incomplete_details")));
+    cJSON_Delete(first);
+    cJSON *last = event_at(answer, answer->piece_count - 1);
+    assert_text_at(last, "response.incomplete_details.reason", "max_output_tokens");
+    assert_text_at(last, "response.output.0.arguments", "{\"ci");
+    assert_text_at(last, "response.output.0.status", "incomplete");
+    assert_number_at(last, "response.usage.output_tokens", 1);
+    cJSON_Delete(last);
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +163,8 @@ int main(void)
         cmocka_unit_test(items_and_parts_are_counted),
         cmocka_unit_test(a_stream_has_the_recorded_sequence),
         cmocka_unit_test(a_call_of_a_function_is_streamed),
+        cmocka_unit_test(an_answer_that_is_too_long_is_incomplete),
+        cmocka_unit_test(the_stream_of_a_cut_call_ends_incomplete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,16 @@ const final = await client.chat.completions.stream({ model, messages, tools: cha
   .finalChatCompletion();
 seen["chat stream tool"] = final.choices[0].message.tool_calls[0].function.arguments;
 
+let cut = await client.chat.completions.create({ model, messages, max_completion_tokens: 2 });
+seen["chat cut"] = [cut.choices[0].message.content, cut.choices[0].finish_reason, cut.usage.completion_tokens];
+const cutChunks = await all(await client.chat.completions.create({
+  model, messages, stream: true, max_tokens: 2,
+}));
+seen["chat stream cut"] = [
+  cutChunks.map((chunk) => chunk.choices[0].delta.content ?? "").join(""),
+  cutChunks.at(-1).choices[0].finish_reason,
+];
+
 const response = await client.responses.create({ model, input: "Say this is a test." });
 seen["responses"] = response.output_text;
 seen["responses stream"] = (await all(await client.responses.create({ model, input: "Hi", stream: true })))
@@ -61,9 +71,17 @@ seen["responses tool"] = [called.output[0].name, JSON.parse(called.output[0].arg
 seen["responses stream tool"] =
   (await all(await client.responses.create({ model, input: "Hi", stream: true, tools })))
     .map((event) => event.type);
+cut = await client.responses.create({ model, input: "Hi", max_output_tokens: 2 });
+seen["responses cut"] = [cut.output_text, cut.status, cut.incomplete_details.reason, cut.usage.output_tokens];
+const last = (await all(await client.responses.create({
+  model, input: "Hi", stream: true, max_output_tokens: 2,
+}))).at(-1);
+seen["responses stream cut"] = [last.type, last.response.status, last.response.incomplete_details.reason];
 
 const completion = await client.completions.create({ model, prompt: ["a", "b"] });
 seen["completions"] = completion.choices.map((choice) => choice.text);
+cut = await client.completions.create({ model, prompt: "a", max_tokens: 2 });
+seen["completions cut"] = [cut.choices[0].text, cut.choices[0].finish_reason];
 const parts = await all(await client.completions.create({
   model, prompt: "a", stream: true, stream_options: { include_usage: true },
 }));

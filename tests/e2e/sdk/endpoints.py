@@ -66,6 +66,14 @@ with client.chat.completions.stream(model=MODEL, messages=MESSAGES, tools=CHAT_T
 seen["chat stream tool"] = final.choices[0].message.tool_calls[0].function.arguments
 seen["chat stream tool done"] = "tool_calls.function.arguments.done" in kinds
 
+cut = strict(client.chat.completions.create(model=MODEL, messages=MESSAGES, max_completion_tokens=2))
+seen["chat cut"] = [cut.choices[0].message.content, cut.choices[0].finish_reason,
+                    cut.usage.completion_tokens]
+chunks = [strict(chunk) for chunk in client.chat.completions.create(
+    model=MODEL, messages=MESSAGES, stream=True, max_tokens=2)]
+seen["chat stream cut"] = ["".join(chunk.choices[0].delta.content or "" for chunk in chunks),
+                           chunks[-1].choices[0].finish_reason]
+
 # ---- responses ----
 response = strict(client.responses.create(model=MODEL, input="Say this is a test."))
 seen["responses"] = response.output_text
@@ -85,12 +93,21 @@ again = client.responses.create(model=MODEL, tools=TOOLS, input=[
 seen["responses after tool"] = again.output_text
 seen["responses stream tool"] = [strict(event).type for event in client.responses.create(
     model=MODEL, input="Hi", stream=True, tools=TOOLS)]
+cut = strict(client.responses.create(model=MODEL, input="Hi", max_output_tokens=2))
+seen["responses cut"] = [cut.output_text, cut.status, cut.incomplete_details.reason,
+                         cut.usage.output_tokens]
+events = [strict(event) for event in client.responses.create(
+    model=MODEL, input="Hi", stream=True, max_output_tokens=2)]
+seen["responses stream cut"] = [events[-1].type, events[-1].response.status,
+                                events[-1].response.incomplete_details.reason]
 seen["responses parsed"] = client.responses.parse(
     model=MODEL, input="Hi", text_format=Weather).output_parsed.model_dump()
 
 # ---- the others ----
 completion = strict(client.completions.create(model=MODEL, prompt=["a", "b"]))
 seen["completions"] = [choice.text for choice in completion.choices]
+cut = strict(client.completions.create(model=MODEL, prompt="a", max_tokens=2))
+seen["completions cut"] = [cut.choices[0].text, cut.choices[0].finish_reason]
 chunks = list(client.completions.create(model=MODEL, prompt="a", stream=True,
                                         stream_options={"include_usage": True}))
 seen["completions stream usage"] = [chunk.usage.total_tokens for chunk in chunks if chunk.usage]
