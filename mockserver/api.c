@@ -218,7 +218,8 @@ static void serve(struct decision *decision, const struct endpoint *endpoint,
     /* `created` is when the answer is made, as OpenAI's: after the model has done its work. */
     call->created_s = (decision->wall_ns + decision->outcome->latency_ns) / NS_PER_S;
     endpoint->make(call);
-    decision->outcome->used_tokens = call->tokens + call->spoken_tokens;
+    /* What usage says is what the model has really read: so the settlement takes it, too. */
+    decision->outcome->used_tokens = endpoint_prompt_tokens(call) + call->spoken_tokens;
     decision->outcome->latency_ns += call->work_ns;
 }
 

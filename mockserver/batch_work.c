@@ -135,7 +135,7 @@ static void answer_request(struct work *work, const cJSON *root, struct batch_li
             answer_free(&answer);
             answer_init(&answer, 200);
             work->endpoint->make(&call);
-            done->input_tokens = call.tokens;
+            done->input_tokens = endpoint_prompt_tokens(&call);
             done->output_tokens = call.spoken_tokens;
         } else {
             openai_error_answer_kind(&answer, openai_error_find("model_not_found"),

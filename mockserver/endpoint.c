@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "mockserver/api.h"
 #include "mockserver/openai_error.h"
+#include "mockserver/token_estimate.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -154,6 +155,18 @@ bool endpoint_read_whole(struct endpoint_call *call, const char *name, int64_t l
     }
     *value = (int64_t)item->valuedouble;
     return true;
+}
+
+int64_t endpoint_prompt_tokens(const struct endpoint_call *call)
+{
+    return call->tokens + call->short_texts;
+}
+
+int64_t endpoint_text_tokens(struct endpoint_call *call, const char *text)
+{
+    int64_t tokens = token_estimate_text(text);
+    call->short_texts += tokens == 0 && text[0] != '\0';
+    return tokens;
 }
 
 bool endpoint_refuse_missing(struct endpoint_call *call, const char *name)

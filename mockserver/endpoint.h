@@ -39,9 +39,10 @@ struct endpoint_call {
     cJSON *root; /* the body, or NULL where it could be read without; freed by
                   * endpoint_call_free */
     char model[96];
-    int64_t tokens;     /* estimated from what the request says */
-    int64_t tokens_max; /* what it allows the model to say, or -1 */
-    int64_t images;     /* that it asks for */
+    int64_t tokens;      /* estimated from what the request says: what it is admitted with */
+    int64_t short_texts; /* texts that are estimated at no token, though they are not empty */
+    int64_t tokens_max;  /* what it allows the model to say, or -1 */
+    int64_t images;      /* that it asks for */
     bool is_streamed;
 
     /* What a set-up or a script says in place of the endpoint's own words, or NULL. */
@@ -89,6 +90,13 @@ bool endpoint_read_body(struct endpoint_call *call, const char *model_otherwise)
 /* Reads the whole number in [low, high] that stands in `name`, if it does. */
 bool endpoint_read_whole(struct endpoint_call *call, const char *name, int64_t low, int64_t high,
                          int64_t *value);
+
+/* The tokens of the request as its usage tells them, and as the settlement takes them: the
+ * estimate, and one token for each text that it counts as none. */
+int64_t endpoint_prompt_tokens(const struct endpoint_call *call);
+
+/* The estimate of a text of the request; counts it among the short ones if it is one. */
+int64_t endpoint_text_tokens(struct endpoint_call *call, const char *text);
 
 /* Refuses a member that is not there. */
 bool endpoint_refuse_missing(struct endpoint_call *call, const char *name);

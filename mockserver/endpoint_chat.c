@@ -83,7 +83,7 @@ void endpoint_chat_make(struct endpoint_call *call)
     struct reply reply;
     reply_choose(&reply, call->root, call->content);
     reply_cut(&reply, call->tokens_max);
-    call->spoken_tokens = reply_tokens(&reply);
+    call->spoken_tokens = choice_count(call) * reply_tokens(&reply);
     const cJSON *options = cJSON_GetObjectItemCaseSensitive(call->root, "stream_options");
     struct completion completion = {
         .model = call->model,

@@ -22,17 +22,17 @@ static int64_t prompt_count(const cJSON *prompt)
     return cJSON_GetArraySize(prompt);
 }
 
-static int64_t prompt_tokens(const cJSON *prompt)
+static int64_t prompt_tokens(struct endpoint_call *call, const cJSON *prompt)
 {
     if (prompt == NULL)
         return 0;
     if (cJSON_IsString(prompt))
-        return token_estimate_text(prompt->valuestring);
+        return endpoint_text_tokens(call, prompt->valuestring);
     int64_t tokens = 0;
     const cJSON *one;
     if (cJSON_IsArray(prompt)) {
         cJSON_ArrayForEach (one, prompt)
-            tokens += cJSON_IsNumber(one) ? 1 : prompt_tokens(one);
+            tokens += cJSON_IsNumber(one) ? 1 : prompt_tokens(call, one);
     }
     return tokens;
 }
@@ -55,7 +55,7 @@ bool endpoint_completions_read(struct endpoint_call *call)
     if (!endpoint_read_whole(call, "n", 1, CHOICES_MAX, &choices) ||
         !endpoint_read_whole(call, "max_tokens", 0, INT64_C(1000000000), &call->tokens_max))
         return false;
-    call->tokens = prompt_tokens(prompt);
+    call->tokens = prompt_tokens(call, prompt);
     call->is_streamed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(call->root, "stream"));
     return true;
 }
@@ -125,8 +125,9 @@ static void make_stream(struct endpoint_call *call, const struct reply *reply, i
     if (wants_usage(call)) {
         cJSON *root = head(call);
         cJSON_AddArrayToObject(root, "choices");
-        cJSON_AddItemToObject(root, "usage",
-                              completion_usage(call->tokens, count * reply_tokens(reply)));
+        cJSON_AddItemToObject(
+            root, "usage",
+            completion_usage(endpoint_prompt_tokens(call), count * reply_tokens(reply)));
         event_stream_add(&stream, due_ns, NULL, root);
     }
     event_stream_add_text(&stream, due_ns, "[DONE]");
@@ -150,7 +151,8 @@ void endpoint_completions_make(struct endpoint_call *call)
         cJSON *choices = cJSON_AddArrayToObject(root, "choices");
         for (int64_t i = 0; i < count; i++)
             add_choice(choices, i, reply.content, finish_reason(&reply));
-        cJSON_AddItemToObject(root, "usage", completion_usage(call->tokens, call->spoken_tokens));
+        cJSON_AddItemToObject(root, "usage",
+                              completion_usage(endpoint_prompt_tokens(call), call->spoken_tokens));
         endpoint_answer_json(call, root);
         call->work_ns = pace_whole_ns(&call->pace, reply_tokens(&reply));
     }

@@ -39,9 +39,10 @@ static bool is_input(const cJSON *one)
            (cJSON_IsArray(one) && cJSON_IsNumber(one->child));
 }
 
-static int64_t tokens_of(const cJSON *one)
+static int64_t tokens_of(struct endpoint_call *call, const cJSON *one)
 {
-    return cJSON_IsString(one) ? token_estimate_text(one->valuestring) : cJSON_GetArraySize(one);
+    return cJSON_IsString(one) ? endpoint_text_tokens(call, one->valuestring)
+                               : cJSON_GetArraySize(one);
 }
 
 static bool wants_base64(const struct endpoint_call *call)
@@ -69,7 +70,7 @@ bool endpoint_embeddings_read(struct endpoint_call *call)
     if (!endpoint_read_whole(call, "dimensions", 1, dimensions, &dimensions))
         return false;
     if (is_one_input(input)) {
-        call->tokens = tokens_of(input);
+        call->tokens = tokens_of(call, input);
         return is_input(input) || refuse_input(call);
     }
     int count = cJSON_GetArraySize(input);
@@ -84,7 +85,7 @@ bool endpoint_embeddings_read(struct endpoint_call *call)
     cJSON_ArrayForEach (one, input) {
         if (!is_input(one))
             return refuse_input(call);
-        call->tokens += tokens_of(one);
+        call->tokens += tokens_of(call, one);
     }
     return true;
 }
@@ -159,8 +160,9 @@ void endpoint_embeddings_make(struct endpoint_call *call)
     }
     cJSON_AddStringToObject(root, "model", call->model);
     cJSON *usage = cJSON_AddObjectToObject(root, "usage");
-    cJSON_AddNumberToObject(usage, "prompt_tokens", (double)call->tokens);
-    cJSON_AddNumberToObject(usage, "total_tokens", (double)call->tokens);
+    double tokens = (double)endpoint_prompt_tokens(call);
+    cJSON_AddNumberToObject(usage, "prompt_tokens", tokens);
+    cJSON_AddNumberToObject(usage, "total_tokens", tokens);
     answer_header(call->answer, "openai-model", "%s", call->model);
     answer_body(call->answer, cJSON_PrintUnformatted(root));
     cJSON_Delete(root);

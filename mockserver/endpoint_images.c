@@ -1,7 +1,6 @@
 /* POST /v1/images/generations: one grey pixel for each image. */
 #include "mockserver/api.h"
 #include "mockserver/endpoint.h"
-#include "mockserver/token_estimate.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +34,7 @@ bool endpoint_images_read(struct endpoint_call *call)
                                "server. Send the request without 'stream'.",
                                "unsupported_value", "stream");
     call->images = 1;
-    call->tokens = token_estimate_text(prompt->valuestring);
+    call->tokens = endpoint_text_tokens(call, prompt->valuestring);
     return endpoint_read_whole(call, "n", 1, IMAGES_MAX, &call->images);
 }
 
@@ -61,13 +60,14 @@ static void add_image(const struct endpoint_call *call, cJSON *data, unsigned in
 static void add_usage(const struct endpoint_call *call, cJSON *root)
 {
     double output = (double)(call->images * TOKENS_OF_AN_IMAGE);
+    double input = (double)endpoint_prompt_tokens(call);
     cJSON *usage = cJSON_AddObjectToObject(root, "usage");
-    cJSON_AddNumberToObject(usage, "input_tokens", (double)call->tokens);
+    cJSON_AddNumberToObject(usage, "input_tokens", input);
     cJSON *details = cJSON_AddObjectToObject(usage, "input_tokens_details");
     cJSON_AddNumberToObject(details, "image_tokens", 0);
-    cJSON_AddNumberToObject(details, "text_tokens", (double)call->tokens);
+    cJSON_AddNumberToObject(details, "text_tokens", input);
     cJSON_AddNumberToObject(usage, "output_tokens", output);
-    cJSON_AddNumberToObject(usage, "total_tokens", (double)call->tokens + output);
+    cJSON_AddNumberToObject(usage, "total_tokens", input + output);
 }
 
 void endpoint_images_make(struct endpoint_call *call)

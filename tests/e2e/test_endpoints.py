@@ -44,7 +44,7 @@ WANTED = {
     "completions": [TEXT, TEXT],
     "completions cut": ["This is ", "length"],
     "completions stream": TEXT,
-    "completions stream usage": [4],
+    "completions stream usage": [5],
     "completions stream reasons": [None, None, None, None, "stop"],
     "embeddings": [16, True, False, True],
     "images": [True, True],

@@ -215,6 +215,7 @@ static void assert_chat(const char *members, const char *place, const char *text
     assert_text_at(world.root, "choices.0.finish_reason", reason);
     assert_number_at(world.root, "usage.completion_tokens", tokens);
     assert_number_at(world.root, "usage.total_tokens", 3 + tokens);
+    assert_int_equal(world.outcome.used_tokens, 3 + tokens);
     world_end(&world);
 }
 
@@ -234,7 +235,7 @@ static void an_answer_that_is_too_long_is_cut(void **state)
     assert_chat("\"max_completion_tokens\": 4", "content", "This is a test!", "stop", 4);
     assert_chat("\"max_tokens\": 1, \"max_completion_tokens\": 2", "content", "This is ", "length",
                 2);
-    assert_chat("\"n\": 1, \"max_tokens\": 2", "content", "This is ", "length", 2); /* by a tree */
+    assert_chat("\"n\": 2, \"max_tokens\": 2", "content", "This is ", "length", 4); /* in each */
     assert_chat("\"max_tokens\": 2" TOOL, arguments, "{\"city\":", "length", 2);
     assert_chat("\"max_tokens\": 4" TOOL, arguments, "{\"city\":\"test\"}", "tool_calls", 4);
     assert_chat("\"max_tokens\": 2" FORMAT, "content", "{\"city\":", "length", 2);

@@ -32,6 +32,27 @@ static void each_prompt_has_its_choices(void **state)
     world_end(&world);
 }
 
+static void usage_counts_each_short_prompt(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *prompt;
+        int64_t used;
+    } cases[] = {
+        {"\"\"", 0}, {"null", 0}, {"\"a\"", 1}, {"[\"a\", \"b\", \"\", \"xxxx\"]", 3}, {"[[1]]", 1},
+    };
+    struct api_world world;
+    world_start(&world, "{}");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[200];
+        snprintf(body, sizeof body, "{\"model\": \"m\", \"prompt\": %s}", cases[i].prompt);
+        assert_int_equal(world_post(&world, PATH, body), 200);
+        assert_number_at(world.root, "usage.prompt_tokens", (double)cases[i].used);
+        assert_number_at(world.root, "usage.total_tokens", (double)world.outcome.used_tokens);
+    }
+    world_end(&world);
+}
+
 static void a_stream_ends_with_done(void **state)
 {
     (void)state;
@@ -106,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_prompt_has_its_choices),
+        cmocka_unit_test(usage_counts_each_short_prompt),
         cmocka_unit_test(a_stream_ends_with_done),
         cmocka_unit_test(a_text_that_is_too_long_is_cut),
     };

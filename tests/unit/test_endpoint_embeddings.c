@@ -34,6 +34,35 @@ static void vectors_have_length_one_and_their_dimensions(void **state)
     world_end(&world);
 }
 
+/* The admission takes the estimate as it was recovered, usage and settlement what no model reads in
+ * less than a token each. */
+static void usage_counts_each_short_text(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *input;
+        int64_t admitted;
+        int64_t used;
+    } cases[] = {
+        {"\"a\"", 0, 1},    {"[\"a\", \"bc\", \"xxxxxxx\"]", 1, 3},
+        {"\"xxxx\"", 1, 1}, {"[\"a\", [7, 8]]", 2, 3},
+        {"[7]", 1, 1},
+    };
+    struct api_world world;
+    world_start(&world, "{}");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[200];
+        snprintf(body, sizeof body, "{\"model\": \"m\", \"dimensions\": 1, \"input\": %s}",
+                 cases[i].input);
+        assert_int_equal(world_post(&world, PATH, body), 200);
+        assert_int_equal(world.entry.tokens, cases[i].admitted);
+        assert_number_at(world.root, "usage.prompt_tokens", (double)cases[i].used);
+        assert_number_at(world.root, "usage.total_tokens", (double)cases[i].used);
+        assert_int_equal(world.outcome.used_tokens, cases[i].used);
+    }
+    world_end(&world);
+}
+
 static void equal_texts_have_equal_vectors(void **state)
 {
     (void)state;
@@ -86,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_have_length_one_and_their_dimensions),
+        cmocka_unit_test(usage_counts_each_short_text),
         cmocka_unit_test(equal_texts_have_equal_vectors),
         cmocka_unit_test(base64_when_asked_for),
         cmocka_unit_test(bad_inputs_are_refused),

@@ -26,6 +26,7 @@ static void images_come_as_asked_for(void **state)
             assert_true(cJSON_IsString(json_at(one, cases[i].form)));
         }
     }
+    assert_number_at(world.root, "usage.input_tokens", 1); /* of the last, and not none */
     assert_int_equal(world_post(&world, PATH, "{\"prompt\": \"a\", \"n\": 11}"), 400);
     assert_int_equal(world_post(&world, PATH, "{\"prompt\": \"\"}"), 400);
     assert_int_equal(world_post(&world, PATH, "{\"prompt\": \"a\", \"stream\": true}"), 400);
