@@ -198,6 +198,8 @@ void completion_chat_stream(const struct completion *completion, const struct pa
     int64_t tokens = reply_tokens(reply);
     int64_t step = event_stream_step(tokens * completion->choice_count);
     event_stream_begin(&stream, ANSWER_STREAM_DATA);
+    if (completion->is_padded)
+        event_stream_pad(&stream, completion->id_bits);
     for (int i = 0; i < completion->choice_count; i++)
         add_delta(&stream, completion, i, first_delta(completion, i), NULL, 0);
     int64_t due_ns = pace->first_token_ns;

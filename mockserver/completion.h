@@ -23,6 +23,7 @@ struct completion {
     uint64_t id_bits;
     int64_t created_s;  /* Unix time */
     bool include_usage; /* of a stream: one chunk more, that tells the usage */
+    bool is_padded;     /* of a stream: see obfuscation.h */
 };
 
 /* A chat.completion and its length. The caller frees the text; NULL when memory is out. */

@@ -169,6 +169,12 @@ int64_t endpoint_text_tokens(struct endpoint_call *call, const char *text)
     return tokens;
 }
 
+bool endpoint_is_padded(const struct endpoint_call *call)
+{
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(call->root, "stream_options");
+    return !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(options, "include_obfuscation"));
+}
+
 bool endpoint_refuse_missing(struct endpoint_call *call, const char *name)
 {
     char message[128];

@@ -98,6 +98,9 @@ int64_t endpoint_prompt_tokens(const struct endpoint_call *call);
 /* The estimate of a text of the request; counts it among the short ones if it is one. */
 int64_t endpoint_text_tokens(struct endpoint_call *call, const char *text);
 
+/* Whether the events of its stream are padded: they are where "stream_options" does not say no. */
+bool endpoint_is_padded(const struct endpoint_call *call);
+
 /* Refuses a member that is not there. */
 bool endpoint_refuse_missing(struct endpoint_call *call, const char *name);
 

@@ -93,6 +93,7 @@ void endpoint_chat_make(struct endpoint_call *call)
         .id_bits = call->bits,
         .created_s = call->created_s,
         .include_usage = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(options, "include_usage")),
+        .is_padded = endpoint_is_padded(call),
     };
     if (call->is_streamed) {
         completion_chat_stream(&completion, &call->pace, call->answer);

@@ -2,6 +2,7 @@
  * recorded streams show (no [DONE]). */
 #include "mockserver/api.h"
 #include "mockserver/endpoint.h"
+#include "mockserver/obfuscation.h"
 #include "mockserver/reply.h"
 #include "mockserver/token_estimate.h"
 
@@ -212,25 +213,47 @@ static void add_text(struct event_stream *stream, const struct endpoint_call *ca
     cJSON_AddStringToObject(data, name, text);
     if (reply->tool == NULL)
         cJSON_AddArrayToObject(data, "logprobs");
-    else if (strcmp(name, "arguments") == 0)
+    else
         cJSON_AddStringToObject(data, "name", reply->tool);
     event_stream_add(stream, due_ns, event, data);
+}
+
+/* `random` is where the padding comes from; NULL: there is none. */
+static void add_delta(struct event_stream *stream, const struct endpoint_call *call,
+                      const struct reply *reply, struct random *random, const char *text,
+                      int64_t due_ns)
+{
+    char padding[OBFUSCATION_STEP];
+    cJSON *data = item_event(call, reply);
+    cJSON_AddStringToObject(data, "delta", text);
+    if (reply->tool == NULL)
+        cJSON_AddArrayToObject(data, "logprobs");
+    if (random != NULL) {
+        obfuscation_make(random, strlen(text), padding);
+        cJSON_AddStringToObject(data, "obfuscation", padding);
+    }
+    event_stream_add(stream, due_ns,
+                     reply->tool != NULL ? "response.function_call_arguments.delta"
+                                         : "response.output_text.delta",
+                     data);
 }
 
 /* Returns when the last of them is due. */
 static int64_t add_deltas(struct event_stream *stream, const struct endpoint_call *call,
                           const struct reply *reply)
 {
-    const char *event = reply->tool != NULL ? "response.function_call_arguments.delta"
-                                            : "response.output_text.delta";
+    struct random random;
+    bool is_padded = endpoint_is_padded(call);
     const char *text = reply_text(reply);
     int64_t step = event_stream_step(reply_tokens(reply));
     int64_t due_ns = call->pace.first_token_ns;
+    obfuscation_begin(&random, call->bits);
     for (int64_t token = 0; *text != '\0'; token += step) {
         size_t length = token_estimate_bytes(text, step);
         char *part = strndup(text, length);
         due_ns = pace_due_ns(&call->pace, token);
-        add_text(stream, call, reply, event, "delta", part != NULL ? part : "", due_ns);
+        add_delta(stream, call, reply, is_padded ? &random : NULL, part != NULL ? part : "",
+                  due_ns);
         free(part);
         text += length;
     }

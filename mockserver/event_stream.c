@@ -1,6 +1,7 @@
 #include "mockserver/event_stream.h"
 
 #include "base/duration.h"
+#include "mockserver/obfuscation.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,25 @@ static cJSON *with_type(cJSON *data, const char *event, int64_t sequence_number)
     return root;
 }
 
+void event_stream_pad(struct event_stream *stream, uint64_t id_bits)
+{
+    stream->is_padded = true;
+    obfuscation_begin(&stream->random, id_bits);
+}
+
+/* The object with one member more, its last. */
+static void add_padded(struct event_stream *stream, int64_t due_ns, const char *text)
+{
+    static const char name[] = ",\"obfuscation\":\"\"";
+    char padding[OBFUSCATION_STEP];
+    size_t length = strlen(text);
+    if (stream->has_failed)
+        return;
+    obfuscation_make(&stream->random, length + strlen(name), padding);
+    fprintf(stream->file, "data: %.*s,\"obfuscation\":\"%s\"}\n\n", (int)length - 1, text, padding);
+    end_piece(stream, due_ns);
+}
+
 void event_stream_add(struct event_stream *stream, int64_t due_ns, const char *event, cJSON *data)
 {
     if (stream->kind == ANSWER_STREAM_EVENTS) {
@@ -95,6 +115,8 @@ void event_stream_add(struct event_stream *stream, int64_t due_ns, const char *e
     cJSON_Delete(data);
     if (text == NULL)
         stream->has_failed = true;
+    else if (stream->is_padded)
+        add_padded(stream, due_ns, text);
     else
         event_stream_add_text(stream, due_ns, text);
     free(text);

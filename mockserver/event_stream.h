@@ -10,6 +10,7 @@
 #ifndef TOOMANY_MOCKSERVER_EVENT_STREAM_H
 #define TOOMANY_MOCKSERVER_EVENT_STREAM_H
 
+#include "base/random.h"
 #include "mockserver/answer.h"
 
 #include <cjson/cJSON.h>
@@ -32,10 +33,15 @@ struct event_stream {
     size_t count;
     size_t capacity;
     int64_t sequence_number; /* of the next event, from 0 */
+    bool is_padded;          /* each event of JSON, see obfuscation.h */
+    struct random random;    /* for that */
     bool has_failed;         /* memory is out */
 };
 
 void event_stream_begin(struct event_stream *stream, enum answer_stream kind);
+
+/* Pads the events to come, of ANSWER_STREAM_DATA, with "obfuscation". */
+void event_stream_pad(struct event_stream *stream, uint64_t id_bits);
 
 /* Adds an event and deletes `data`. With ANSWER_STREAM_EVENTS `event` is its name, which is added
  * to `data` as "type", and a "sequence_number". */

@@ -160,6 +160,7 @@ def test_events_of_a_stream_are_as_described(server, path, body):
     events = [json.loads(line[len("data: "):]) for line in answer.decode().splitlines()
               if line.startswith("data: ") and line != "data: [DONE]"]
     assert len(events) > 3
+    assert any("obfuscation" in event for event in events) == (path != "/completions")
     if path == "/completions":
         events = with_reasons(events)
     for event in events:

@@ -267,6 +267,34 @@ static void the_stream_of_a_cut_answer_ends_with_that_reason(void **state)
     world_end(&world);
 }
 
+/* Every chunk, also the first, the last and that of the usage, as recorded. */
+static void chunks_are_padded_unless_that_is_not_wanted(void **state)
+{
+    (void)state;
+    for (int wanted = 0; wanted < 2; wanted++) {
+        char body[300];
+        struct api_world world;
+        world_start(&world, "{\"models\": {\"m\": {\"content\": \"a\\n\u20acb c d\"}}}");
+        snprintf(body, sizeof body,
+                 "{\"model\": \"m\", \"messages\": [{}], \"stream\": true, \"stream_options\": "
+                 "{\"include_usage\": true%s}}",
+                 wanted ? "" : ", \"include_obfuscation\": false");
+        assert_int_equal(world_post(&world, "/v1/chat/completions", body), 200);
+        const struct answer *answer = &world.outcome.answer;
+        size_t begin = 0;
+        for (size_t i = 0; i + 1 < answer->piece_count; i++) {
+            cJSON *event = event_at(answer, i);
+            size_t length = answer->pieces[i].end - begin - strlen("data: \n\n");
+            assert_int_equal(cJSON_HasObjectItem(event, "obfuscation"), wanted);
+            if (wanted)
+                assert_int_equal(length % 16, 0);
+            begin = answer->pieces[i].end;
+            cJSON_Delete(event);
+        }
+        world_end(&world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +306,7 @@ int main(void)
         cmocka_unit_test(deep_nesting_and_nul_bytes_are_bad_json),
         cmocka_unit_test(an_answer_that_is_too_long_is_cut),
         cmocka_unit_test(the_stream_of_a_cut_answer_ends_with_that_reason),
+        cmocka_unit_test(chunks_are_padded_unless_that_is_not_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

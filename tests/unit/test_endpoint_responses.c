@@ -156,6 +156,42 @@ static void the_stream_of_a_cut_call_ends_incomplete(void **state)
     world_end(&world);
 }
 
+static void assert_padding(const char *members, const char *kind, bool wanted)
+{
+    char body[300];
+    struct api_world world;
+    world_start(&world, "{}");
+    snprintf(body, sizeof body, "{\"model\": \"m\", \"input\": \"Hi\", \"stream\": true%s}",
+             members);
+    assert_int_equal(world_post(&world, PATH, body), 200);
+    int deltas = 0;
+    for (size_t i = 0; i < world.outcome.answer.piece_count; i++) {
+        cJSON *event = event_at(&world.outcome.answer, i);
+        bool is_delta = strcmp(json_at(event, "type")->valuestring, kind) == 0;
+        assert_int_equal(cJSON_HasObjectItem(event, "obfuscation"), is_delta && wanted);
+        if (is_delta && wanted)
+            assert_int_equal((strlen(json_at(event, "delta")->valuestring) +
+                              strlen(json_at(event, "obfuscation")->valuestring)) %
+                                 16,
+                             0);
+        deltas += is_delta;
+        cJSON_Delete(event);
+    }
+    assert_true(deltas > 0);
+    world_end(&world);
+}
+
+static void deltas_are_padded_unless_that_is_not_wanted(void **state)
+{
+    (void)state;
+    static const char text[] = "response.output_text.delta";
+    assert_padding("", text, true);
+    assert_padding(", \"stream_options\": {\"include_obfuscation\": true}", text, true);
+    assert_padding(", \"stream_options\": {\"include_obfuscation\": false}", text, false);
+    assert_padding(", \"tools\": [{\"type\": \"function\", \"name\": \"f\"}]",
+                   "response.function_call_arguments.delta", true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +201,7 @@ int main(void)
         cmocka_unit_test(a_call_of_a_function_is_streamed),
         cmocka_unit_test(an_answer_that_is_too_long_is_incomplete),
         cmocka_unit_test(the_stream_of_a_cut_call_ends_incomplete),
+        cmocka_unit_test(deltas_are_padded_unless_that_is_not_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
