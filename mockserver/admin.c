@@ -148,10 +148,11 @@ static void change_tier(struct admin *admin, const char *body, size_t length, st
                    json_known_members(&reader, root, "", (const char *const[]){"tier", NULL}) &&
                    json_read_string(&reader, root, "", "tier", &name);
     const struct tier *tier = name != NULL ? tier_find(name) : NULL;
+    if (is_read && tier == NULL)
+        is_read = json_wrong(&reader, "/tier", cJSON_GetObjectItemCaseSensitive(root, "tier"),
+                             "one of " TIER_NAMES);
     if (!is_read)
         answer_failure(answer, 400, error_text(&error, text, sizeof text));
-    else if (tier == NULL)
-        answer_failure(answer, 400, "body: /tier: wanted one of " TIER_NAMES);
     else if (!api_change_tier(admin->api, tier, admin->now_ns))
         answer_failure(answer, 500, "out of memory; the tier may be changed in part");
     else

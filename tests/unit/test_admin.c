@@ -273,7 +273,11 @@ static void raising_the_tier_is_one_request(void **state)
     assert_int_equal(ask(set_up, "POST", "tier", "{\"tier\": \"1\"}"), 200);
     assert_int_equal(chat(set_up, "gpt-4o"), 200);
     assert_int_equal(ask(set_up, "PUT", "tier", "{\"tier\": \"6\"}"), 400);
-    assert_non_null(strstr(set_up->answer.body, "wanted one of"));
+    assert_non_null(strstr(set_up->answer.body, "body: /tier: found \\\"6\\\", wanted one of"));
+    assert_int_equal(ask(set_up, "PUT", "tier", "{\"tier\": 2}"), 400);
+    assert_non_null(strstr(set_up->answer.body, "body: /tier: found 2, wanted a string"));
+    assert_int_equal(ask(set_up, "PUT", "tier", "{}"), 400);
+    assert_non_null(strstr(set_up->answer.body, "body: /tier: found nothing, wanted one of"));
     assert_int_equal(ask(set_up, "PUT", "tier", "{\"teir\": \"1\"}"), 400);
     assert_int_equal(ask(set_up, "GET", "tier", ""), 200);
     assert_non_null(strstr(set_up->answer.body, "\"1\""));
