@@ -3,7 +3,8 @@
  * On a loopback address whoever reaches it may, but no web page: a browser says where a page is
  * from (Origin, Sec-Fetch-Site), and a name that a foreign page has made to point here (DNS
  * rebinding) stands in Host. On another address, or where one is set, a token is wanted:
- * Authorization: Bearer.
+ * Authorization: Bearer. There Host may be any name that somebody has given to the machine, and is
+ * not looked at: what keeps foreign pages out is the token, which no browser adds by itself.
  *
  *     Host: 127.0.0.1:8429                             allowed
  *     Host: evil.example                               403

@@ -387,6 +387,8 @@ def test_given_token_is_wanted_on_loopback_too(tmp_path):
         assert server.request("GET", "/_toomany/health")[0] == 401
         assert server.request("GET", "/_toomany/health", None,
                               {"Authorization": "Bearer mine"})[0] == 200
+        assert server.request("GET", "/_toomany/health", None, {
+            "Authorization": "Bearer mine", "Host": "evil.example"})[0] == 403
         assert server.chat()[0] == 200
 
 
