@@ -480,25 +480,31 @@ static const char *date_text(struct api *api, int64_t wall_s)
     return api->date;
 }
 
+void api_add_headers(struct api *api, struct answer *answer, int64_t wall_ns,
+                     struct journal_entry *entry)
+{
+    struct random *random = &api->id_random;
+    char request_id[sizeof "req_" + TEXT_HEX_SIZE + TEXT_HEX_SIZE] = "req_";
+    size_t length = strlen(request_id);
+    length += text_hex(request_id + length, random_bits(random));
+    text_hex(request_id + length, random_bits(random));
+    add_header(answer, "date", date_text(api, wall_ns / NS_PER_S));
+    add_header(answer, "content-type", "application/json");
+    add_header(answer, "x-request-id", request_id);
+    if (is_azure(api))
+        add_header(answer, "apim-request-id", request_id + strlen("req_"));
+    text_copy(entry->request_id, sizeof entry->request_id,
+              answer_find_header(answer, "x-request-id"));
+}
+
 /* The headers that every answer of api.openai.com carries; of servers that only speak like it,
  * those that any has. */
 static void add_common_headers(struct decision *decision)
 {
     struct answer *answer = &decision->outcome->answer;
-    struct journal_entry *entry = decision->entry;
-    struct random *random = &decision->api->id_random;
-    char request_id[sizeof "req_" + TEXT_HEX_SIZE + TEXT_HEX_SIZE] = "req_";
-    size_t length = strlen(request_id);
-    length += text_hex(request_id + length, random_bits(random));
-    text_hex(request_id + length, random_bits(random));
-    int64_t answer_wall_ns = decision->wall_ns + decision->outcome->latency_ns;
-    add_header(answer, "date", date_text(decision->api, answer_wall_ns / NS_PER_S));
-    add_header(answer, "content-type", "application/json");
-    add_header(answer, "x-request-id", request_id);
-    if (is_azure(decision->api))
-        add_header(answer, "apim-request-id", request_id + strlen("req_"));
-    text_copy(entry->request_id, sizeof entry->request_id,
-              answer_find_header(answer, "x-request-id"));
+    const struct journal_entry *entry = decision->entry;
+    api_add_headers(decision->api, answer, decision->wall_ns + decision->outcome->latency_ns,
+                    decision->entry);
     if (decision->api->config->rules.dialect != DIALECT_OPENAI)
         return;
     add_header(answer, "openai-version", "2020-10-01");

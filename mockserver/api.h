@@ -84,6 +84,11 @@ void api_free(struct api *api);
 void api_decide(struct api *api, const struct api_request *request, int64_t now_ns, int64_t wall_ns,
                 struct journal_entry *entry, struct api_outcome *outcome);
 
+/* An answer that was forwarded and did not come, so that `answer` says it in its place: adds the
+ * headers that every answer has, with an id in the journal's entry. */
+void api_add_headers(struct api *api, struct answer *answer, int64_t wall_ns,
+                     struct journal_entry *entry);
+
 /* The answer has ended: charges the tokens that were really used, if the rules say so. Before
  * api_finish. */
 void api_settle(const struct api *api, struct api_outcome *outcome, int64_t now_ns);

@@ -238,10 +238,12 @@ static void answer_failure(struct exchange *exchange, const struct backend_failu
         .type = "server_error",
         .code = failure->is_timeout ? "upstream_timeout" : "upstream_failed",
     };
+    struct server *server = exchange->server;
     answer_free(answer);
     openai_error_answer(answer, &error);
-    answer_header(answer, "content-type", "application/json");
-    recording_answer(exchange->server->recorder, exchange->recording, answer);
+    api_add_headers(&server->api, answer,
+                    server->loop->clock.wall_start_ns + loop_now(server->loop), exchange->entry);
+    recording_answer(server->recorder, exchange->recording, answer);
     exchange->entry->status = error.status;
     snprintf(exchange->entry->code, sizeof exchange->entry->code, "%s", error.code);
 }

@@ -112,11 +112,13 @@ def test_upstream_that_is_not_there_is_502(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with serving(tmp_path, {}, "--upstream", f"http://127.0.0.1:{port}/v1") as server:
-        status, _, body = server.chat()
+        status, headers, body = server.chat()
         error = json.loads(body)["error"]
         assert (status, error["type"], error["code"]) == (502, "server_error", "upstream_failed")
         assert "upstream server could not be asked" in error["message"]
-        assert server.journal()[0]["status"] == 502
+        entry = server.journal()[0]
+        assert (entry["status"], entry["request_id"]) == (502, headers["x-request-id"])
+        assert headers["date"].endswith(" GMT")
         assert "upstream: " in server.stop()[1]
 
 

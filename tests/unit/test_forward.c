@@ -221,6 +221,10 @@ static void without_an_answer_it_is_a_gateways_error(void **state)
         assert_has(raw_body(&raw), bodies[i]);
         assert_has(raw_body(&raw), "\"type\": \"server_error\"");
         assert_has(raw_body(&raw), codes[i]);
+        assert_has(raw.bytes, "x-request-id: req_");
+        assert_has(raw.bytes, last_request(&world)->request_id);
+        assert_has(raw.bytes, "date: ");
+        assert_has(raw.bytes, "content-type: application/json");
         assert_int_equal(last_request(&world)->status, i == 0 ? 502 : 504);
         finish(&raw);
     }
