@@ -247,17 +247,17 @@ static bool begin_entry(struct exchange *exchange)
     struct server *server = exchange->server;
     struct journal_entry *entry = journal_begin(server->journal);
     if (entry == NULL) {
-        server->journal_overflowed = true;
+        server->shared->journal_overflowed = true;
         return false;
     }
     exchange->entry = entry;
-    server->in_flight++;
+    server->shared->in_flight++;
     entry->arrived_ns = loop_now(server->loop);
     entry->pass = server->pass;
     entry->connection = exchange->link->number;
     text_copy(entry->method, sizeof entry->method, exchange->method);
-    server->posts_in_flight += is_post(exchange);
-    entry->in_flight = server->posts_in_flight;
+    server->shared->posts_in_flight += is_post(exchange);
+    entry->in_flight = server->shared->posts_in_flight;
     text_copy(entry->path, sizeof entry->path, exchange->path);
     json_make_utf8(entry->path); /* any bytes may come; reports and metrics are UTF-8 */
     copy_header(exchange->headers[EXCHANGE_IDEMPOTENCY_KEY], entry->idempotency_key,
@@ -433,13 +433,13 @@ void on_completed(void *owner, struct MHD_Connection *connection, void **context
     if (!exchange->is_decided && server->refusal_count > 0)
         note_library_refusal(exchange, server->refusals[--server->refusal_count]);
     if (entry != NULL) {
-        server->in_flight--;
-        server->posts_in_flight -= is_post(exchange);
+        server->shared->in_flight--;
+        server->shared->posts_in_flight -= is_post(exchange);
         entry->answered_ns = exchange->is_raw_over ? exchange->raw_end_ns : end_of_answer(exchange);
         entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out &&
                            !exchange->is_refused_by_library && !exchange->is_raw_over;
         end_recording(exchange);
-        api_settle(&server->api, &exchange->outcome, entry->answered_ns);
+        api_settle(&server->shared->api, &exchange->outcome, entry->answered_ns);
         api_finish(&exchange->outcome);
         end_entry(server, entry);
     }
@@ -453,7 +453,7 @@ void note_refused(struct link *link, int status, const char *code)
         return;
     struct journal_entry *entry = journal_begin(server->journal);
     if (entry == NULL) {
-        server->journal_overflowed = true;
+        server->shared->journal_overflowed = true;
         return;
     }
     int64_t now_ns = loop_now(server->loop);
@@ -536,12 +536,12 @@ static void decide_admin(struct exchange *exchange)
     struct admin admin = {
         .reload = server->reload,
         .reload_owner = server->reload_owner,
-        .api = &server->api,
+        .api = &server->shared->api,
         .journal = server->journal,
         .metrics = server->metrics,
-        .in_flight = server->in_flight,
+        .in_flight = server->shared->in_flight,
         .connections_open = server->connections_open,
-        .connections_total = server->connection_count,
+        .connections_total = server->shared->connection_count,
         .now_ns = loop_now(server->loop),
     };
     const char *after =
@@ -572,7 +572,7 @@ static void refuse(struct exchange *exchange, int64_t now_ns, int64_t wall_ns)
                  bounds->connections_per_address);
     }
     refusal.message = message;
-    api_refuse(&exchange->server->api, &refusal, now_ns, wall_ns, exchange->entry,
+    api_refuse(&exchange->server->shared->api, &refusal, now_ns, wall_ns, exchange->entry,
                &exchange->outcome);
     if (exchange->refusal != EXCHANGE_BODY_TOO_LARGE)
         answer_header(&exchange->outcome.answer, "connection", "close");
@@ -605,7 +605,8 @@ static void decide_api(struct exchange *exchange)
         .find = find_value,
         .owner = exchange,
     };
-    api_decide(&server->api, &request, now_ns, wall_ns, exchange->entry, &exchange->outcome);
+    api_decide(&server->shared->api, &request, now_ns, wall_ns, exchange->entry,
+               &exchange->outcome);
 }
 
 /* ---- raw answers: past libmicrohttpd, on the socket of a connection that it has suspended ---- */

@@ -241,7 +241,7 @@ static void answer_failure(struct exchange *exchange, const struct backend_failu
     struct server *server = exchange->server;
     answer_free(answer);
     openai_error_answer(answer, &error);
-    api_add_headers(&server->api, answer,
+    api_add_headers(&server->shared->api, answer,
                     server->loop->clock.wall_start_ns + loop_now(server->loop), exchange->entry);
     recording_answer(server->recorder, exchange->recording, answer);
     exchange->entry->status = error.status;

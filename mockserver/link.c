@@ -43,7 +43,7 @@ static struct address_count *find_count(const struct server *server, const struc
 {
     struct address_count *count = NULL;
     const struct in6_addr key = key_of(address);
-    HASH_FIND(hh, server->addresses, &key, sizeof key, count);
+    HASH_FIND(hh, server->shared->addresses, &key, sizeof key, count);
     return count;
 }
 
@@ -64,7 +64,7 @@ static void count_in(struct link *link, const struct sockaddr *address)
     struct address_count *count = find_count(server, address);
     if (count == NULL && (count = calloc(1, sizeof *count)) != NULL) {
         count->address = key_of(address);
-        HASH_ADD(hh, server->addresses, address, sizeof count->address, count);
+        HASH_ADD(hh, server->shared->addresses, address, sizeof count->address, count);
     }
     if (count == NULL)
         return;
@@ -77,7 +77,7 @@ static void count_out(struct link *link)
     struct server *server = link->server;
     if (link->address == NULL || --link->address->open > 0)
         return;
-    HASH_DEL(server->addresses, link->address);
+    HASH_DEL(server->shared->addresses, link->address);
     free(link->address);
 }
 
@@ -209,7 +209,7 @@ static void link_new(struct server *server, struct MHD_Connection *connection,
     if (link->next != NULL)
         link->next->previous = link;
     server->links = link;
-    link->number = ++server->connection_count;
+    link->number = ++server->shared->connection_count;
     link->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     count_in(link,
              MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);

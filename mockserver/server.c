@@ -17,7 +17,7 @@
 
 void server_make_changes(struct server *server, int64_t now_ns)
 {
-    int64_t next_ns = api_make_timed_changes(&server->api, now_ns);
+    int64_t next_ns = api_make_timed_changes(&server->shared->api, now_ns);
     if (next_ns >= 0)
         loop_at(server->loop, &server->next_change, next_ns);
     else
@@ -210,10 +210,14 @@ struct server *server_new(struct loop *loop, const struct server_options *option
                           struct error *error)
 {
     struct server *server = calloc(1, sizeof *server);
-    if (server == NULL) {
+    struct shared *shared = calloc(1, sizeof *shared);
+    if (server == NULL || shared == NULL) {
         error_set_run(error, "", "out of memory");
+        free(server);
+        free(shared);
         return NULL;
     }
+    server->shared = shared;
     server->loop = loop;
     server->bounds = bounds_of(options);
     server->log = options->log;
@@ -242,12 +246,12 @@ struct server *server_new(struct loop *loop, const struct server_options *option
         server->guard.token = strdup(options->admin_token);
     if ((options->admin_token != NULL && server->guard.token == NULL) || server->metrics == NULL ||
         server->journal == NULL || server->spare_responses == NULL ||
-        !api_init(&server->api, options->config, options->seed, loop_now(loop))) {
+        !api_init(&server->shared->api, options->config, options->seed, loop_now(loop))) {
         error_set_run(error, "", "out of memory");
         server_free(server);
         return NULL;
     }
-    server->api.forwards = options->backend != NULL;
+    server->shared->api.forwards = options->backend != NULL;
     if (options->journal_stream != NULL)
         journal_stream_to(server->journal, options->journal_stream);
     if (options->journal_stream_bytes_max > 0)
@@ -297,19 +301,20 @@ void server_free(struct server *server)
     loop_cancel(server->loop, &server->accept_again);
     exchange_free_spare(server);
     spare_responses_free(server->spare_responses);
-    api_free(&server->api);
+    api_free(&server->shared->api);
     journal_free(server->journal);
     metrics_free(server->metrics);
     free(server->guard.token);
     free(server->marker_header);
     free(server->marker_body);
+    free(server->shared);
     free(server);
 }
 
 bool server_change_config(struct server *server, const struct config *config, struct error *error)
 {
     int64_t now_ns = loop_now(server->loop);
-    if (!api_change_config(&server->api, config, now_ns))
+    if (!api_change_config(&server->shared->api, config, now_ns))
         return error_set_run(error, "", "out of memory; the set-up may be changed in part");
     server_make_changes(server, now_ns);
     return true;
@@ -332,17 +337,17 @@ const struct journal *server_journal(const struct server *server)
 
 const struct api *server_api(const struct server *server)
 {
-    return &server->api;
+    return &server->shared->api;
 }
 
 int server_in_flight(const struct server *server)
 {
-    return server->in_flight;
+    return server->shared->in_flight;
 }
 
 bool server_journal_overflowed(const struct server *server)
 {
-    return server->journal_overflowed;
+    return server->shared->journal_overflowed;
 }
 
 int server_accept_error(const struct server *server)

@@ -24,10 +24,21 @@ struct address_count; /* in link.c */
 
 enum { SERVER_REFUSALS_MAX = 64 }; /* that libmicrohttpd has told of and whose end is awaited */
 
+/* What all threads of a server see. */
+struct shared {
+    struct api api;
+    struct address_count *addresses; /* that have connections open, where they are counted */
+    uint64_t connection_count;
+    int in_flight;
+    int posts_in_flight;
+    bool journal_overflowed;
+};
+
+/* What one thread has for itself. */
 struct server {
+    struct shared *shared;
     struct loop *loop;
     struct loop_host host;
-    struct api api;
     struct journal *journal;
     struct metrics *metrics;
     struct listener listener;
@@ -49,7 +60,6 @@ struct server {
     struct spare_responses *spare_responses;
     struct link *links;                /* all that are open */
     struct link *ending;               /* whose end is being passed on, or NULL */
-    struct address_count *addresses;   /* that have connections open, where they are counted */
     int64_t run_started_ns;            /* the pass of libmicrohttpd that is under way, ... */
     uint64_t pass;                     /* ... and its number */
     int refusals[SERVER_REFUSALS_MAX]; /* statuses with which libmicrohttpd has refused requests */
@@ -57,11 +67,7 @@ struct server {
     char *marker_header;
     char *marker_body;
     char base_url[96];
-    uint64_t connection_count;
     int connections_open;
-    int in_flight;
-    int posts_in_flight;
-    bool journal_overflowed;
     bool stopping;
 };
 
