@@ -284,6 +284,7 @@ static bool start_server(struct serve *serve, struct error *error)
         .host = host,
         .port = options->port,
         .seed = options->seed,
+        .threads = options->threads,
         .bounds = options->bounds,
         .tls_certificate = serve->tls.certificate,
         .tls_key = serve->tls.key,
@@ -319,6 +320,7 @@ static bool serve_until_stopped(struct serve *serve, struct error *error)
     if (serve->recording.recorder != NULL)
         write_recording(serve, loop_now(&serve->loop));
     answer_requests(serve);
+    server_end_threads(serve->server);
     say_end(serve);
     return true;
 }

@@ -20,6 +20,7 @@ struct serve_options {
     const char *host; /* NULL: 127.0.0.1 */
     uint16_t port;
     uint64_t seed;
+    unsigned int threads;
     const char *config_file;
     const char *scenario_file;
     const struct tier *tier; /* or NULL */

@@ -19,6 +19,7 @@ static const char help[] =
     "  --config FILE          quotas, models, script (the \"server\" of a scenario)\n"
     "  --scenario FILE        the same, taken out of a scenario\n"
     "  --tier NAME            limits of a usage tier: free, 1, 2, 3, 4, 5\n"
+    "  --threads N            that serve; default 1; not with --upstream, --record\n"
     "  --seed N               of ids, latencies and shares; default 1\n"
     "  --api-key KEY          others get 401; once for each key that is good\n"
     "  --admin-token TOKEN    wanted at /_toomany/; made for a host beyond loopback\n"
@@ -48,6 +49,7 @@ enum option_id {
     SCENARIO,
     TIER,
     SEED,
+    THREADS,
     API_KEY,
     ADMIN_TOKEN,
     TLS_CERT,
@@ -78,6 +80,7 @@ static const struct option known[] = {
     {"scenario", required_argument, NULL, SCENARIO},
     {"tier", required_argument, NULL, TIER},
     {"seed", required_argument, NULL, SEED},
+    {"threads", required_argument, NULL, THREADS},
     {"api-key", required_argument, NULL, API_KEY},
     {"admin-token", required_argument, NULL, ADMIN_TOKEN},
     {"tls-cert", required_argument, NULL, TLS_CERT},
@@ -102,7 +105,7 @@ static const struct option known[] = {
     {0},
 };
 
-/* The limits that are whole numbers: where each goes, and what it may be. */
+/* What is a whole number: where each goes, and what it may be. */
 static bool read_bound(struct serve_options *options, int id, const char *text)
 {
     static const struct {
@@ -110,6 +113,7 @@ static bool read_bound(struct serve_options *options, int id, const char *text)
         const char *name;
         int64_t low, high;
     } bounds[] = {
+        {THREADS, "--threads", 1, SERVER_THREADS_MAX},
         {MAX_JOURNAL_BYTES, "--max-journal-bytes", 1, INT64_C(1) << 50},
         {MAX_JOURNAL_ENTRIES, "--max-journal-entries", 1, 100000000},
         {MAX_HEADER_BYTES, "--max-header-bytes", 1024, 1048576},
@@ -123,6 +127,8 @@ static bool read_bound(struct serve_options *options, int id, const char *text)
             !cli_read_whole("serve", bounds[i].name, text, bounds[i].low, bounds[i].high, &value))
             return false;
     }
+    if (id == THREADS)
+        options->threads = (unsigned int)value;
     if (id == MAX_JOURNAL_BYTES)
         options->journal_bytes_max = value;
     if (id == MAX_JOURNAL_ENTRIES)
@@ -295,6 +301,10 @@ static bool check(const struct serve_options *options)
         wrong = "--upstream-key-env and --upstream-timeout want --upstream URL";
     else if (options->upstream_key_env != NULL && getenv(options->upstream_key_env) == NULL)
         wrong = "--upstream-key-env: there is no such variable in the environment";
+    else if (options->threads > 1 && options->upstream_url != NULL)
+        wrong = "--threads: with --upstream only one serves";
+    else if (options->threads > 1 && options->record_file != NULL)
+        wrong = "--threads: with --record only one serves";
     if (wrong != NULL)
         fprintf(stderr, "toomany serve: %s\n", wrong);
     return wrong == NULL;

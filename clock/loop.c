@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +116,7 @@ void loop_unpark(struct loop *loop)
 static int wait_event(int epoll_fd, struct epoll_event *event, int64_t wait_ns)
 {
 #ifdef HAVE_EPOLL_PWAIT2
-    static bool is_missing;
+    static atomic_bool is_missing;
     if (wait_ns > 0 && !is_missing) {
         struct timespec wait = {.tv_sec = wait_ns / NS_PER_S, .tv_nsec = wait_ns % NS_PER_S};
         int count = epoll_pwait2(epoll_fd, event, 1, &wait, NULL);
@@ -147,6 +148,19 @@ static bool hand_out_event(int epoll_fd, int64_t wait_ns)
     return true;
 }
 
+static bool rest_until_event(const struct loop *loop, int64_t wait_ns)
+{
+    struct epoll_event event;
+    loop->rest->begin(loop->rest->owner);
+    int count = wait_event(loop->epoll_fd, &event, wait_ns);
+    loop->rest->end(loop->rest->owner);
+    if (count <= 0)
+        return false;
+    struct watch *watch = event.data.ptr;
+    watch->ready(watch->owner, event.events);
+    return true;
+}
+
 static bool turn_real(struct loop *loop, int64_t wait_ns)
 {
     struct deadline *first = deadlines_first(&loop->deadlines);
@@ -161,7 +175,8 @@ static bool turn_real(struct loop *loop, int64_t wait_ns)
         if (wait_ns < 0 || first_in_ns < wait_ns)
             wait_ns = first_in_ns;
     }
-    bool happened = hand_out_event(loop->epoll_fd, wait_ns);
+    bool happened = loop->rest != NULL ? rest_until_event(loop, wait_ns)
+                                       : hand_out_event(loop->epoll_fd, wait_ns);
     return happened || first != NULL;
 }
 

@@ -55,6 +55,13 @@ struct loop_host {
     void (*flush)(void *owner);
 };
 
+/* Whoever lets other threads come to what this one has while it waits, and only then. */
+struct loop_rest {
+    void *owner;
+    void (*begin)(void *owner);
+    void (*end)(void *owner);
+};
+
 struct loop {
     struct clock clock;
     struct deadlines deadlines;
@@ -65,6 +72,7 @@ struct loop {
     bool stopping;
     const struct loop_guests *guests; /* or NULL */
     const struct loop_host *host;     /* or NULL */
+    const struct loop_rest *rest;     /* or NULL; of a loop with a real clock */
     struct watch quiet_watch; /* quiet_epoll_fd in epoll_fd, where nobody waits for guests */
     uint64_t rests;           /* how often all guests were found to wait */
     int64_t busy_since_ns;    /* machine time since which some guest works; 0: all wait */

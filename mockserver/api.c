@@ -604,6 +604,15 @@ void api_settle(const struct api *api, struct api_outcome *outcome, int64_t now_
     outcome->used_tokens = -1;
 }
 
+bool api_is_to_end(const struct api *api, const struct api_outcome *outcome)
+{
+    if (outcome->pool == NULL)
+        return false;
+    const struct quota_limits *limits = outcome->pool->quota.limits;
+    return api->config->rules.settles ||
+           limits->limit[QUOTA_CONCURRENT_REQUESTS] != QUOTA_UNLIMITED;
+}
+
 void api_finish(struct api_outcome *outcome)
 {
     if (outcome->pool != NULL)

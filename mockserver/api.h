@@ -96,6 +96,9 @@ void api_settle(const struct api *api, struct api_outcome *outcome, int64_t now_
 /* The answer has ended: gives the place among concurrent requests back. */
 void api_finish(struct api_outcome *outcome);
 
+/* Whether either would change what is admitted. */
+bool api_is_to_end(const struct api *api, const struct api_outcome *outcome);
+
 /* Why the server refuses a request that is over one of its bounds. */
 struct api_refusal {
     int status;

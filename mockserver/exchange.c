@@ -129,6 +129,8 @@ static ssize_t read_pieces(void *owner, uint64_t position, char *buffer, size_t 
         size_t length = end - (size_t)position;
         length = length < size ? length : size;
         memcpy(buffer, answer->body + position, length);
+        if (position + length == answer->body_length)
+            exchange_end_early(exchange, length);
         return (ssize_t)length;
     }
     if (exchange->server->stopping)
@@ -150,6 +152,20 @@ static struct MHD_Response *response_in_pieces(struct exchange *exchange)
     return response;
 }
 
+void exchange_end_early(struct exchange *exchange, size_t length)
+{
+    enum { LENGTH_MAX = 65536 }; /* a longer one may be on its way for long: it ends when it ends */
+    struct server *server = exchange->server;
+    if (!exchange->ends_early || length > LENGTH_MAX)
+        return;
+    server_lock(server);
+    exchange->ended_early_ns = loop_now(server->loop);
+    api_settle(&server->shared->api, &exchange->outcome, exchange->ended_early_ns);
+    api_finish(&exchange->outcome);
+    server_unlock(server);
+    exchange->ends_early = false;
+}
+
 static enum MHD_Result queue_answer(struct exchange *exchange)
 {
     const struct answer *answer = &exchange->outcome.answer;
@@ -168,6 +184,8 @@ static enum MHD_Result queue_answer(struct exchange *exchange)
     exchange->began_ns = loop_now(server->loop);
     if (exchange->entry != NULL)
         exchange->entry->first_byte_ns = exchange->began_ns;
+    if (exchange->spare != NULL)
+        exchange_end_early(exchange, answer->body_length);
     enum MHD_Result result =
         MHD_queue_response(exchange->connection, (unsigned int)answer->status, response);
     if (exchange->spare == NULL)
@@ -245,19 +263,23 @@ static bool is_post(const struct exchange *exchange)
 static bool begin_entry(struct exchange *exchange)
 {
     struct server *server = exchange->server;
+    struct shared *shared = server->shared;
+    server_lock(server);
     struct journal_entry *entry = journal_begin(server->journal);
     if (entry == NULL) {
-        server->shared->journal_overflowed = true;
+        shared->journal_overflowed = true;
+        server_unlock(server);
         return false;
     }
-    exchange->entry = entry;
-    server->shared->in_flight++;
+    shared->in_flight++;
+    shared->posts_in_flight += is_post(exchange);
+    entry->in_flight = shared->posts_in_flight;
     entry->arrived_ns = loop_now(server->loop);
-    entry->pass = server->pass;
+    server_unlock(server);
+    exchange->entry = entry;
+    entry->pass = shared->thread_count > 1 ? 0 : server->pass;
     entry->connection = exchange->link->number;
     text_copy(entry->method, sizeof entry->method, exchange->method);
-    server->shared->posts_in_flight += is_post(exchange);
-    entry->in_flight = server->shared->posts_in_flight;
     text_copy(entry->path, sizeof entry->path, exchange->path);
     json_make_utf8(entry->path); /* any bytes may come; reports and metrics are UTF-8 */
     copy_header(exchange->headers[EXCHANGE_IDEMPOTENCY_KEY], entry->idempotency_key,
@@ -356,6 +378,8 @@ static void exchange_free(struct exchange *exchange)
 static int64_t end_of_answer(const struct exchange *exchange)
 {
     const struct journal_entry *entry = exchange->entry;
+    if (exchange->ended_early_ns != 0)
+        return exchange->ended_early_ns;
     int64_t end_ns = exchange->server->run_started_ns;
     end_ns = entry->arrived_ns > end_ns ? entry->arrived_ns : end_ns;
     end_ns = entry->decided_ns > end_ns ? entry->decided_ns : end_ns;
@@ -398,11 +422,20 @@ static void log_request(const struct server *server, const struct journal_entry 
               journal_decision_name(entry->decision));
 }
 
+/* Called with the lock, and gives it back before it writes anything. */
 static void end_entry(struct server *server, struct journal_entry *entry)
 {
+    bool is_told = journal_has_stream(server->journal) || log_writes(server->log, LOG_DEBUG);
+    struct journal_entry told;
     metrics_count(server->metrics, entry);
-    log_request(server, entry);
-    journal_finish(server->journal, entry);
+    if (is_told)
+        told = *entry;
+    journal_end(server->journal, entry);
+    server_unlock(server);
+    if (!is_told)
+        return;
+    log_request(server, &told);
+    journal_stream(server->journal, &told);
 }
 
 static void end_recording(struct exchange *exchange)
@@ -433,11 +466,12 @@ void on_completed(void *owner, struct MHD_Connection *connection, void **context
     if (!exchange->is_decided && server->refusal_count > 0)
         note_library_refusal(exchange, server->refusals[--server->refusal_count]);
     if (entry != NULL) {
+        entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out &&
+                           !exchange->is_refused_by_library && !exchange->is_raw_over;
+        server_lock(server);
         server->shared->in_flight--;
         server->shared->posts_in_flight -= is_post(exchange);
         entry->answered_ns = exchange->is_raw_over ? exchange->raw_end_ns : end_of_answer(exchange);
-        entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out &&
-                           !exchange->is_refused_by_library && !exchange->is_raw_over;
         end_recording(exchange);
         api_settle(&server->shared->api, &exchange->outcome, entry->answered_ns);
         api_finish(&exchange->outcome);
@@ -451,9 +485,11 @@ void note_refused(struct link *link, int status, const char *code)
     struct server *server = link->server;
     if (link->is_receiving && is_admin_path(link->path))
         return;
+    server_lock(server);
     struct journal_entry *entry = journal_begin(server->journal);
     if (entry == NULL) {
         server->shared->journal_overflowed = true;
+        server_unlock(server);
         return;
     }
     int64_t now_ns = loop_now(server->loop);
@@ -533,6 +569,7 @@ static void decide_admin(struct exchange *exchange)
     struct server *server = exchange->server;
     if (!may_administer(exchange))
         return;
+    threads_stop_others(server);
     struct admin admin = {
         .reload = server->reload,
         .reload_owner = server->reload_owner,
@@ -540,7 +577,7 @@ static void decide_admin(struct exchange *exchange)
         .journal = server->journal,
         .metrics = server->metrics,
         .in_flight = server->shared->in_flight,
-        .connections_open = server->connections_open,
+        .connections_open = threads_connections(server->shared),
         .connections_total = server->shared->connection_count,
         .now_ns = loop_now(server->loop),
     };
@@ -550,6 +587,7 @@ static void decide_admin(struct exchange *exchange)
                  exchange->body != NULL ? exchange->body : "", exchange->body_length,
                  &exchange->outcome.answer);
     server_make_changes(server, admin.now_ns); /* a reset starts the timed ones again */
+    threads_let_go(server);
 }
 
 static void refuse(struct exchange *exchange, int64_t now_ns, int64_t wall_ns)
@@ -589,13 +627,8 @@ static const char *find_value(const void *owner, enum api_value kind, const char
 static void decide_api(struct exchange *exchange)
 {
     struct server *server = exchange->server;
-    int64_t now_ns = loop_now(server->loop);
-    int64_t wall_ns = server->loop->clock.wall_start_ns + now_ns;
-    if (exchange->refusal != EXCHANGE_NOT_REFUSED) {
-        refuse(exchange, now_ns, wall_ns);
-        return;
-    }
-    read_body_marker(exchange);
+    if (exchange->refusal == EXCHANGE_NOT_REFUSED)
+        read_body_marker(exchange);
     struct api_request request = {
         .method = exchange->method,
         .path = exchange->path,
@@ -605,8 +638,17 @@ static void decide_api(struct exchange *exchange)
         .find = find_value,
         .owner = exchange,
     };
-    api_decide(&server->shared->api, &request, now_ns, wall_ns, exchange->entry,
-               &exchange->outcome);
+    server_lock(server);
+    int64_t now_ns = loop_now(server->loop); /* decisions are in the order of their times */
+    int64_t wall_ns = server->loop->clock.wall_start_ns + now_ns;
+    if (exchange->refusal != EXCHANGE_NOT_REFUSED)
+        refuse(exchange, now_ns, wall_ns);
+    else
+        api_decide(&server->shared->api, &request, now_ns, wall_ns, exchange->entry,
+                   &exchange->outcome);
+    exchange->ends_early =
+        server->shared->thread_count > 1 && api_is_to_end(&server->shared->api, &exchange->outcome);
+    server_unlock(server);
 }
 
 /* ---- raw answers: past libmicrohttpd, on the socket of a connection that it has suspended ---- */

@@ -4,6 +4,8 @@
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +19,13 @@ struct journal {
     uint64_t total;
     uint64_t lost;
     enum journal_when_full when_full;
+    bool has_stream;
+    pthread_mutex_t stream_lock; /* of what follows */
     FILE *stream;
     int64_t stream_bytes_max; /* 0: no bound */
     FILE *(*next_stream)(void *owner);
     void *next_stream_owner;
-    bool stream_failed;
+    atomic_bool stream_failed;
 };
 
 static const char *const decision_names[] = {"served", "throttled", "scripted", "fault",
@@ -40,6 +44,7 @@ struct journal *journal_new(size_t capacity, enum journal_when_full when_full)
     journal->ring = calloc(capacity, sizeof(struct journal_entry *));
     journal->capacity = capacity;
     journal->when_full = when_full;
+    pthread_mutex_init(&journal->stream_lock, NULL);
     if (journal->ring == NULL) {
         free(journal);
         return NULL;
@@ -58,12 +63,14 @@ void journal_free(struct journal *journal)
         return;
     for (size_t i = 0; i < journal->count; i++)
         free(*slot(journal, i));
+    pthread_mutex_destroy(&journal->stream_lock);
     free(journal->ring);
     free(journal);
 }
 
 void journal_stream_to(struct journal *journal, FILE *stream)
 {
+    journal->has_stream = stream != NULL;
     journal->stream = stream;
 }
 
@@ -139,7 +146,7 @@ struct journal_entry *journal_begin(struct journal *journal)
 static void stream_entry(struct journal *journal, const struct journal_entry *entry)
 {
     if (journal->stream == NULL)
-        return;
+        return; /* it has failed */
     if (!journal_write_entry(entry, journal->stream))
         journal->stream_failed = true;
     if (journal->stream_bytes_max == 0 || ftello(journal->stream) < journal->stream_bytes_max)
@@ -160,12 +167,30 @@ static void fetch_oldest(const struct journal *journal)
     __builtin_prefetch(&oldest->answered_ns);
 }
 
-void journal_finish(struct journal *journal, struct journal_entry *entry)
+bool journal_has_stream(const struct journal *journal)
 {
+    return journal->has_stream;
+}
+
+void journal_stream(struct journal *journal, const struct journal_entry *entry)
+{
+    pthread_mutex_lock(&journal->stream_lock);
     stream_entry(journal, entry);
+    pthread_mutex_unlock(&journal->stream_lock);
+}
+
+void journal_end(struct journal *journal, struct journal_entry *entry)
+{
     if (entry->is_unkept)
         free(entry);
     fetch_oldest(journal);
+}
+
+void journal_finish(struct journal *journal, struct journal_entry *entry)
+{
+    if (journal->has_stream)
+        journal_stream(journal, entry);
+    journal_end(journal, entry);
 }
 
 size_t journal_count(const struct journal *journal)

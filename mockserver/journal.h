@@ -2,7 +2,8 @@
  * judge, the reports and the metrics read nothing else of the server.
  *
  * All times are on the run's clock. Entries stay in order of arrival. The journal is bounded;
- * what happens when it is full is chosen, and what is lost is counted, never silent.
+ * what happens when it is full is chosen, and what is lost is counted, never silent. Threads use it
+ * one at a time, but for journal_stream() and journal_stream_failed().
  */
 #ifndef TOOMANY_MOCKSERVER_JOURNAL_H
 #define TOOMANY_MOCKSERVER_JOURNAL_H
@@ -67,7 +68,7 @@ struct journal; /* opaque */
 struct journal *journal_new(size_t capacity, enum journal_when_full when_full);
 void journal_free(struct journal *journal);
 
-/* Every entry is also written to `stream` as one line of JSON when its answer has ended. The
+/* Every entry is also to be written to `stream` as one line of JSON when its answer has ended. The
  * journal does not own the stream. */
 void journal_stream_to(struct journal *journal, FILE *stream);
 
@@ -81,6 +82,12 @@ struct journal_entry *journal_begin(struct journal *journal);
 
 /* Marks the entry as ended: streams it and makes it droppable. */
 void journal_finish(struct journal *journal, struct journal_entry *entry);
+
+/* The same in two parts, for threads: to write may take long, and may be done while others use the
+ * journal. By then the entry may be gone, so that it is a copy. */
+void journal_end(struct journal *journal, struct journal_entry *entry);
+bool journal_has_stream(const struct journal *journal);
+void journal_stream(struct journal *journal, const struct journal_entry *entry);
 
 /* The entries that are kept, oldest first. */
 size_t journal_count(const struct journal *journal);

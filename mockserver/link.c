@@ -51,8 +51,12 @@ bool links_have_room(const struct server *server, const struct sockaddr *address
 {
     if (server->bounds.connections_per_address == 0)
         return true;
+    server_lock(server);
     const struct address_count *count = find_count(server, address);
-    return count == NULL || count->open < server->bounds.connections_per_address + LINKS_TOLD_MAX;
+    bool have_room =
+        count == NULL || count->open < server->bounds.connections_per_address + LINKS_TOLD_MAX;
+    server_unlock(server);
+    return have_room;
 }
 
 /* Where memory is out the connection is not counted. */
@@ -192,7 +196,9 @@ static void link_free(struct link *link)
     *(link->previous != NULL ? &link->previous->next : &server->links) = link->next;
     if (link->next != NULL)
         link->next->previous = link->previous;
+    server_lock(server);
     count_out(link);
+    server_unlock(server);
     free(link->target);
     free(link);
 }
@@ -209,10 +215,12 @@ static void link_new(struct server *server, struct MHD_Connection *connection,
     if (link->next != NULL)
         link->next->previous = link;
     server->links = link;
-    link->number = ++server->shared->connection_count;
     link->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    server_lock(server);
+    link->number = ++server->shared->connection_count;
     count_in(link,
              MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+    server_unlock(server);
     link->patience = (struct deadline){.fire = look_at_link, .owner = link};
     link->end =
         (struct watch){.fd = link->fd, .ready = pass_end_on, .owner = link, .when_quiet = true};

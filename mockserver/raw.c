@@ -57,6 +57,8 @@ static void send_raw(struct exchange *exchange)
     const struct answer *answer = &exchange->outcome.answer;
     size_t end = exchange_length_due(exchange);
     exchange->raw_end_ns = loop_now(loop); /* before the client can read it */
+    if (end == answer->body_length && answer->end != ANSWER_HANGS)
+        exchange_end_early(exchange, end - exchange->raw_sent);
     while (exchange->raw_sent < end) {
         ssize_t sent =
             link_send(exchange->link, answer->body + exchange->raw_sent, end - exchange->raw_sent);

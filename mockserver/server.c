@@ -17,16 +17,21 @@
 
 void server_make_changes(struct server *server, int64_t now_ns)
 {
+    struct server *first = server->shared->servers[0];
     int64_t next_ns = api_make_timed_changes(&server->shared->api, now_ns);
     if (next_ns >= 0)
-        loop_at(server->loop, &server->next_change, next_ns);
+        loop_at(first->loop, &first->next_change, next_ns);
     else
-        loop_cancel(server->loop, &server->next_change);
+        loop_cancel(first->loop, &first->next_change);
 }
 
+/* Another thread may have decided something since the loop read the clock. */
 static void change_is_due(void *owner, int64_t now_ns)
 {
-    server_make_changes(owner, now_ns);
+    struct server *server = owner;
+    threads_stop_others(server);
+    server_make_changes(server, server->shared->thread_count > 1 ? loop_now(server->loop) : now_ns);
+    threads_let_go(server);
 }
 
 /* Many answers may be due at once: libmicrohttpd runs once for all of them. */
@@ -43,14 +48,26 @@ static void accept_again(void *owner, int64_t now_ns)
     listener_accept(&server->listener);
 }
 
-void server_refuse_connections(struct server *server, int64_t for_ns)
+static void close_idle(const struct server *server)
 {
-    listener_refuse(&server->listener);
-    for (struct link *link = server->links; link != NULL; link = link->next) {
+    for (const struct link *link = server->links; link != NULL; link = link->next) {
         if (link->exchange == NULL && !link->is_receiving)
             shutdown(link->fd, SHUT_RDWR);
     }
-    loop_after(server->loop, &server->accept_again, for_ns);
+}
+
+void server_refuse_connections(struct server *server, int64_t for_ns)
+{
+    struct shared *shared = server->shared;
+    struct server *first = shared->servers[0];
+    threads_stop_others(server);
+    listener_refuse(&first->listener);
+    for (unsigned int i = 0; i < shared->thread_count; i++) {
+        threads_drop_arrivals(shared->servers[i]);
+        close_idle(shared->servers[i]);
+    }
+    loop_after(first->loop, &first->accept_again, for_ns);
+    threads_let_go(server);
 }
 
 /* libmicrohttpd may have more to do than its descriptor shows; it then says "time-out 0". */
@@ -94,7 +111,7 @@ static void on_library_log(void *owner, const char *format, va_list arguments)
 static bool has_room(void *owner)
 {
     const struct server *server = owner;
-    return server->connections_open < (int)server->bounds.connections;
+    return threads_connections(server->shared) < (int)server->bounds.connections;
 }
 
 static void take_connection(void *owner, int fd, const struct sockaddr *address, socklen_t length)
@@ -104,8 +121,11 @@ static void take_connection(void *owner, int fd, const struct sockaddr *address,
         close(fd);
         return;
     }
-    /* When it fails it has closed the descriptor. */
-    MHD_add_connection(server->daemon, fd, address, length);
+    struct server *taker = threads_next(server->shared);
+    if (taker != server)
+        threads_hand_over(taker, fd, address, length);
+    else /* When it fails it has closed the descriptor. */
+        MHD_add_connection(server->daemon, fd, address, length);
 }
 
 static void connections_taken(void *owner)
@@ -206,17 +226,10 @@ static struct server_bounds bounds_of(const struct server_options *options)
     return bounds;
 }
 
-struct server *server_new(struct loop *loop, const struct server_options *options,
-                          struct error *error)
+/* What each thread has for itself, but for the daemon. */
+static bool init_part(struct server *server, struct shared *shared, struct loop *loop,
+                      const struct server_options *options)
 {
-    struct server *server = calloc(1, sizeof *server);
-    struct shared *shared = calloc(1, sizeof *shared);
-    if (server == NULL || shared == NULL) {
-        error_set_run(error, "", "out of memory");
-        free(server);
-        free(shared);
-        return NULL;
-    }
     server->shared = shared;
     server->loop = loop;
     server->bounds = bounds_of(options);
@@ -226,62 +239,36 @@ struct server *server_new(struct loop *loop, const struct server_options *option
     server->reload = options->reload;
     server->reload_owner = options->reload_owner;
     server->watch.fd = -1;
-    server->host = (struct loop_host){.owner = server, .flush = acknowledge};
-    loop->host = &server->host;
     server->run_again = (struct deadline){.fire = run_again, .owner = server};
-    server->next_change = (struct deadline){.fire = change_is_due, .owner = server};
-    server->accept_again = (struct deadline){.fire = accept_again, .owner = server};
-    server->metrics = metrics_new();
+    pthread_mutex_init(&server->turn, NULL);
     server->spare_responses = spare_responses_new();
-    server->journal = journal_new(options->journal_capacity != 0 ? options->journal_capacity
-                                                                 : JOURNAL_ENTRIES_MAX,
-                                  options->journal_when_full);
-    if (options->marker_header != NULL)
-        server->marker_header = strdup(options->marker_header);
-    if (options->marker_body != NULL)
-        server->marker_body = strdup(options->marker_body);
-    const char *host = options->host != NULL ? options->host : "127.0.0.1";
-    server->guard.is_loopback = admin_guard_is_loopback(host);
-    if (options->admin_token != NULL)
-        server->guard.token = strdup(options->admin_token);
-    if ((options->admin_token != NULL && server->guard.token == NULL) || server->metrics == NULL ||
-        server->journal == NULL || server->spare_responses == NULL ||
-        !api_init(&server->shared->api, options->config, options->seed, loop_now(loop))) {
-        error_set_run(error, "", "out of memory");
-        server_free(server);
-        return NULL;
-    }
-    server->shared->api.forwards = options->backend != NULL;
-    if (options->journal_stream != NULL)
-        journal_stream_to(server->journal, options->journal_stream);
-    if (options->journal_stream_bytes_max > 0)
-        journal_bound_stream(server->journal, options->journal_stream_bytes_max,
-                             options->journal_stream_next, options->journal_stream_owner);
-    raise_descriptor_limit();
-    server->listener.has_room = has_room;
-    server->listener.take = take_connection;
-    server->listener.taken = connections_taken;
-    server->listener.owner = server;
-    if (!start_daemon(server, options, error) ||
-        !listener_open(&server->listener, loop, host, options->port, error)) {
-        server_free(server);
-        return NULL;
-    }
-    snprintf(server->base_url, sizeof server->base_url,
-             strchr(host, ':') != NULL ? "%s://[%s]:%u/v1" : "%s://%s:%u/v1",
-             options->tls_certificate != NULL ? "https" : "http", host, server->listener.port);
-    server_make_changes(server, loop_now(loop));
-    return server;
+    return server->spare_responses != NULL;
 }
 
-void server_free(struct server *server)
+struct server *server_new_part(struct server *first, struct loop *loop,
+                               const struct server_options *options, struct error *error)
 {
-    if (server == NULL)
-        return;
+    struct server *server = calloc(1, sizeof *server);
+    if (server == NULL || !init_part(server, first->shared, loop, options)) {
+        error_set_run(error, "", "out of memory");
+        free(server);
+        return NULL;
+    }
+    server->journal = first->journal;
+    server->metrics = first->metrics;
+    server->guard = first->guard;
+    server->marker_header = first->marker_header;
+    server->marker_body = first->marker_body;
+    if (start_daemon(server, options, error))
+        return server;
+    server_free_part(server);
+    free(server);
+    return NULL;
+}
+
+void server_free_part(struct server *server)
+{
     server->stopping = true;
-    if (server->loop->host == &server->host)
-        server->loop->host = NULL;
-    listener_close(&server->listener);
     /* libmicrohttpd demands that no connection is suspended when it stops. */
     for (struct exchange *exchange = server->exchanges; exchange != NULL;
          exchange = exchange->next) {
@@ -297,27 +284,120 @@ void server_free(struct server *server)
     if (server->daemon != NULL)
         MHD_stop_daemon(server->daemon);
     loop_cancel(server->loop, &server->run_again);
-    loop_cancel(server->loop, &server->next_change);
-    loop_cancel(server->loop, &server->accept_again);
     exchange_free_spare(server);
     spare_responses_free(server->spare_responses);
-    api_free(&server->shared->api);
+    pthread_mutex_destroy(&server->turn);
+}
+
+/* What is shared and what only the first has. */
+static bool init_first(struct server *server, const struct server_options *options,
+                       const char *host)
+{
+    struct shared *shared = server->shared;
+    pthread_mutex_init(&shared->lock, NULL);
+    pthread_mutex_init(&shared->world, NULL);
+    server->host = (struct loop_host){.owner = server, .flush = acknowledge};
+    server->loop->host = &server->host;
+    server->next_change = (struct deadline){.fire = change_is_due, .owner = server};
+    server->accept_again = (struct deadline){.fire = accept_again, .owner = server};
+    server->metrics = metrics_new();
+    server->journal = journal_new(options->journal_capacity != 0 ? options->journal_capacity
+                                                                 : JOURNAL_ENTRIES_MAX,
+                                  options->journal_when_full);
+    if (options->marker_header != NULL)
+        server->marker_header = strdup(options->marker_header);
+    if (options->marker_body != NULL)
+        server->marker_body = strdup(options->marker_body);
+    server->guard.is_loopback = admin_guard_is_loopback(host);
+    if (options->admin_token != NULL)
+        server->guard.token = strdup(options->admin_token);
+    return (options->admin_token == NULL || server->guard.token != NULL) &&
+           server->metrics != NULL && server->journal != NULL &&
+           api_init(&shared->api, options->config, options->seed, loop_now(server->loop));
+}
+
+struct server *server_new(struct loop *loop, const struct server_options *options,
+                          struct error *error)
+{
+    const char *host = options->host != NULL ? options->host : "127.0.0.1";
+    struct server *server = calloc(1, sizeof *server);
+    struct shared *shared = calloc(1, sizeof *shared);
+    if (server == NULL || shared == NULL) {
+        error_set_run(error, "", "out of memory");
+        free(server);
+        free(shared);
+        return NULL;
+    }
+    shared->servers[shared->thread_count++] = server;
+    bool is_complete = init_part(server, shared, loop, options);
+    if (!init_first(server, options, host) || !is_complete) {
+        error_set_run(error, "", "out of memory");
+        server_free(server);
+        return NULL;
+    }
+    shared->api.forwards = options->backend != NULL;
+    if (options->journal_stream != NULL)
+        journal_stream_to(server->journal, options->journal_stream);
+    if (options->journal_stream_bytes_max > 0)
+        journal_bound_stream(server->journal, options->journal_stream_bytes_max,
+                             options->journal_stream_next, options->journal_stream_owner);
+    raise_descriptor_limit();
+    server->listener.has_room = has_room;
+    server->listener.take = take_connection;
+    server->listener.taken = connections_taken;
+    server->listener.owner = server;
+    if (!start_daemon(server, options, error) ||
+        !listener_open(&server->listener, loop, host, options->port, error) ||
+        !threads_start(server, options, error)) {
+        server_free(server);
+        return NULL;
+    }
+    snprintf(server->base_url, sizeof server->base_url,
+             strchr(host, ':') != NULL ? "%s://[%s]:%u/v1" : "%s://%s:%u/v1",
+             options->tls_certificate != NULL ? "https" : "http", host, server->listener.port);
+    server_make_changes(server, loop_now(loop));
+    return server;
+}
+
+void server_end_threads(struct server *server)
+{
+    threads_end(server->shared);
+}
+
+void server_free(struct server *server)
+{
+    if (server == NULL)
+        return;
+    struct shared *shared = server->shared;
+    threads_end(shared);
+    if (server->loop->host == &server->host)
+        server->loop->host = NULL;
+    listener_close(&server->listener);
+    threads_free(shared);
+    loop_cancel(server->loop, &server->next_change);
+    loop_cancel(server->loop, &server->accept_again);
+    api_free(&shared->api);
     journal_free(server->journal);
     metrics_free(server->metrics);
     free(server->guard.token);
     free(server->marker_header);
     free(server->marker_body);
-    free(server->shared);
+    pthread_mutex_destroy(&shared->lock);
+    pthread_mutex_destroy(&shared->world);
+    free(shared);
     free(server);
 }
 
 bool server_change_config(struct server *server, const struct config *config, struct error *error)
 {
+    threads_stop_others(server);
     int64_t now_ns = loop_now(server->loop);
-    if (!api_change_config(&server->shared->api, config, now_ns))
-        return error_set_run(error, "", "out of memory; the set-up may be changed in part");
-    server_make_changes(server, now_ns);
-    return true;
+    bool is_changed = api_change_config(&server->shared->api, config, now_ns);
+    if (is_changed)
+        server_make_changes(server, now_ns);
+    threads_let_go(server);
+    return is_changed ||
+           error_set_run(error, "", "out of memory; the set-up may be changed in part");
 }
 
 uint16_t server_port(const struct server *server)

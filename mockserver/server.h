@@ -5,6 +5,8 @@
  * client that closes its connection meanwhile ends its request at once (peer.h), and gives back its
  * place among the concurrent ones; a client that only half-closes it is answered.
  * All times are on the loop's clock; libmicrohttpd's own time-outs and Date header are off.
+ * With several threads what is said of the loop holds for that of each; the functions below are for
+ * the caller's thread, and server_change_config() also for `reload`.
  *
  *     struct server_options options = {.config = &config, .port = 0};
  *     struct server *server = server_new(&loop, &options, &error);
@@ -32,6 +34,7 @@ enum {
     SERVER_CONNECTIONS_MAX = 20000,
     SERVER_IDLE_SECONDS = 1800,  /* until a connection's next request; clients pool connections */
     SERVER_REQUEST_SECONDS = 60, /* from a request's first line to its end; later gets 408 */
+    SERVER_THREADS_MAX = 32,
 };
 
 /* 0 is the default, for connections_per_address that they are not counted. */
@@ -49,6 +52,9 @@ struct server_options {
     const char *host;            /* NULL: 127.0.0.1; an IPv4 or IPv6 address */
     uint16_t port;               /* 0: a free one */
     uint64_t seed;
+    /* 0 or 1: the caller's alone. More: the caller's loop, which must have a real clock, and so
+     * many less one beside it; without a backend and a recorder. */
+    unsigned int threads;
     const char *marker_header; /* request header that tells calls apart, or NULL */
     const char *marker_body;   /* top-level body member (string) that does, or NULL */
     struct server_bounds bounds;
@@ -77,6 +83,9 @@ struct server; /* opaque */
 /* NULL with the reason (port in use, address not of this machine, out of descriptors). */
 struct server *server_new(struct loop *loop, const struct server_options *options,
                           struct error *error);
+
+/* Ends all threads but the caller's: from now on nothing changes without it. */
+void server_end_threads(struct server *server);
 
 /* Answers nothing more, closes all connections, frees. */
 void server_free(struct server *server);

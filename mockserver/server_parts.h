@@ -5,6 +5,18 @@
  *     exchange.c  one request and its answer: reading, deciding, waiting, sending
  *     forward.c   an answer that the backend gives
  *     raw.c       an answer that libmicrohttpd would not send
+ *     threads.c   several threads that serve
+ *
+ * With several threads each has a struct server, with a loop, a daemon of libmicrohttpd and
+ * connections of its own. The first has the listening socket and hands connections to the others.
+ * What they share is guarded by two things:
+ *
+ *     the lock    held for the moment in which a request is begun, decided or ended; never while
+ *                 something is sent, read or written
+ *     the turn    of each thread: it has it whenever it does not wait for events. Who takes the
+ *                 turns of all finds nobody in the middle of anything: so whoever asks for the
+ *                 journal finds each answer that it has seen before, and a fault that closes idle
+ *                 connections closes those of all threads.
  */
 #ifndef TOOMANY_MOCKSERVER_SERVER_PARTS_H
 #define TOOMANY_MOCKSERVER_SERVER_PARTS_H
@@ -19,6 +31,8 @@
 #include "mockserver/spare_response.h"
 
 #include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 struct address_count; /* in link.c */
 
@@ -26,6 +40,14 @@ enum { SERVER_REFUSALS_MAX = 64 }; /* that libmicrohttpd has told of and whose e
 
 /* What all threads of a server see. */
 struct shared {
+    unsigned int thread_count; /* one: no lock is taken */
+    struct server *servers[SERVER_THREADS_MAX];
+    unsigned int taker;      /* of the last connection */
+    pthread_mutex_t world;   /* who has it may take the turns of all */
+    atomic_int turns_wanted; /* so many wait to do so */
+    atomic_int stopper;      /* the id of the thread that has the turns of all; 0 */
+    int stop_depth;
+    pthread_mutex_t lock; /* of what follows, the journal and the metrics */
     struct api api;
     struct address_count *addresses; /* that have connections open, where they are counted */
     uint64_t connection_count;
@@ -39,6 +61,9 @@ struct server {
     struct shared *shared;
     struct loop *loop;
     struct loop_host host;
+    struct loop_rest rest;
+    pthread_mutex_t turn;
+    struct arrivals *arrivals; /* what other threads have for this one; NULL: there are none */
     struct journal *journal;
     struct metrics *metrics;
     struct listener listener;
@@ -67,7 +92,7 @@ struct server {
     char *marker_header;
     char *marker_body;
     char base_url[96];
-    int connections_open;
+    atomic_int connections_open;
     bool stopping;
 };
 
@@ -129,10 +154,12 @@ struct exchange {
     struct forwarding *forwarding; /* the answer comes from the backend; or NULL */
     struct recording *recording;   /* or NULL */
     bool is_decided;
-    int64_t began_ns;   /* the answer is on its way since then */
-    size_t pieces_due;  /* of an answer that comes in pieces */
-    size_t raw_sent;    /* bytes of a raw one */
-    int64_t raw_end_ns; /* it has ended: the client cannot have read the last of it before */
+    bool ends_early;        /* exchange_end_early() has something to do ... */
+    int64_t ended_early_ns; /* ... and has done it then; 0: it has not */
+    int64_t began_ns;       /* the answer is on its way since then */
+    size_t pieces_due;      /* of an answer that comes in pieces */
+    size_t raw_sent;        /* bytes of a raw one */
+    int64_t raw_end_ns;     /* it has ended: the client cannot have read the last of it before */
     bool is_raw_over;
     bool is_timed_out;
     bool is_refused_by_library;
@@ -149,6 +176,26 @@ struct exchange {
 
 /* --- server.c --- */
 
+void threads_lock(struct shared *shared); /* in threads.c */
+
+static inline void server_lock(const struct server *server)
+{
+    if (server->shared->thread_count > 1)
+        threads_lock(server->shared);
+}
+
+static inline void server_unlock(const struct server *server)
+{
+    if (server->shared->thread_count > 1)
+        pthread_mutex_unlock(&server->shared->lock);
+}
+
+/* What one more thread has for itself, on its loop. NULL with the reason. */
+struct server *server_new_part(struct server *first, struct loop *loop,
+                               const struct server_options *options, struct error *error);
+/* Closes its connections, when its thread has ended. What it is in itself is the caller's. */
+void server_free_part(struct server *server);
+
 /* Lets libmicrohttpd do what there is to do, now or in the next turn of the loop. */
 void server_run(struct server *server);
 void server_run_soon(struct server *server);
@@ -157,6 +204,31 @@ void server_run_soon(struct server *server);
 void server_refuse_connections(struct server *server, int64_t for_ns);
 
 void server_make_changes(struct server *server, int64_t now_ns);
+
+/* --- threads.c --- */
+
+/* Makes the first, which has the turn from now on, ready for others and starts them. False with the
+ * reason. */
+bool threads_start(struct server *first, const struct server_options *options, struct error *error);
+/* Ends them; then threads_free() frees what was theirs. */
+void threads_end(struct shared *shared);
+void threads_free(struct shared *shared);
+
+/* How many connections all have. */
+int threads_connections(const struct shared *shared);
+/* Who takes the next one: who has the fewest. */
+struct server *threads_next(struct shared *shared);
+/* Hands it to another thread. */
+void threads_hand_over(struct server *server, int fd, const struct sockaddr *address,
+                       socklen_t length);
+/* Closes what this thread has been handed and not yet seen. */
+void threads_drop_arrivals(struct server *server);
+
+/* Takes the turns of all threads and gives them back. Meanwhile others may come first, as if the
+ * caller waited for an event; so it is to be called where that may be, and without the lock. Who
+ * has them may do so again. */
+void threads_stop_others(struct server *server);
+void threads_let_go(struct server *server);
 
 /* --- link.c --- */
 
@@ -210,6 +282,10 @@ void exchange_peer_left(struct exchange *exchange, uint32_t events);
 
 /* Suspends it for as long as nobody resumes it or the client stays. */
 void exchange_park_open(struct exchange *exchange);
+
+/* The last bytes of the answer, so many, are the next to be sent. Where another thread may decide
+ * what the client asks for next, all that this request has of the quotas is given back before. */
+void exchange_end_early(struct exchange *exchange, size_t length);
 
 /* --- forward.c --- */
 
