@@ -2,7 +2,7 @@
  * connection as soon as its answer is there.
  *
  *     bench_server_load --port N [--connections N] [--pools N] [--status N]
- *                       [--requests N | --seconds S] [--batches-of PID]
+ *                       [--requests N | --seconds S] [--batches-of PID | --pipeline N]
  *
  * Each request carries the key of one of `pools` accounts: with --requests in an order that comes
  * to every one, else at random. Prints a line of JSON: how many answers came, in which time, their
@@ -12,8 +12,12 @@
  * --batches-of stops the process PID while one request is written on every connection, and lets it
  * go on until all are answered. What the process does then does not depend on how fast who is, so
  * that its system calls can be counted.
+ *
+ * --pipeline writes so many requests of a connection at once, and the next ones when all of them
+ * are answered: the load then needs less of a processor that the server could use.
  */
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -33,7 +37,8 @@
 
 enum {
     REQUEST_SIZE = 640,
-    ANSWER_SIZE = 16384,
+    ANSWER_SIZE = 65536,
+    PIPELINE_MAX = 16,
     EVENTS = 512,
     LATENCY_STEPS = 200000, /* of a microsecond */
     STRIDE = 7919,          /* a prime: from one account to the next */
@@ -47,11 +52,13 @@ struct options {
     uint64_t requests; /* 0: for so many seconds */
     double seconds;
     int batches_of; /* 0: none */
+    int pipeline;   /* requests that are written at once */
 };
 
 struct connection {
     int fd;
     int64_t sent_ns;
+    int awaited; /* answers */
     size_t length;
     char answer[ANSWER_SIZE];
 };
@@ -109,47 +116,59 @@ static uint64_t next_account(struct load *load)
     return load->random % load->options.pools;
 }
 
-static void send_request(struct load *load, struct connection *connection)
+static void put_account(char *digits, uint64_t account)
 {
-    static char text[REQUEST_SIZE];
-    static size_t length;
-    static char *digits;
-    if (digits == NULL) {
-        length = write_request(text, 0);
-        digits = strstr(text, "sk-mock-") + strlen("sk-mock-");
-    }
-    uint64_t account = next_account(load);
     for (int i = 7; i >= 0; i--) {
         digits[i] = (char)('0' + account % 10);
         account /= 10;
     }
+}
+
+static void send_requests(struct load *load, struct connection *connection)
+{
+    static char texts[PIPELINE_MAX * REQUEST_SIZE];
+    static size_t length;
+    static size_t digits;
+    assert(connection != NULL);
+    if (length == 0) {
+        length = write_request(texts, 0);
+        digits = (size_t)(strstr(texts, "sk-mock-") - texts) + strlen("sk-mock-");
+        for (int i = 1; i < load->options.pipeline; i++)
+            memcpy(texts + (size_t)i * length, texts, length);
+    }
+    size_t whole = length * (size_t)load->options.pipeline;
+    for (size_t at = 0; at < whole; at += length) {
+        put_account(texts + at + digits, next_account(load));
+        load->sent++;
+    }
+    connection->awaited = load->options.pipeline;
     connection->length = 0;
     connection->sent_ns = now_ns();
-    if (send(connection->fd, text, length, MSG_NOSIGNAL) != (ssize_t)length)
+    if (send(connection->fd, texts, whole, MSG_NOSIGNAL) != (ssize_t)whole)
         fail("send");
-    load->sent++;
 }
 
-/* Whether the answer is whole: by its length, or by its last chunk. */
-static bool is_whole(const struct connection *connection)
+/* How long the first answer in `text` is, by its length or by its last chunk; 0: it is not whole.
+ * One in chunks must be the last. */
+static size_t length_of_answer(const char *text, size_t length)
 {
-    const char *text = connection->answer;
     const char *end = strstr(text, "\r\n\r\n");
     if (end == NULL)
-        return false;
+        return 0;
     size_t head = (size_t)(end - text) + 4;
     const char *field = strcasestr(text, "\r\ncontent-length:");
-    if (field != NULL && field < end)
-        return connection->length >= head + strtoul(field + 17, NULL, 10);
-    return strcmp(text + connection->length - 5, "0\r\n\r\n") == 0;
+    if (field == NULL || field > end)
+        return strcmp(text + length - 5, "0\r\n\r\n") == 0 ? length : 0;
+    size_t whole = head + strtoul(field + 17, NULL, 10);
+    return length >= whole ? whole : 0;
 }
 
-static void note_answer(struct load *load, const struct connection *connection)
+static void note_answer(struct load *load, const struct connection *connection, const char *text)
 {
-    long status = strtol(connection->answer + strlen("HTTP/1.1 "), NULL, 10);
+    long status = strtol(text + strlen("HTTP/1.1 "), NULL, 10);
     if (status != load->options.status && load->other_status++ == 0)
         fprintf(stderr, "bench_server_load: wanted status %d, got:\n%s\n", load->options.status,
-                connection->answer);
+                text);
     int64_t latency_us = (now_ns() - connection->sent_ns) / 1000;
     load->latencies[latency_us < LATENCY_STEPS ? latency_us : LATENCY_STEPS - 1]++;
     load->answered++;
@@ -160,7 +179,7 @@ static bool may_send(struct load *load)
     if (load->options.requests > 0)
         return load->sent < load->options.requests;
     /* A look at the clock now and then is enough. */
-    if (load->answered % 64 == 0)
+    if (load->options.pipeline > 1 || load->answered % 64 == 0)
         load->is_over = now_ns() - load->start_ns > (int64_t)(load->options.seconds * 1e9);
     return !load->is_over;
 }
@@ -178,11 +197,18 @@ static void receive(struct load *load, struct connection *connection)
     }
     connection->length += (size_t)got;
     connection->answer[connection->length] = '\0';
-    if (!is_whole(connection))
-        return;
-    note_answer(load, connection);
-    if (load->options.batches_of == 0 && may_send(load))
-        send_request(load, connection);
+    size_t at = 0;
+    size_t whole;
+    while (connection->awaited > 0 &&
+           (whole = length_of_answer(connection->answer + at, connection->length - at)) > 0) {
+        note_answer(load, connection, connection->answer + at);
+        connection->awaited--;
+        at += whole;
+    }
+    connection->length -= at;
+    memmove(connection->answer, connection->answer + at, connection->length + 1);
+    if (connection->awaited == 0 && load->options.batches_of == 0 && may_send(load))
+        send_requests(load, connection);
 }
 
 static void open_connections(struct load *load)
@@ -245,7 +271,7 @@ static void run(struct load *load)
     if (load->options.requests > 0 && (uint64_t)first > load->options.requests)
         first = (int)load->options.requests;
     for (int i = 0; i < first; i++)
-        send_request(load, &load->connections[i]);
+        send_requests(load, &load->connections[i]);
     receive_until(load, &load->sent);
 }
 
@@ -255,7 +281,7 @@ static void run_batches(struct load *load)
         if (kill(load->options.batches_of, SIGSTOP) != 0)
             fail("kill");
         for (int i = 0; i < load->options.connections; i++)
-            send_request(load, &load->connections[i]);
+            send_requests(load, &load->connections[i]);
         kill(load->options.batches_of, SIGCONT);
         receive_until(load, &load->sent);
     }
@@ -274,12 +300,17 @@ static double percentile_ms(const struct load *load, double share)
 
 static void read_options(struct options *options, int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"port", required_argument, NULL, 'p'},       {"connections", required_argument, NULL, 'c'},
-        {"pools", required_argument, NULL, 'k'},      {"status", required_argument, NULL, 's'},
-        {"requests", required_argument, NULL, 'n'},   {"seconds", required_argument, NULL, 't'},
-        {"batches-of", required_argument, NULL, 'b'}, {0}};
-    *options = (struct options){.connections = 64, .pools = 10000, .status = 200, .seconds = 2};
+    static const struct option known[] = {{"port", required_argument, NULL, 'p'},
+                                          {"connections", required_argument, NULL, 'c'},
+                                          {"pools", required_argument, NULL, 'k'},
+                                          {"status", required_argument, NULL, 's'},
+                                          {"requests", required_argument, NULL, 'n'},
+                                          {"seconds", required_argument, NULL, 't'},
+                                          {"batches-of", required_argument, NULL, 'b'},
+                                          {"pipeline", required_argument, NULL, 'l'},
+                                          {0}};
+    *options = (struct options){
+        .connections = 64, .pools = 10000, .status = 200, .seconds = 2, .pipeline = 1};
     int option;
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (option) {
@@ -304,9 +335,16 @@ static void read_options(struct options *options, int argc, char **argv)
         case 'b':
             options->batches_of = (int)strtol(optarg, NULL, 10);
             break;
+        case 'l':
+            options->pipeline = (int)strtol(optarg, NULL, 10);
+            break;
         default:
             exit(2);
         }
+    }
+    if (options->pipeline < 1 || options->pipeline > PIPELINE_MAX) {
+        fprintf(stderr, "bench_server_load: --pipeline: from 1 to %d\n", PIPELINE_MAX);
+        exit(2);
     }
     if (options->port == 0 || options->connections < 1 || options->pools == 0) {
         fputs("bench_server_load: --port is missing, or something is 0\n", stderr);
