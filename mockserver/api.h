@@ -12,7 +12,6 @@
 #include "base/random.h"
 #include "mockserver/answer.h"
 #include "mockserver/config.h"
-#include "mockserver/http_date.h"
 #include "mockserver/journal.h"
 #include "mockserver/pools.h"
 
@@ -41,9 +40,7 @@ struct api {
     struct random refusal_random;
     int64_t request_count; /* requests to the API so far */
     bool *change_made;
-    bool forwards;  /* the model's answers are given by somebody else */
-    int64_t date_s; /* Unix time of `date` */
-    char date[HTTP_DATE_SIZE];
+    bool forwards; /* the model's answers are given by somebody else */
 };
 
 enum api_value { API_HEADER, API_ARGUMENT };
@@ -70,6 +67,7 @@ struct api_outcome {
     int64_t admitted_ns;
     int64_t charged_tokens;
     int64_t used_tokens;  /* what it really used, for api_settle; -1 not known */
+    bool is_to_end;       /* api_settle or api_finish would change what is admitted */
     struct answer answer; /* the last, see api_outcome_init() */
 };
 
@@ -80,14 +78,27 @@ void api_outcome_init(struct api_outcome *outcome);
 bool api_init(struct api *api, const struct config *config, uint64_t seed, int64_t now_ns);
 void api_free(struct api *api);
 
-/* Decides. Fills the deciding fields of `entry` and *outcome, whose answer the caller frees. */
+/* Decides, in one step; threads take the three of decision.h. Fills the deciding fields of `entry`
+ * and *outcome, whose answer the caller frees. */
 void api_decide(struct api *api, const struct api_request *request, int64_t now_ns, int64_t wall_ns,
                 struct journal_entry *entry, struct api_outcome *outcome);
 
-/* An answer that was forwarded and did not come, so that `answer` says it in its place: adds the
- * headers that every answer has, with an id in the journal's entry. */
-void api_add_headers(struct api *api, struct answer *answer, int64_t wall_ns,
-                     struct journal_entry *entry);
+/* From the seed. */
+struct api_request_id {
+    uint64_t first;
+    uint64_t second;
+};
+
+struct api_request_id api_draw_request_id(struct api *api);
+
+/* Adds the headers that every answer has, as far as they are not there, with the id in the
+ * journal's entry. */
+void api_add_headers(const struct api *api, struct answer *answer, int64_t wall_ns,
+                     const struct api_request_id *id, struct journal_entry *entry);
+
+/* And those of OpenAI alone: `organization` is whose the request was, NULL where it was wrong. */
+void api_add_model_headers(const struct api *api, struct answer *answer, const char *organization,
+                           int64_t processing_ns);
 
 /* The answer has ended: charges the tokens that were really used, if the rules say so. Before
  * api_finish. */
@@ -95,20 +106,6 @@ void api_settle(const struct api *api, struct api_outcome *outcome, int64_t now_
 
 /* The answer has ended: gives the place among concurrent requests back. */
 void api_finish(struct api_outcome *outcome);
-
-/* Whether either would change what is admitted. */
-bool api_is_to_end(const struct api *api, const struct api_outcome *outcome);
-
-/* Why the server refuses a request that is over one of its bounds. */
-struct api_refusal {
-    int status;
-    const char *message;
-    const char *code;
-};
-
-/* Answers such a request. */
-void api_refuse(struct api *api, const struct api_refusal *refusal, int64_t now_ns, int64_t wall_ns,
-                struct journal_entry *entry, struct api_outcome *outcome);
 
 /* Sets new quotas now (also those of the config's changes). False when memory is out. */
 bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int64_t now_ns);
@@ -133,6 +130,9 @@ bool api_reset(struct api *api, int64_t now_ns);
 
 /* Whether a model of this id is there. */
 bool api_serves_model(const struct api *api, const char *id);
+
+/* What the set-up says of this model, or NULL. */
+const struct config_model *api_find_model(const struct api *api, const char *id);
 
 /* What the set-up lets this model say, or NULL. */
 const char *api_content_of(const struct api *api, const char *model);

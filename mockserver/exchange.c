@@ -260,24 +260,38 @@ static bool is_post(const struct exchange *exchange)
     return strcmp(exchange->method, "POST") == 0;
 }
 
-static bool begin_entry(struct exchange *exchange)
+/* Numbers are in the order of the times of arrival. */
+static bool take_entry(struct exchange *exchange)
 {
     struct server *server = exchange->server;
     struct shared *shared = server->shared;
     server_lock(server);
-    struct journal_entry *entry = journal_begin(server->journal);
-    if (entry == NULL) {
+    struct journal_entry *entry = journal_take(server->journal);
+    const int64_t arrived_ns = loop_now(server->loop);
+    if (entry != NULL) {
+        shared->in_flight++;
+        shared->posts_in_flight += is_post(exchange);
+    } else {
         shared->journal_overflowed = true;
-        server_unlock(server);
-        return false;
     }
-    shared->in_flight++;
-    shared->posts_in_flight += is_post(exchange);
-    entry->in_flight = shared->posts_in_flight;
-    entry->arrived_ns = loop_now(server->loop);
+    const int in_flight = shared->posts_in_flight;
     server_unlock(server);
+    if (entry == NULL)
+        return false;
+    journal_start(entry);
+    entry->in_flight = in_flight;
+    entry->arrived_ns = arrived_ns;
     exchange->entry = entry;
-    entry->pass = shared->thread_count > 1 ? 0 : server->pass;
+    return true;
+}
+
+static bool begin_entry(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+    if (!take_entry(exchange))
+        return false;
+    struct journal_entry *entry = exchange->entry;
+    entry->pass = server->shared->thread_count > 1 ? 0 : server->pass;
     entry->connection = exchange->link->number;
     text_copy(entry->method, sizeof entry->method, exchange->method);
     text_copy(entry->path, sizeof entry->path, exchange->path);
@@ -422,20 +436,12 @@ static void log_request(const struct server *server, const struct journal_entry 
               journal_decision_name(entry->decision));
 }
 
-/* Called with the lock, and gives it back before it writes anything. */
-static void end_entry(struct server *server, struct journal_entry *entry)
+/* The entry is complete. */
+static void tell_entry(struct server *server, const struct journal_entry *entry)
 {
-    bool is_told = journal_has_stream(server->journal) || log_writes(server->log, LOG_DEBUG);
-    struct journal_entry told;
     metrics_count(server->metrics, entry);
-    if (is_told)
-        told = *entry;
-    journal_end(server->journal, entry);
-    server_unlock(server);
-    if (!is_told)
-        return;
-    log_request(server, &told);
-    journal_stream(server->journal, &told);
+    log_request(server, entry);
+    journal_stream(server->journal, entry);
 }
 
 static void end_recording(struct exchange *exchange)
@@ -447,6 +453,22 @@ static void end_recording(struct exchange *exchange)
                           header_of(exchange, "api-key"), NULL}; /* Azure's clients send that */
     recorder_end(recorder, exchange->recording, exchange->entry, keys);
     exchange->recording = NULL;
+}
+
+/* Its place is free, and it is in flight no longer. */
+static void end_entry(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+    struct shared *shared = server->shared;
+    struct journal_entry *entry = exchange->entry;
+    server_lock(server);
+    shared->in_flight--;
+    shared->posts_in_flight -= is_post(exchange);
+    end_recording(exchange);
+    api_settle(&shared->api, &exchange->outcome, entry->answered_ns);
+    api_finish(&exchange->outcome);
+    journal_end(server->journal, entry);
+    server_unlock(server);
 }
 
 void on_completed(void *owner, struct MHD_Connection *connection, void **context,
@@ -468,14 +490,9 @@ void on_completed(void *owner, struct MHD_Connection *connection, void **context
     if (entry != NULL) {
         entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out &&
                            !exchange->is_refused_by_library && !exchange->is_raw_over;
-        server_lock(server);
-        server->shared->in_flight--;
-        server->shared->posts_in_flight -= is_post(exchange);
         entry->answered_ns = exchange->is_raw_over ? exchange->raw_end_ns : end_of_answer(exchange);
-        end_recording(exchange);
-        api_settle(&server->shared->api, &exchange->outcome, entry->answered_ns);
-        api_finish(&exchange->outcome);
-        end_entry(server, entry);
+        tell_entry(server, entry);
+        end_entry(exchange);
     }
     exchange_free(exchange);
 }
@@ -486,13 +503,13 @@ void note_refused(struct link *link, int status, const char *code)
     if (link->is_receiving && is_admin_path(link->path))
         return;
     server_lock(server);
-    struct journal_entry *entry = journal_begin(server->journal);
-    if (entry == NULL) {
-        server->shared->journal_overflowed = true;
-        server_unlock(server);
-        return;
-    }
     int64_t now_ns = loop_now(server->loop);
+    struct journal_entry *entry = journal_take(server->journal);
+    server->shared->journal_overflowed |= entry == NULL;
+    server_unlock(server);
+    if (entry == NULL)
+        return;
+    journal_start(entry);
     entry->connection = link->number;
     entry->arrived_ns = link->is_receiving ? link->first_line_ns : now_ns;
     if (link->is_receiving)
@@ -501,7 +518,10 @@ void note_refused(struct link *link, int status, const char *code)
     entry->decided_ns = entry->first_byte_ns = entry->answered_ns = now_ns;
     entry->status = status;
     snprintf(entry->code, sizeof entry->code, "%s", code);
-    end_entry(server, entry);
+    tell_entry(server, entry);
+    server_lock(server);
+    journal_end(server->journal, entry);
+    server_unlock(server);
 }
 
 static enum MHD_Result take_body(struct exchange *exchange, const char *data, size_t *size)
@@ -575,7 +595,7 @@ static void decide_admin(struct exchange *exchange)
         .reload_owner = server->reload_owner,
         .api = &server->shared->api,
         .journal = server->journal,
-        .metrics = server->metrics,
+        .metrics = server->shared->servers[0]->metrics,
         .in_flight = server->shared->in_flight,
         .connections_open = threads_connections(server->shared),
         .connections_total = server->shared->connection_count,
@@ -590,10 +610,22 @@ static void decide_admin(struct exchange *exchange)
     threads_let_go(server);
 }
 
-static void refuse(struct exchange *exchange, int64_t now_ns, int64_t wall_ns)
+/* Decisions are in the order of their times. */
+static void choose(struct exchange *exchange, struct decision *decision)
 {
-    const struct server_bounds *bounds = &exchange->server->bounds;
-    struct api_refusal refusal = {.status = 413, .code = "request_too_large"};
+    struct server *server = exchange->server;
+    server_lock(server);
+    int64_t now_ns = loop_now(server->loop);
+    decision_choose(decision, now_ns, server->loop->clock.wall_start_ns + now_ns);
+    exchange->ends_early = server->shared->thread_count > 1 && exchange->outcome.is_to_end;
+    server_unlock(server);
+}
+
+static void refuse(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+    const struct server_bounds *bounds = &server->bounds;
+    struct decision_refusal refusal = {.status = 413, .code = "request_too_large"};
     char message[128];
     snprintf(message, sizeof message, "Request body too large: at most %zu bytes are read.",
              bounds->body_bytes);
@@ -610,8 +642,11 @@ static void refuse(struct exchange *exchange, int64_t now_ns, int64_t wall_ns)
                  bounds->connections_per_address);
     }
     refusal.message = message;
-    api_refuse(&exchange->server->shared->api, &refusal, now_ns, wall_ns, exchange->entry,
-               &exchange->outcome);
+    struct decision decision;
+    decision_refuse(&decision, &server->shared->api, &refusal, exchange->entry, &exchange->outcome);
+    choose(exchange, &decision);
+    decision_answer(&decision);
+    decision_free(&decision);
     if (exchange->refusal != EXCHANGE_BODY_TOO_LARGE)
         answer_header(&exchange->outcome.answer, "connection", "close");
 }
@@ -627,8 +662,11 @@ static const char *find_value(const void *owner, enum api_value kind, const char
 static void decide_api(struct exchange *exchange)
 {
     struct server *server = exchange->server;
-    if (exchange->refusal == EXCHANGE_NOT_REFUSED)
-        read_body_marker(exchange);
+    if (exchange->refusal != EXCHANGE_NOT_REFUSED) {
+        refuse(exchange);
+        return;
+    }
+    read_body_marker(exchange);
     struct api_request request = {
         .method = exchange->method,
         .path = exchange->path,
@@ -638,17 +676,11 @@ static void decide_api(struct exchange *exchange)
         .find = find_value,
         .owner = exchange,
     };
-    server_lock(server);
-    int64_t now_ns = loop_now(server->loop); /* decisions are in the order of their times */
-    int64_t wall_ns = server->loop->clock.wall_start_ns + now_ns;
-    if (exchange->refusal != EXCHANGE_NOT_REFUSED)
-        refuse(exchange, now_ns, wall_ns);
-    else
-        api_decide(&server->shared->api, &request, now_ns, wall_ns, exchange->entry,
-                   &exchange->outcome);
-    exchange->ends_early =
-        server->shared->thread_count > 1 && api_is_to_end(&server->shared->api, &exchange->outcome);
-    server_unlock(server);
+    struct decision decision;
+    decision_read(&decision, &server->shared->api, &request, exchange->entry, &exchange->outcome);
+    choose(exchange, &decision);
+    decision_answer(&decision);
+    decision_free(&decision);
 }
 
 /* ---- raw answers: past libmicrohttpd, on the socket of a connection that it has suspended ---- */

@@ -241,8 +241,12 @@ static void answer_failure(struct exchange *exchange, const struct backend_failu
     struct server *server = exchange->server;
     answer_free(answer);
     openai_error_answer(answer, &error);
-    api_add_headers(&server->shared->api, answer,
-                    server->loop->clock.wall_start_ns + loop_now(server->loop), exchange->entry);
+    struct api *api = &server->shared->api;
+    server_lock(server);
+    const struct api_request_id id = api_draw_request_id(api);
+    server_unlock(server);
+    int64_t now_ns = loop_now(server->loop);
+    api_add_headers(api, answer, server->loop->clock.wall_start_ns + now_ns, &id, exchange->entry);
     recording_answer(server->recorder, exchange->recording, answer);
     exchange->entry->status = error.status;
     snprintf(exchange->entry->code, sizeof exchange->entry->code, "%s", error.code);

@@ -1,6 +1,7 @@
 #include "mockserver/http_date.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 const char *http_date_as(int64_t wall_s, enum http_date_form form, char text[HTTP_DATE_SIZE])
@@ -30,7 +31,16 @@ const char *http_date_as(int64_t wall_s, enum http_date_form form, char text[HTT
     return text;
 }
 
+/* Most ask for the second that was asked for last. */
 const char *http_date(int64_t wall_s, char text[HTTP_DATE_SIZE])
 {
-    return http_date_as(wall_s, HTTP_DATE_IMF, text);
+    static _Thread_local struct {
+        int64_t wall_s;
+        char text[HTTP_DATE_SIZE];
+    } last;
+    if (last.text[0] == '\0' || last.wall_s != wall_s)
+        http_date_as(wall_s, HTTP_DATE_IMF, last.text);
+    last.wall_s = wall_s;
+    memcpy(text, last.text, HTTP_DATE_SIZE);
+    return text;
 }

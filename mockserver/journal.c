@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,11 +83,6 @@ void journal_bound_stream(struct journal *journal, int64_t bytes_max, FILE *(*ne
     journal->next_stream_owner = owner;
 }
 
-static bool has_ended(const struct journal_entry *entry)
-{
-    return entry->answered_ns >= 0;
-}
-
 static struct journal_entry *take(struct journal *journal, size_t index)
 {
     struct journal_entry *entry = *slot(journal, index);
@@ -101,14 +97,14 @@ static struct journal_entry *take(struct journal *journal, size_t index)
 static struct journal_entry *take_oldest_ended(struct journal *journal)
 {
     for (size_t i = 0; i < journal->count; i++) {
-        if (has_ended(*slot(journal, i)))
+        if ((*slot(journal, i))->is_ended)
             return take(journal, i);
     }
     return NULL;
 }
 
 /* Of a journal that is full the oldest is used again. */
-struct journal_entry *journal_begin(struct journal *journal)
+struct journal_entry *journal_take(struct journal *journal)
 {
     struct journal_entry *entry = NULL;
     journal->total++;
@@ -126,20 +122,33 @@ struct journal_entry *journal_begin(struct journal *journal)
         journal->lost++;
         return NULL;
     }
-    *entry = (struct journal_entry){
-        .sequence = journal->total,
-        .decision = JOURNAL_REJECTED, /* until it is complete and decided */
-        .arrived_ns = -1,
-        .decided_ns = -1,
-        .first_byte_ns = -1,
-        .answered_ns = -1,
-        .retry_after_ns = -1,
-        .retry_count = -1,
-        .script_step = -1,
-        .is_unkept = !has_room,
-    };
+    entry->sequence = journal->total;
+    entry->is_ended = false;
+    entry->is_unkept = !has_room;
     if (has_room)
         *slot(journal, journal->count++) = entry;
+    return entry;
+}
+
+void journal_start(struct journal_entry *entry)
+{
+    enum { BEGIN = offsetof(struct journal_entry, connection) };
+    memset((char *)entry + BEGIN, 0, sizeof *entry - BEGIN);
+    entry->decision = JOURNAL_REJECTED; /* until it is complete and decided */
+    entry->arrived_ns = -1;
+    entry->decided_ns = -1;
+    entry->first_byte_ns = -1;
+    entry->answered_ns = -1;
+    entry->retry_after_ns = -1;
+    entry->retry_count = -1;
+    entry->script_step = -1;
+}
+
+struct journal_entry *journal_begin(struct journal *journal)
+{
+    struct journal_entry *entry = journal_take(journal);
+    if (entry != NULL)
+        journal_start(entry);
     return entry;
 }
 
@@ -156,40 +165,35 @@ static void stream_entry(struct journal *journal, const struct journal_entry *en
         journal->stream_failed = true;
 }
 
+void journal_stream(struct journal *journal, const struct journal_entry *entry)
+{
+    if (!journal->has_stream)
+        return;
+    pthread_mutex_lock(&journal->stream_lock);
+    stream_entry(journal, entry);
+    pthread_mutex_unlock(&journal->stream_lock);
+}
+
 /* The oldest entry has been out of the caches for long. It is what the next request asks for when
  * the journal is full, and until then the processor can fetch it. */
 static void fetch_oldest(const struct journal *journal)
 {
-    if (journal->count < journal->capacity)
-        return;
-    const struct journal_entry *oldest = *slot(journal, 0);
-    __builtin_prefetch(oldest, 1);
-    __builtin_prefetch(&oldest->answered_ns);
-}
-
-bool journal_has_stream(const struct journal *journal)
-{
-    return journal->has_stream;
-}
-
-void journal_stream(struct journal *journal, const struct journal_entry *entry)
-{
-    pthread_mutex_lock(&journal->stream_lock);
-    stream_entry(journal, entry);
-    pthread_mutex_unlock(&journal->stream_lock);
+    if (journal->count == journal->capacity)
+        __builtin_prefetch(*slot(journal, 0), 1);
 }
 
 void journal_end(struct journal *journal, struct journal_entry *entry)
 {
     if (entry->is_unkept)
         free(entry);
+    else
+        entry->is_ended = true;
     fetch_oldest(journal);
 }
 
 void journal_finish(struct journal *journal, struct journal_entry *entry)
 {
-    if (journal->has_stream)
-        journal_stream(journal, entry);
+    journal_stream(journal, entry);
     journal_end(journal, entry);
 }
 
@@ -222,7 +226,7 @@ void journal_clear(struct journal *journal)
 {
     size_t i = 0;
     while (i < journal->count) {
-        if (has_ended(*slot(journal, i)))
+        if ((*slot(journal, i))->is_ended)
             free(take(journal, i));
         else
             i++;

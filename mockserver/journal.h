@@ -3,7 +3,7 @@
  *
  * All times are on the run's clock. Entries stay in order of arrival. The journal is bounded;
  * what happens when it is full is chosen, and what is lost is counted, never silent. Threads use it
- * one at a time, but for journal_stream() and journal_stream_failed().
+ * one at a time, but for journal_start(), journal_stream() and journal_stream_failed().
  */
 #ifndef TOOMANY_MOCKSERVER_JOURNAL_H
 #define TOOMANY_MOCKSERVER_JOURNAL_H
@@ -23,6 +23,8 @@ enum journal_decision {
 };
 
 struct journal_entry {
+    bool is_ended;       /* the journal's own: it may be dropped */
+    bool is_unkept;      /* likewise: it goes when it has ended */
     uint64_t sequence;   /* from 1, in order of arrival */
     uint64_t connection; /* from 1, in order of accepting */
     char method[8];
@@ -52,7 +54,6 @@ struct journal_entry {
     const char *fault;        /* its name, or NULL */
     bool streamed;            /* it asked for a stream */
     bool broken;              /* the fault left no answer that a client may take as good */
-    bool is_unkept;           /* it goes when it is finished; the journal's own */
     bool abandoned;           /* the client went away before it had the whole answer */
 };
 
@@ -80,14 +81,18 @@ void journal_bound_stream(struct journal *journal, int64_t bytes_max, FILE *(*ne
  * The pointer is good until the entry is finished. */
 struct journal_entry *journal_begin(struct journal *journal);
 
-/* Marks the entry as ended: streams it and makes it droppable. */
+/* The same in two parts, for threads: the entry has its number and its place, but nothing else of
+ * it is set before the second, which others need not wait for. */
+struct journal_entry *journal_take(struct journal *journal);
+void journal_start(struct journal_entry *entry);
+
+/* The entry is complete: writes it to the stream and makes it droppable. */
 void journal_finish(struct journal *journal, struct journal_entry *entry);
 
 /* The same in two parts, for threads: to write may take long, and may be done while others use the
- * journal. By then the entry may be gone, so that it is a copy. */
-void journal_end(struct journal *journal, struct journal_entry *entry);
-bool journal_has_stream(const struct journal *journal);
+ * journal. */
 void journal_stream(struct journal *journal, const struct journal_entry *entry);
+void journal_end(struct journal *journal, struct journal_entry *entry);
 
 /* The entries that are kept, oldest first. */
 size_t journal_count(const struct journal *journal);

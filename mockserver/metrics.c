@@ -48,7 +48,8 @@ struct metrics {
     uint64_t retries;
     uint64_t abandoned;
     uint64_t tokens;
-    uint64_t uncounted; /* requests whose series had no room */
+    uint64_t uncounted;   /* requests whose series had no room */
+    struct metrics *next; /* part of the same whole, or NULL */
 };
 
 struct metrics *metrics_new(void)
@@ -56,7 +57,17 @@ struct metrics *metrics_new(void)
     return calloc(1, sizeof(struct metrics));
 }
 
-void metrics_reset(struct metrics *metrics)
+struct metrics *metrics_new_part(struct metrics *whole)
+{
+    struct metrics *part = metrics_new();
+    if (part == NULL)
+        return NULL;
+    part->next = whole->next;
+    whole->next = part;
+    return part;
+}
+
+static void forget(struct metrics *metrics)
 {
     struct series *series;
     struct series *next;
@@ -64,15 +75,23 @@ void metrics_reset(struct metrics *metrics)
         HASH_DEL(metrics->series, series);
         free(series);
     }
-    *metrics = (struct metrics){0};
+    *metrics = (struct metrics){.next = metrics->next};
+}
+
+void metrics_reset(struct metrics *metrics)
+{
+    for (; metrics != NULL; metrics = metrics->next)
+        forget(metrics);
 }
 
 void metrics_free(struct metrics *metrics)
 {
-    if (metrics == NULL)
-        return;
-    metrics_reset(metrics);
-    free(metrics);
+    while (metrics != NULL) {
+        struct metrics *next = metrics->next;
+        forget(metrics);
+        free(metrics);
+        metrics = next;
+    }
 }
 
 static bool is_of(const struct series *series, const struct journal_entry *entry)
@@ -80,6 +99,25 @@ static bool is_of(const struct series *series, const struct journal_entry *entry
     const struct series_id *id = &series->id;
     return id->status == entry->status && id->decision == (int)entry->decision &&
            strcmp(id->model, entry->model) == 0 && strcmp(id->code, entry->code) == 0;
+}
+
+/* Those that have no room are counted together. */
+static void add_series(struct metrics *metrics, const struct series_id *id, uint64_t count)
+{
+    struct series *series = NULL;
+    HASH_FIND(hh, metrics->series, id, sizeof *id, series);
+    if (series == NULL && HASH_COUNT(metrics->series) < SERIES_MAX) {
+        series = calloc(1, sizeof *series);
+        if (series != NULL) {
+            series->id = *id;
+            HASH_ADD(hh, metrics->series, id, sizeof series->id, series);
+        }
+    }
+    metrics->last = series;
+    if (series != NULL)
+        series->count += count;
+    else
+        metrics->uncounted += count;
 }
 
 static void count_series(struct metrics *metrics, const struct journal_entry *entry)
@@ -94,20 +132,7 @@ static void count_series(struct metrics *metrics, const struct journal_entry *en
     snprintf(id.code, sizeof id.code, "%s", entry->code);
     id.status = entry->status;
     id.decision = (int)entry->decision;
-    struct series *series = NULL;
-    HASH_FIND(hh, metrics->series, &id, sizeof id, series);
-    if (series == NULL && HASH_COUNT(metrics->series) < SERIES_MAX) {
-        series = calloc(1, sizeof *series);
-        if (series != NULL) {
-            series->id = id;
-            HASH_ADD(hh, metrics->series, id, sizeof series->id, series);
-        }
-    }
-    metrics->last = series;
-    if (series != NULL)
-        series->count++;
-    else
-        metrics->uncounted++;
+    add_series(metrics, &id, 1);
 }
 
 static void observe(struct histogram *histogram, int64_t ns)
@@ -131,6 +156,27 @@ void metrics_count(struct metrics *metrics, const struct journal_entry *entry)
     observe(&metrics->durations, entry->answered_ns - entry->arrived_ns);
     if (entry->first_byte_ns >= entry->arrived_ns)
         observe(&metrics->first_bytes, entry->first_byte_ns - entry->arrived_ns);
+}
+
+static void add_histogram(struct histogram *sum, const struct histogram *histogram)
+{
+    for (int i = 0; i <= BUCKET_COUNT; i++)
+        sum->buckets[i] += histogram->buckets[i];
+    sum->sum_ns += histogram->sum_ns;
+}
+
+static void add_up(struct metrics *sum, const struct metrics *part)
+{
+    for (const struct series *series = part->series; series != NULL; series = series->hh.next)
+        add_series(sum, &series->id, series->count);
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
+        sum->throttled[i] += part->throttled[i];
+    add_histogram(&sum->durations, &part->durations);
+    add_histogram(&sum->first_bytes, &part->first_bytes);
+    sum->retries += part->retries;
+    sum->abandoned += part->abandoned;
+    sum->tokens += part->tokens;
+    sum->uncounted += part->uncounted;
 }
 
 /* Prometheus' escapes in a label's value: backslash, quote, line feed. */
@@ -252,13 +298,8 @@ static void write_pools(const struct pools *pools, FILE *stream, int64_t now_ns)
     }
 }
 
-char *metrics_text(const struct metrics *metrics, const struct metrics_now *now)
+static void write_all(const struct metrics *metrics, const struct metrics_now *now, FILE *stream)
 {
-    char *text = NULL;
-    size_t length = 0;
-    FILE *stream = open_memstream(&text, &length);
-    if (stream == NULL)
-        return NULL;
     write_head(stream, "toomany_build_info", "gauge", "Always 1; the version is the label.");
     fprintf(stream, "toomany_build_info{version=\"%s\"} 1\n", TOOMANY_VERSION);
     write_requests(metrics, stream);
@@ -281,6 +322,20 @@ char *metrics_text(const struct metrics *metrics, const struct metrics_now *now)
                  "Journal entries dropped because the journal was full.");
     write_number(stream, "toomany_uncounted_total", "counter", metrics->uncounted,
                  "Requests left out of toomany_requests_total for too many different labels.");
+}
+
+char *metrics_text(const struct metrics *metrics, const struct metrics_now *now)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    if (stream == NULL)
+        return NULL;
+    struct metrics sum = {0};
+    for (const struct metrics *part = metrics; part != NULL; part = part->next)
+        add_up(&sum, part);
+    write_all(&sum, now, stream);
+    forget(&sum);
     if (fclose(stream) == 0)
         return text;
     free(text);

@@ -13,6 +13,10 @@ struct metrics; /* opaque */
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
 
+/* Counts of a thread of its own, which are told and forgotten with those of `whole`, and freed with
+ * it. NULL when memory is out. */
+struct metrics *metrics_new_part(struct metrics *whole);
+
 /* Counts one entry whose answer has ended. */
 void metrics_count(struct metrics *metrics, const struct journal_entry *entry);
 

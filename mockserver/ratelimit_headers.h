@@ -36,9 +36,18 @@ struct ratelimit_told {
 struct ratelimit_told ratelimit_told(const struct quota_pool *pool, enum ratelimit_unit unit,
                                      int64_t now_ns);
 
-/* `outcome` is what the pool said of the request at now_ns. */
+/* All that the headers of one answer tell of a pool; resets are not cut. */
+struct ratelimit_told_all {
+    struct ratelimit_told unit[2]; /* of enum ratelimit_unit */
+    struct ratelimit_told images;
+};
+
+void ratelimit_tell_all(const struct quota_pool *pool, int64_t now_ns,
+                        struct ratelimit_told_all *told);
+
+/* `outcome` is what the pool said of the request at the same time. */
 void ratelimit_headers_add(struct answer *answer, const struct limit_rules *rules,
-                           const struct quota_pool *pool, const struct quota_answer *outcome,
-                           int64_t now_ns);
+                           const struct ratelimit_told_all *told,
+                           const struct quota_answer *outcome);
 
 #endif

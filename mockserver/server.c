@@ -255,11 +255,13 @@ struct server *server_new_part(struct server *first, struct loop *loop,
         return NULL;
     }
     server->journal = first->journal;
-    server->metrics = first->metrics;
+    server->metrics = metrics_new_part(first->metrics);
     server->guard = first->guard;
     server->marker_header = first->marker_header;
     server->marker_body = first->marker_body;
-    if (start_daemon(server, options, error))
+    if (server->metrics == NULL)
+        error_set_run(error, "", "out of memory");
+    else if (start_daemon(server, options, error))
         return server;
     server_free_part(server);
     free(server);

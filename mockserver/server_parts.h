@@ -24,6 +24,7 @@
 #include "mockserver/admin.h"
 #include "mockserver/admin_guard.h"
 #include "mockserver/backend.h"
+#include "mockserver/decision.h"
 #include "mockserver/listener.h"
 #include "mockserver/metrics.h"
 #include "mockserver/recorder.h"

@@ -3,6 +3,7 @@
 #include "base/duration.h"
 #include "base/json_text.h"
 #include "mockserver/completion.h"
+#include "mockserver/decision.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -554,9 +555,13 @@ static void a_body_that_is_too_large_counts_as_a_request(void **state)
     struct set_up set_up;
     start(&set_up, "{\"quotas\": {\"*\": {\"requests_total\": 0}}, \"changes\": ["
                    "{\"after_requests\": 1, \"quotas\": {\"*\": {}}}]}");
-    const struct api_refusal refusal = {413, "Request body too large: at most 1000 bytes are read.",
-                                        "request_too_large"};
-    api_refuse(&set_up.api, &refusal, 7, WALL_START_NS + 7, &set_up.entry, &set_up.outcome);
+    const struct decision_refusal refusal = {
+        413, "Request body too large: at most 1000 bytes are read.", "request_too_large"};
+    struct decision decision;
+    decision_refuse(&decision, &set_up.api, &refusal, &set_up.entry, &set_up.outcome);
+    decision_choose(&decision, 7, WALL_START_NS + 7);
+    decision_answer(&decision);
+    decision_free(&decision);
     assert_int_equal(set_up.outcome.answer.status, 413);
     assert_message(&set_up, "Request body too large: at most 1000 bytes are read.");
     assert_int_equal(set_up.entry.status, 413);

@@ -28,7 +28,9 @@ static struct answer answer_for(const struct quota_limits *limits, int64_t token
     struct quota_answer outcome = quota_admit(&pool, 0, tokens);
     assert_true(outcome.admitted);
     answer_init(&answer, 200);
-    ratelimit_headers_add(&answer, &rules, &pool, &outcome, now_ns);
+    struct ratelimit_told_all told;
+    ratelimit_tell_all(&pool, now_ns, &told);
+    ratelimit_headers_add(&answer, &rules, &told, &outcome);
     return answer;
 }
 

@@ -279,8 +279,10 @@ static void azures_headers_are_seconds_and_minus_one(void **state)
     limits.limit[QUOTA_REQUESTS_PER_MINUTE] = 7;
     quota_init(&pool, &limits, 0);
     struct quota_answer outcome = quota_admit(&pool, 0, 5);
+    struct ratelimit_told_all told;
+    ratelimit_tell_all(&pool, 0, &told);
     answer_init(&answer, 200);
-    ratelimit_headers_add(&answer, &rules, &pool, &outcome, 0);
+    ratelimit_headers_add(&answer, &rules, &told, &outcome);
     assert_string_equal(header(&answer, "x-ratelimit-reset-requests"), "9"); /* 8.57 s */
     assert_string_equal(header(&answer, "x-ratelimit-remaining-requests"), "6");
     assert_string_equal(header(&answer, "x-ratelimit-limit-tokens"), "-1");
@@ -290,12 +292,12 @@ static void azures_headers_are_seconds_and_minus_one(void **state)
     for (int i = 0; i < 7; i++)
         outcome = quota_admit(&pool, 0, 5);
     answer_init(&answer, 429);
-    ratelimit_headers_add(&answer, &rules, &pool, &outcome, 0);
+    ratelimit_headers_add(&answer, &rules, &told, &outcome);
     assert_string_equal(header(&answer, "x-rate-limit-reset-tokens"), "9");
     assert_string_equal(header(&answer, "policy-id"), "DeploymentRatelimit-Call");
     rules.headers = LIMIT_HEADERS_NONE;
     answer_init(&answer, 429);
-    ratelimit_headers_add(&answer, &rules, &pool, &outcome, 0);
+    ratelimit_headers_add(&answer, &rules, &told, &outcome);
     assert_int_equal(answer.header_count, 0);
 }
 
