@@ -24,6 +24,8 @@ enum api_stream {
     API_STREAM_REFUSAL = 4, /* latencies of refusals */
 };
 
+enum { API_CACHE_LINE = 64 };
+
 struct store;
 
 struct api {
@@ -32,15 +34,17 @@ struct api {
     struct store *store;     /* files and batches */
     const struct tier *tier; /* in force now, or NULL */
     struct script_state *script_states;
+    bool *change_made;
     uint64_t seed;
-    int64_t start_ns;           /* when it was made or reset: timed changes count from then */
+    int64_t start_ns; /* when it was made or reset: timed changes count from then */
+    bool forwards;    /* the model's answers are given by somebody else */
+
+    char apart[API_CACHE_LINE]; /* threads read what is above while others change what is below */
+    int64_t request_count;      /* requests to the API so far */
     struct random share_random; /* the streams of enum api_stream */
     struct random id_random;
     struct random latency_random;
     struct random refusal_random;
-    int64_t request_count; /* requests to the API so far */
-    bool *change_made;
-    bool forwards; /* the model's answers are given by somebody else */
 };
 
 enum api_value { API_HEADER, API_ARGUMENT };

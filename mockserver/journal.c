@@ -20,6 +20,7 @@ struct journal {
     uint64_t total;
     uint64_t lost;
     enum journal_when_full when_full;
+    char apart[64]; /* a cache line: what follows is read while others change what is above */
     bool has_stream;
     pthread_mutex_t stream_lock; /* of what follows */
     FILE *stream;

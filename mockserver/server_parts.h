@@ -48,13 +48,14 @@ struct shared {
     atomic_int turns_wanted; /* so many wait to do so */
     atomic_int stopper;      /* the id of the thread that has the turns of all; 0 */
     int stop_depth;
-    pthread_mutex_t lock; /* of what follows, the journal and the metrics */
-    struct api api;
-    struct address_count *addresses; /* that have connections open, where they are counted */
-    uint64_t connection_count;
+    char apart[API_CACHE_LINE]; /* what is above is read without the lock */
+    pthread_mutex_t lock;       /* of what follows, and of the journal */
     int in_flight;
     int posts_in_flight;
     bool journal_overflowed;
+    uint64_t connection_count;
+    struct address_count *addresses; /* that have connections open, where they are counted */
+    struct api api;
 };
 
 /* What one thread has for itself. */
