@@ -168,7 +168,7 @@ void exchange_end_early(struct exchange *exchange, size_t length)
 
 static enum MHD_Result queue_answer(struct exchange *exchange)
 {
-    const struct answer *answer = &exchange->outcome.answer;
+    struct answer *answer = &exchange->outcome.answer;
     struct server *server = exchange->server;
     struct MHD_Response *response = NULL;
     if (forward_has_answer(exchange)) {
@@ -184,8 +184,10 @@ static enum MHD_Result queue_answer(struct exchange *exchange)
     exchange->began_ns = loop_now(server->loop);
     if (exchange->entry != NULL)
         exchange->entry->first_byte_ns = exchange->began_ns;
-    if (exchange->spare != NULL)
+    if (exchange->spare != NULL) {
         exchange_end_early(exchange, answer->body_length);
+        answer_free(answer); /* which was copied: the next answer gets the same memory */
+    }
     enum MHD_Result result =
         MHD_queue_response(exchange->connection, (unsigned int)answer->status, response);
     if (exchange->spare == NULL)
@@ -324,7 +326,7 @@ static struct exchange *take_spare(struct server *server)
 
 static void give_spare(struct server *server, struct exchange *exchange)
 {
-    enum { SPARE_MAX = 128, SPARE_BODY_MAX = 16384 }; /* of 11 KB each, and the body */
+    enum { SPARE_MAX = 1024, SPARE_BODY_MAX = 16384 }; /* of 11 KB each, and the body */
     api_outcome_init(&exchange->outcome);
     if (exchange->body_capacity > SPARE_BODY_MAX || server->spare_exchange_count >= SPARE_MAX) {
         free(exchange->body);
