@@ -747,6 +747,8 @@ static enum MHD_Result begin(struct server *server, struct MHD_Connection *conne
         return MHD_NO;
     *context = exchange;
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, note_header, exchange);
+    if (server->shared->thread_count == 1)
+        pools_foresee(server->shared->api.pools, api_key_of(exchange->headers[EXCHANGE_AUTHORIZATION]));
     if (!is_admin_path(exchange->path) && !begin_entry(exchange)) {
         exchange_free(exchange);
         *context = NULL;

@@ -179,8 +179,11 @@ void journal_stream(struct journal *journal, const struct journal_entry *entry)
  * the journal is full, and until then the processor can fetch it. */
 static void fetch_oldest(const struct journal *journal)
 {
-    if (journal->count == journal->capacity)
-        __builtin_prefetch(*slot(journal, 0), 1);
+    if (journal->count < journal->capacity)
+        return;
+    const struct journal_entry *oldest = *slot(journal, 0);
+    for (size_t offset = 0; offset < sizeof *oldest; offset += 64)
+        __builtin_prefetch((const char *)oldest + offset, 1);
 }
 
 void journal_end(struct journal *journal, struct journal_entry *entry)

@@ -53,6 +53,7 @@ struct pools {
     size_t pool_count;
     size_t pool_count_max;
 
+    const struct model *model_last; /* of the pool that was asked for last, or NULL */
     struct quota_limits unlimited;
 };
 
@@ -444,6 +445,22 @@ static void fetch(const struct pool *pool)
         __builtin_prefetch((const char *)pool + offset, 1);
 }
 
+static uint64_t id_of(const char *owner, size_t owner_length, const struct model *model)
+{
+    return digest_mix(digest_quick(owner, owner_length) ^ UINT64_C(0x8ebc6af09c88c6e3),
+                      model->hash | 1);
+}
+
+void pools_foresee(const struct pools *pools, const char *owner)
+{
+    if (pools->model_last == NULL || pools->pool_count == 0)
+        return;
+    uint64_t id = id_of(owner, strlen(owner), pools->model_last);
+    uint64_t slot = pools->slots[id & (pools->slot_count - 1)];
+    if (slot >> 32 == id >> 32)
+        fetch(pool_at(pools, (slot & UINT32_MAX) - 1));
+}
+
 struct pool *pools_get(struct pools *pools, const char *owner, const char *model_name,
                        int64_t now_ns)
 {
@@ -451,9 +468,9 @@ struct pool *pools_get(struct pools *pools, const char *owner, const char *model
     if (model == NULL)
         return NULL;
     model = model->owner;
+    pools->model_last = model;
     size_t owner_length = strlen(owner);
-    uint64_t id = digest_mix(digest_quick(owner, owner_length) ^ UINT64_C(0x8ebc6af09c88c6e3),
-                             model->hash | 1);
+    uint64_t id = id_of(owner, owner_length, model);
     for (size_t slot = id & (pools->slot_count - 1); pools->slots[slot] != 0;
          slot = (slot + 1) & (pools->slot_count - 1)) {
         if (pools->slots[slot] >> 32 != id >> 32)

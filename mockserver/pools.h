@@ -65,6 +65,10 @@ struct quota_limits pools_limits(const struct pools *pools, const char *model);
 struct pool *pools_get(struct pools *pools, const char *owner, const char *model_name,
                        int64_t now_ns);
 
+/* A request of `owner` has begun to come: lets the processor fetch the pool that it will ask for if
+ * its model is the same as that of the request before. */
+void pools_foresee(const struct pools *pools, const char *owner);
+
 /* Every pool in the order in which it was made. */
 void pools_each(const struct pools *pools, void (*visit)(void *owner, const struct pool *pool),
                 void *owner);
