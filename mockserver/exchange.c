@@ -267,6 +267,7 @@ static bool take_entry(struct exchange *exchange)
 {
     struct server *server = exchange->server;
     struct shared *shared = server->shared;
+    const char *key = api_key_of(exchange->headers[EXCHANGE_AUTHORIZATION]);
     server_lock(server);
     struct journal_entry *entry = journal_take(server->journal);
     const int64_t arrived_ns = loop_now(server->loop);
@@ -277,6 +278,7 @@ static bool take_entry(struct exchange *exchange)
         shared->journal_overflowed = true;
     }
     const int in_flight = shared->posts_in_flight;
+    pools_foresee(shared->api.pools, key);
     server_unlock(server);
     if (entry == NULL)
         return false;
@@ -629,12 +631,15 @@ static void refuse(struct exchange *exchange)
     const struct server_bounds *bounds = &server->bounds;
     struct decision_refusal refusal = {.status = 413, .code = "request_too_large"};
     char message[128];
-    snprintf(message, sizeof message, "Request body too large: at most %zu bytes are read.",
+    snprintf(message, sizeof message,
+             "Request body too large: at most %zu bytes are read (toomany serve --max-body-bytes).",
              bounds->body_bytes);
     if (exchange->refusal == EXCHANGE_HEADERS_TOO_LARGE) {
         refusal.status = 431;
         refusal.code = "headers_too_large";
-        snprintf(message, sizeof message, "Request headers too large: at most %zu bytes are read.",
+        snprintf(message, sizeof message,
+                 "Request headers too large: at most %zu bytes are read (toomany serve "
+                 "--max-header-bytes).",
                  bounds->header_bytes);
     } else if (exchange->refusal == EXCHANGE_TOO_MANY_CONNECTIONS) {
         refusal.status = MHD_HTTP_SERVICE_UNAVAILABLE;
@@ -748,7 +753,8 @@ static enum MHD_Result begin(struct server *server, struct MHD_Connection *conne
     *context = exchange;
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, note_header, exchange);
     if (server->shared->thread_count == 1)
-        pools_foresee(server->shared->api.pools, api_key_of(exchange->headers[EXCHANGE_AUTHORIZATION]));
+        pools_foresee(server->shared->api.pools,
+                      api_key_of(exchange->headers[EXCHANGE_AUTHORIZATION]));
     if (!is_admin_path(exchange->path) && !begin_entry(exchange)) {
         exchange_free(exchange);
         *context = NULL;

@@ -159,8 +159,8 @@ static void *cast_away(const char *text)
 static size_t connection_memory(const struct server *server)
 {
     enum { ANSWER_HEADERS = 2048 };
-    size_t half = server->bounds.header_bytes / 2;
-    return server->bounds.header_bytes + (half > ANSWER_HEADERS ? half : ANSWER_HEADERS);
+    size_t third = server->bounds.header_bytes / 3;
+    return server->bounds.header_bytes + (third > ANSWER_HEADERS ? third : ANSWER_HEADERS);
 }
 
 static bool start_daemon(struct server *server, const struct server_options *from,

@@ -30,7 +30,7 @@
 enum {
     SERVER_BODY_BYTES_MAX = 8 * 1024 * 1024,     /* chat requests with images in them */
     SERVER_DISCARD_BYTES_MAX = 64 * 1024 * 1024, /* read on to be able to answer 413; then cut */
-    SERVER_HEADER_BYTES_MAX = 8 * 1024,          /* as most servers; clients send about 1 KiB */
+    SERVER_HEADER_BYTES_MAX = 6 * 1024,          /* clients send about 1 KiB */
     SERVER_CONNECTIONS_MAX = 20000,
     SERVER_IDLE_SECONDS = 1800,  /* until a connection's next request; clients pool connections */
     SERVER_REQUEST_SECONDS = 60, /* from a request's first line to its end; later gets 408 */
