@@ -209,6 +209,48 @@ static void a_reset_forgets_all(void **state)
     metrics_free(NULL);
 }
 
+static void parts_are_told_as_one_and_forgotten_together(void **state)
+{
+    struct set_up *set_up = *state;
+    char *before = text_of(set_up, 0);
+    struct journal_entry served = entry_of("m", JOURNAL_SERVED, 200, NS_PER_S);
+    served.tokens = 31;
+    served.retry_count = 1;
+    struct journal_entry throttled = entry_of("m", JOURNAL_THROTTLED, 429, 0);
+    throttled.limit = QUOTA_REQUESTS_PER_DAY;
+    throttled.abandoned = true;
+    throttled.first_byte_ns = throttled.arrived_ns;
+    for (int i = 0; i < 2; i++) {
+        struct metrics *part = metrics_new_part(set_up->metrics);
+        metrics_count(part, &served);
+        metrics_count(part, &throttled);
+    }
+    metrics_count(set_up->metrics, &served);
+    static const char *const lines[] = {
+        "toomany_requests_total{model=\"m\",status=\"200\",code=\"\",decision=\"served\"} 3",
+        "toomany_requests_total{model=\"m\",status=\"429\",code=\"\",decision=\"throttled\"} 2",
+        "toomany_throttled_total{limit=\"requests_per_day\"} 2",
+        "toomany_tokens_total 93",
+        "toomany_retries_total 3",
+        "toomany_abandoned_total 2",
+        "toomany_request_duration_seconds_bucket{le=\"0.5\"} 2",
+        "toomany_request_duration_seconds_sum 3.000000000",
+        "toomany_request_duration_seconds_count 5",
+        "toomany_first_byte_seconds_count 2",
+    };
+    for (int i = 0; i < 2; i++) { /* telling changes nothing */
+        char *text = text_of(set_up, 0);
+        for (size_t j = 0; j < sizeof lines / sizeof lines[0]; j++)
+            assert_line(text, lines[j]);
+        free(text);
+    }
+    metrics_reset(set_up->metrics);
+    char *after = text_of(set_up, 0);
+    assert_string_equal(after, before);
+    free(before);
+    free(after);
+}
+
 /* Prometheus' text format 0.0.4: every line is HELP, TYPE or a sample; TYPE comes before the
  * samples of its name, once; the samples of a name stand together. */
 static void the_text_keeps_to_the_format(void **state)
@@ -277,6 +319,7 @@ int main(void)
         METRICS_TEST(lost_journal_entries_are_seen),
         METRICS_TEST(series_are_bounded_and_the_rest_is_counted),
         METRICS_TEST(a_reset_forgets_all),
+        METRICS_TEST(parts_are_told_as_one_and_forgotten_together),
         METRICS_TEST(the_text_keeps_to_the_format),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

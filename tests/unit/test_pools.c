@@ -48,6 +48,29 @@ static void each_key_and_model_has_a_pool_of_its_own(void **state)
     pools_free(pools);
 }
 
+static void count_pool(void *owner, const struct pool *pool)
+{
+    (void)pool;
+    ++*(int *)owner;
+}
+
+/* It may be wrong about the model and about the owner. */
+static void foreseeing_makes_no_pool(void **state)
+{
+    (void)state;
+    struct pools *pools = pools_new();
+    pools_foresee(pools, KEY_A); /* when there is none */
+    struct pool *pool = pools_get(pools, KEY_A, "m", 0);
+    pools_foresee(pools, KEY_A);
+    pools_foresee(pools, KEY_B);
+    pools_foresee(pools, "");
+    int count = 0;
+    pools_each(pools, count_pool, &count);
+    assert_int_equal(count, 1);
+    assert_ptr_equal(pools_get(pools, KEY_A, "m", 0), pool);
+    pools_free(pools);
+}
+
 static void a_named_model_has_its_limits_and_the_others_the_default(void **state)
 {
     (void)state;
@@ -274,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_key_and_model_has_a_pool_of_its_own),
+        cmocka_unit_test(foreseeing_makes_no_pool),
         cmocka_unit_test(a_named_model_has_its_limits_and_the_others_the_default),
         cmocka_unit_test(new_limits_reach_the_pools_there_are),
         cmocka_unit_test(forgetting_limits_frees_every_model),
