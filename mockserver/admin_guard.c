@@ -70,5 +70,5 @@ int admin_guard_status(const struct admin_guard *guard, const struct admin_visit
     if (guard->token == NULL)
         return 0;
     *message = "wanted the admin token: \"Authorization: Bearer TOKEN\"";
-    return is_token(guard->token, api_key_of(visitor->authorization)) ? 0 : 401;
+    return is_token(guard->token, api_key_of(visitor->authorization, NULL)) ? 0 : 401;
 }

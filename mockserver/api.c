@@ -5,6 +5,8 @@
 #include "mockserver/decision.h"
 #include "mockserver/http_date.h"
 
+#include <gnutls/gnutls.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -14,12 +16,44 @@ void api_outcome_init(struct api_outcome *outcome)
     answer_init(&outcome->answer, 0);
 }
 
-const char *api_key_of(const char *authorization)
+static const char *basic_key_of(const char *base64, char basic[API_BASIC_KEY_SIZE])
 {
-    if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0)
-        return "";
-    authorization += 7;
+    gnutls_datum_t encoded = {.size = (unsigned int)strlen(base64)};
+    gnutls_datum_t text = {0};
+    basic[0] = '\0';
+    encoded.data = (unsigned char *)strdup(base64);
+    if (encoded.data == NULL)
+        return basic;
+    if (gnutls_base64_decode2(&encoded, &text) == 0 && text.size > 1 && text.data[0] == ':' &&
+        text.size <= API_BASIC_KEY_SIZE && memchr(text.data, '\0', text.size) == NULL) {
+        memcpy(basic, text.data + 1, text.size - 1);
+        basic[text.size - 1] = '\0';
+    }
+    gnutls_free(text.data);
+    free(encoded.data);
+    return basic;
+}
+
+/* The text after `scheme`, or NULL. */
+static const char *credentials_of(const char *authorization, const char *scheme)
+{
+    size_t length = strlen(scheme);
+    if (strncasecmp(authorization, scheme, length) != 0 || authorization[length] != ' ')
+        return NULL;
+    authorization += length;
     return authorization + strspn(authorization, " ");
+}
+
+const char *api_key_of(const char *authorization, char basic[API_BASIC_KEY_SIZE])
+{
+    if (authorization == NULL)
+        return "";
+    const char *key = credentials_of(authorization, "Bearer");
+    const char *base64 =
+        key == NULL && basic != NULL ? credentials_of(authorization, "Basic") : NULL;
+    if (base64 != NULL)
+        return basic_key_of(base64, basic);
+    return key != NULL ? key : "";
 }
 
 const char *api_request_header(const struct api_request *request, const char *name)

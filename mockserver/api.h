@@ -141,7 +141,10 @@ const struct config_model *api_find_model(const struct api *api, const char *id)
 /* What the set-up lets this model say, or NULL. */
 const char *api_content_of(const struct api *api, const char *model);
 
-/* The part of an Authorization header that is the key; "" when there is none. */
-const char *api_key_of(const char *authorization);
+enum { API_BASIC_KEY_SIZE = 512 };
+
+/* The key of an Authorization header; "" when there is none. That of basic authentication, the
+ * password of an empty name, is written to `basic`; NULL: it is not read. */
+const char *api_key_of(const char *authorization, char basic[API_BASIC_KEY_SIZE]);
 
 #endif

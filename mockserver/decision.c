@@ -181,10 +181,11 @@ static void read_endpoint(struct decision *decision)
 }
 
 /* Azure's clients send the key in a header of its own, or a bearer token. */
-static const char *key_of(const struct api *api, const struct api_request *request)
+static const char *key_of(const struct api *api, const struct api_request *request,
+                          char basic[API_BASIC_KEY_SIZE])
 {
     const char *key = is_azure(api) ? api_request_header(request, "api-key") : NULL;
-    return key != NULL ? key : api_key_of(request->authorization);
+    return key != NULL ? key : api_key_of(request->authorization, basic);
 }
 
 static void note_request(struct decision *decision)
@@ -203,7 +204,7 @@ static void begin(struct decision *decision, struct api *api, struct journal_ent
                   struct api_outcome *outcome)
 {
     api_outcome_init(outcome);
-    memset(decision, 0, offsetof(struct decision, account));
+    memset(decision, 0, offsetof(struct decision, basic_key));
     decision->api = api;
     decision->entry = entry;
     decision->outcome = outcome;
@@ -217,7 +218,7 @@ void decision_read(struct decision *decision, struct api *api, const struct api_
 {
     begin(decision, api, entry, outcome);
     decision->request = request;
-    decision->key = key_of(api, request);
+    decision->key = key_of(api, request, decision->basic_key);
     note_request(decision);
     if (!check_key(decision) || !check_account(decision))
         return;

@@ -51,6 +51,7 @@ struct decision {
     struct api_request_id request_id;
 
     /* Not zeroed. */
+    char basic_key[API_BASIC_KEY_SIZE];
     struct account account;
     char owner_text[ACCOUNT_OWNER_SIZE];
     struct azure_route route; /* the path as OpenAI calls it */

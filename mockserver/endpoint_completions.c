@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHOICES_MAX = 128, PROMPTS_MAX = 128 };
+enum {
+    CHOICES_MAX = 128,
+    PROMPTS_MAX = 128,
+    TOKENS_MAX_OTHERWISE = 16, /* the default of max_tokens in OpenAI's description of its API */
+};
 
 static const cJSON *prompt_of(const struct endpoint_call *call)
 {
@@ -40,6 +44,7 @@ static int64_t prompt_tokens(struct endpoint_call *call, const cJSON *prompt)
 bool endpoint_completions_read(struct endpoint_call *call)
 {
     int64_t choices = 1;
+    call->tokens_max = TOKENS_MAX_OTHERWISE;
     if (!endpoint_read_body(call, NULL))
         return false;
     const cJSON *prompt = prompt_of(call);

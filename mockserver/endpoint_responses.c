@@ -49,7 +49,8 @@ bool endpoint_responses_read(struct endpoint_call *call)
         }
     }
     call->is_streamed = cJSON_IsTrue(member(call, "stream"));
-    return endpoint_read_whole(call, "max_output_tokens", 1, INT64_C(1000000000),
+    /* OpenAI's minimum, as vectorize-io/hindsight#58 shows its refusal. */
+    return endpoint_read_whole(call, "max_output_tokens", 16, INT64_C(1000000000),
                                &call->tokens_max);
 }
 

@@ -267,7 +267,7 @@ static bool take_entry(struct exchange *exchange)
 {
     struct server *server = exchange->server;
     struct shared *shared = server->shared;
-    const char *key = api_key_of(exchange->headers[EXCHANGE_AUTHORIZATION]);
+    const char *key = api_key_of(exchange->headers[EXCHANGE_AUTHORIZATION], NULL);
     server_lock(server);
     struct journal_entry *entry = journal_take(server->journal);
     const int64_t arrived_ns = loop_now(server->loop);
@@ -453,7 +453,8 @@ static void end_recording(struct exchange *exchange)
     struct recorder *recorder = exchange->server->recorder;
     if (recorder == NULL)
         return;
-    const char *keys[] = {api_key_of(exchange->headers[EXCHANGE_AUTHORIZATION]),
+    char basic[API_BASIC_KEY_SIZE];
+    const char *keys[] = {api_key_of(exchange->headers[EXCHANGE_AUTHORIZATION], basic),
                           header_of(exchange, "api-key"), NULL}; /* Azure's clients send that */
     recorder_end(recorder, exchange->recording, exchange->entry, keys);
     exchange->recording = NULL;
@@ -752,9 +753,6 @@ static enum MHD_Result begin(struct server *server, struct MHD_Connection *conne
         return MHD_NO;
     *context = exchange;
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, note_header, exchange);
-    if (server->shared->thread_count == 1)
-        pools_foresee(server->shared->api.pools,
-                      api_key_of(exchange->headers[EXCHANGE_AUTHORIZATION]));
     if (!is_admin_path(exchange->path) && !begin_entry(exchange)) {
         exchange_free(exchange);
         *context = NULL;

@@ -113,6 +113,16 @@ def test_a_page_that_shows_something_else_is_noticed():
 BLOCKS = [block for page in pages.OWN for block in pages.blocks_of(page)]
 
 
+def test_no_two_pages_take_the_same_port():
+    """They are tested at the same time; 8429 is replaced (session.py)."""
+    taken = {}
+    for block in BLOCKS:
+        for port in set(re.findall(r"--port (\d+)|127\.0\.0\.1:(\d+)", block.text)):
+            taken.setdefault(port[0] or port[1], set()).add(named(block.page))
+    assert {port: owners for port, owners in taken.items()
+            if len(owners) > 1 and port not in ("8429", "0")} == {}
+
+
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "json"],
                          ids=lambda block: block.place)
 def test_json_is_json(block):

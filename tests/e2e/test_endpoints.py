@@ -13,6 +13,7 @@ from test_real_clients import NODE_FOLDER, PROBES, node_sdk, python_sdk
 from toomany import MODEL, PATIENCE_S, environment, serving
 
 TEXT = "This is a test!"
+LONG = "Of this, no more than 16 tokens are let through. " * 2
 TEXT_EVENTS = ["response.created", "response.in_progress", "response.output_item.added",
                "response.content_part.added", *["response.output_text.delta"] * 4,
                "response.output_text.done", "response.content_part.done",
@@ -39,7 +40,7 @@ WANTED = {
     "responses stream final": TEXT,
     "responses tool": ["weather", {"city": "test"}],
     "responses stream tool": CALL_EVENTS,
-    "responses cut": ["This is ", "incomplete", "max_output_tokens", 2],
+    "responses cut": [LONG[:64], "incomplete", "max_output_tokens", 16],
     "responses stream cut": ["response.incomplete", "incomplete", "max_output_tokens"],
     "completions": [TEXT, TEXT],
     "completions cut": ["This is ", "length"],
@@ -66,7 +67,7 @@ WANTED = {
     "fine_tuning": [MODEL],
     "fine_tuning job": "succeeded",
     "fine_tuning events": [],
-    "models": [MODEL, "gpt-4o", "full"],
+    "models": [MODEL, "gpt-4o", "long", "full"],
 }
 PYTHON_WANTED = {
     "chat parsed": PARSED,
@@ -82,7 +83,8 @@ PYTHON_WANTED = {
     (lambda: [node_sdk()[0], str(PROBES / "endpoints.mjs")], WANTED),
 ], ids=["python", "node"])
 def test_typed_methods_parse_every_endpoint(tmp_path, sdk, wanted):
-    with serving(tmp_path, {"models": {MODEL: {}, "gpt-4o": {}}, "batch_duration": "0s",
+    with serving(tmp_path, {"models": {MODEL: {}, "gpt-4o": {}, "long": {"content": LONG}},
+                            "batch_duration": "0s",
                             "quotas": {"full": {"batch_queue_tokens": 1}}}) as server:
         finished = subprocess.run(
             [*sdk(), MODEL], capture_output=True, text=True, timeout=PATIENCE_S,

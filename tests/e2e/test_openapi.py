@@ -19,6 +19,8 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
           "additionalProperties": False}
 CHAT_TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
 TOOLS = [{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": True}]
+LONG_TOOLS = [{"type": "function", "name": "weather", "strict": True, "parameters": {
+    "type": "object", "properties": {"c" * 100: {"type": "string"}}, "required": ["c" * 100]}}]
 
 
 def with_nullable(node):
@@ -92,8 +94,9 @@ ANSWERS = [
     ("responses tool", "/responses", {"input": "Hello", "tools": TOOLS}),
     ("responses schema", "/responses", {"input": "Hello", "text": {"format": {
         "type": "json_schema", "name": "s", "strict": True, "schema": SCHEMA}}}),
-    ("responses cut", "/responses", {"input": "Hello", "max_output_tokens": 2}),
-    ("responses tool cut", "/responses", {"input": "Hello", "tools": TOOLS, "max_output_tokens": 2}),
+    ("responses cut", "/responses", {"model": "long", "input": "Hello", "max_output_tokens": 16}),
+    ("responses tool cut", "/responses", {"input": "Hello", "tools": LONG_TOOLS,
+                                            "max_output_tokens": 16}),
     ("completions", "/completions", {"prompt": ["a", "b"]}),
     ("completions cut", "/completions", {"prompt": "a", "max_tokens": 2}),
     ("embeddings", "/embeddings", {"input": ["a", "b"], "dimensions": 8}),
@@ -104,7 +107,7 @@ ANSWERS = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    config = {"models": {"m": {}, "ft:gpt-4o-mini:acme::7p4lURel": {}}, "batch_duration": "0s",
+    config = {"models": {"m": {}, "long": {"content": "0123456789" * 10}, "ft:gpt-4o-mini:acme::7p4lURel": {}}, "batch_duration": "0s",
               "script": [{"when": {"model": "limited"}, "answer": {"error": "slow_down"},
                           "times": "forever"}]}
     with serving(tmp_path_factory.mktemp("openapi"), config) as running:

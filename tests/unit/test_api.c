@@ -5,6 +5,7 @@
 #include "mockserver/completion.h"
 #include "mockserver/decision.h"
 
+#include <gnutls/gnutls.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -250,11 +251,42 @@ static void without_a_list_any_key_is_good(void **state)
 static void finds_the_key_in_the_header(void **state)
 {
     (void)state;
-    assert_string_equal(api_key_of("Bearer sk-1"), "sk-1");
-    assert_string_equal(api_key_of("bearer   sk-1"), "sk-1");
-    assert_string_equal(api_key_of("Token sk-1"), "");
-    assert_string_equal(api_key_of("Bearersk-1"), "");
-    assert_string_equal(api_key_of(NULL), "");
+    static const struct {
+        const char *authorization;
+        const char *key;
+    } cases[] = {
+        {"Bearer sk-1", "sk-1"},
+        {"bearer   sk-1", "sk-1"},
+        {"Token sk-1", ""},
+        {"Bearersk-1", ""},
+        {NULL, ""},
+        {"Basic OnNrLTE=", "sk-1"}, /* ":sk-1" */
+        {"basic OnNrLTE=", "sk-1"},
+        {"Basic bWU6c2stMQ==", ""}, /* "me:sk-1" */
+        {"Basic Og==", ""},         /* ":" */
+        {"Basic OnNrLTE", ""},      /* cut */
+        {"Basic OgBz", ""},         /* ":\0s" */
+        {"Basic !", ""},
+        {"Basic ", ""},
+        {"Basic", ""},
+    };
+    char basic[API_BASIC_KEY_SIZE];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_string_equal(api_key_of(cases[i].authorization, basic), cases[i].key);
+    assert_string_equal(api_key_of("Basic OnNrLTE=", NULL), "");
+    /* As long as there is room, and one longer. */
+    for (size_t length = API_BASIC_KEY_SIZE - 2; length <= API_BASIC_KEY_SIZE + 1; length++) {
+        char plain[API_BASIC_KEY_SIZE + 8] = ":";
+        char header[2 * API_BASIC_KEY_SIZE] = "Basic ";
+        memset(plain + 1, 'k', length);
+        const gnutls_datum_t data = {(unsigned char *)plain, (unsigned int)length + 1};
+        gnutls_datum_t base64 = {0};
+        assert_int_equal(gnutls_base64_encode2(&data, &base64), 0);
+        snprintf(header + 6, sizeof header - 6, "%.*s", (int)base64.size, (char *)base64.data);
+        gnutls_free(base64.data);
+        assert_string_equal(api_key_of(header, basic),
+                            length < API_BASIC_KEY_SIZE ? plain + 1 : "");
+    }
 }
 
 static void a_wrong_method_is_told_the_right_one(void **state)

@@ -123,6 +123,29 @@ static void a_text_that_is_too_long_is_cut(void **state)
     world_end(&world);
 }
 
+/* Without max_tokens sixteen are. */
+static void sixteen_tokens_are_the_default(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world,
+                "{\"models\": {\"m\": {\"content\": \"0123456789012345678901234567890123456789"
+                "01234567890123456789012345\"}}}");
+    assert_int_equal(world_post(&world, PATH, "{\"model\": \"m\", \"prompt\": \"x\"}"), 200);
+    assert_text_at(world.root, "choices.0.text",
+                   "0123456789012345678901234567890123456789012345678901234567890123");
+    assert_text_at(world.root, "choices.0.finish_reason", "length");
+    assert_number_at(world.root, "usage.completion_tokens", 16);
+    assert_int_equal(
+        world_post(&world, PATH, "{\"model\": \"m\", \"prompt\": \"x\", \"max_tokens\": null}"),
+        200);
+    assert_text_at(world.root, "choices.0.finish_reason", "length");
+    assert_int_equal(
+        world_post(&world, PATH, "{\"model\": \"m\", \"prompt\": \"x\", \"max_tokens\": 17}"), 200);
+    assert_text_at(world.root, "choices.0.finish_reason", "stop");
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +153,7 @@ int main(void)
         cmocka_unit_test(usage_counts_each_short_prompt),
         cmocka_unit_test(a_stream_ends_with_done),
         cmocka_unit_test(a_text_that_is_too_long_is_cut),
+        cmocka_unit_test(sixteen_tokens_are_the_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,30 +99,42 @@ static void a_call_of_a_function_is_streamed(void **state)
     world_end(&world);
 }
 
+#define FIFTY "01234567890123456789012345678901234567890123456789"
+
 static void an_answer_that_is_too_long_is_incomplete(void **state)
 {
     (void)state;
     struct api_world world;
     world_start(&world, "{\"rules\": {\"settle\": true}, \"quotas\": {\"m\": "
-                        "{\"tokens_per_minute\": 1000}}}");
+                        "{\"tokens_per_minute\": 1000}}, \"models\": {\"m\": {\"content\": "
+                        "\"" FIFTY FIFTY "\"}}}");
     assert_int_equal(world_post(&world, PATH,
                                 "{\"model\": \"m\", \"input\": \"Hi\", "
-                                "\"max_output_tokens\": 2}"),
+                                "\"max_output_tokens\": 16}"),
                      200);
     assert_text_at(world.root, "status", "incomplete");
     assert_text_at(world.root, "incomplete_details.reason", "max_output_tokens");
     assert_text_at(world.root, "output.0.status", "incomplete");
-    assert_text_at(world.root, "output.0.content.0.text", "This is ");
-    assert_number_at(world.root, "usage.output_tokens", 2);
-    assert_number_at(world.root, "usage.total_tokens", 5);
-    assert_int_equal(world.outcome.used_tokens, 5);
+    assert_text_at(world.root, "output.0.content.0.text", FIFTY "01234567890123");
+    assert_number_at(world.root, "usage.output_tokens", 16);
+    assert_number_at(world.root, "usage.total_tokens", 19);
+    assert_int_equal(world.outcome.used_tokens, 19);
     /* Just long enough. */
     assert_int_equal(world_post(&world, PATH,
                                 "{\"model\": \"m\", \"input\": \"Hi\", "
-                                "\"max_output_tokens\": 4}"),
+                                "\"max_output_tokens\": 25}"),
                      200);
     assert_text_at(world.root, "status", "completed");
     assert_true(cJSON_IsNull(json_at(world.root, "incomplete_details")));
+    assert_int_equal(world_post(&world, PATH,
+                                "{\"model\": \"m\", \"input\": \"Hi\", "
+                                "\"max_output_tokens\": 15}"),
+                     400);
+    assert_text_at(world.root, "error.message",
+                   "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= "
+                   "16, but got 15 instead.");
+    assert_text_at(world.root, "error.code", "integer_below_min_value");
+    assert_text_at(world.root, "error.param", "max_output_tokens");
     world_end(&world);
 }
 
@@ -134,24 +146,43 @@ static void the_stream_of_a_cut_call_ends_incomplete(void **state)
     assert_int_equal(
         world_post(&world, PATH,
                    "{\"model\": \"m\", \"input\": \"Hi\", \"stream\": true, "
-                   "\"max_output_tokens\": 1, \"tools\": [{\"type\": \"function\", \"name\": "
-                   "\"f\", \"parameters\": {\"type\": \"object\", \"required\": [\"city\"]}}]}"),
+                   "\"max_output_tokens\": 16, \"tools\": [{\"type\": \"function\", \"name\": "
+                   "\"f\", \"parameters\": {\"type\": \"object\", \"required\": [\"" FIFTY FIFTY
+                   "\"]}}]}"),
         200);
     const struct answer *answer = &world.outcome.answer;
-    assert_events(answer,
-                  (const char *const[]){"response.created", "response.in_progress",
-                                        "response.output_item.added",
-                                        "response.function_call_arguments.delta",
-                                        "response.function_call_arguments.done",
-                                        "response.output_item.done", "response.incomplete", NULL});
+    static const char delta[] = "response.function_call_arguments.delta";
+    assert_events(answer, (const char *const[]){"response.created",
+                                                "response.in_progress",
+                                                "response.output_item.added",
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                delta,
+                                                "response.function_call_arguments.done",
+                                                "response.output_item.done",
+                                                "response.incomplete",
+                                                NULL});
     cJSON *first = event_at(answer, 0);
     assert_true(cJSON_IsNull(json_at(first, "response.incomplete_details")));
     cJSON_Delete(first);
     cJSON *last = event_at(answer, answer->piece_count - 1);
     assert_text_at(last, "response.incomplete_details.reason", "max_output_tokens");
-    assert_text_at(last, "response.output.0.arguments", "{\"ci");
+    assert_text_at(last, "response.output.0.arguments", "{\"" FIFTY "012345678901");
     assert_text_at(last, "response.output.0.status", "incomplete");
-    assert_number_at(last, "response.usage.output_tokens", 1);
+    assert_number_at(last, "response.usage.output_tokens", 16);
     cJSON_Delete(last);
     world_end(&world);
 }

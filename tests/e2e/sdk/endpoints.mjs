@@ -71,10 +71,10 @@ seen["responses tool"] = [called.output[0].name, JSON.parse(called.output[0].arg
 seen["responses stream tool"] =
   (await all(await client.responses.create({ model, input: "Hi", stream: true, tools })))
     .map((event) => event.type);
-cut = await client.responses.create({ model, input: "Hi", max_output_tokens: 2 });
+cut = await client.responses.create({ model: "long", input: "Hi", max_output_tokens: 16 });
 seen["responses cut"] = [cut.output_text, cut.status, cut.incomplete_details.reason, cut.usage.output_tokens];
 const last = (await all(await client.responses.create({
-  model, input: "Hi", stream: true, max_output_tokens: 2,
+  model: "long", input: "Hi", stream: true, max_output_tokens: 16,
 }))).at(-1);
 seen["responses stream cut"] = [last.type, last.response.status, last.response.incomplete_details.reason];
 

@@ -93,11 +93,11 @@ again = client.responses.create(model=MODEL, tools=TOOLS, input=[
 seen["responses after tool"] = again.output_text
 seen["responses stream tool"] = [strict(event).type for event in client.responses.create(
     model=MODEL, input="Hi", stream=True, tools=TOOLS)]
-cut = strict(client.responses.create(model=MODEL, input="Hi", max_output_tokens=2))
+cut = strict(client.responses.create(model="long", input="Hi", max_output_tokens=16))
 seen["responses cut"] = [cut.output_text, cut.status, cut.incomplete_details.reason,
                          cut.usage.output_tokens]
 events = [strict(event) for event in client.responses.create(
-    model=MODEL, input="Hi", stream=True, max_output_tokens=2)]
+    model="long", input="Hi", stream=True, max_output_tokens=16)]
 seen["responses stream cut"] = [events[-1].type, events[-1].response.status,
                                 events[-1].response.incomplete_details.reason]
 seen["responses parsed"] = client.responses.parse(
