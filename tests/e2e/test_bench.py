@@ -53,6 +53,13 @@ def test_idle_server_is_resident_with_less_than_8_megabytes(tmp_path):
 
 
 @pytest.mark.once
+def test_threads_are_measured_side_by_side():
+    ran = run(SERVER / "threads", "--build", BUILD, "--rounds", 1, "--connections", 64)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert [row[0] for row in rows_of(ran.stdout)] == ["one thread", "two threads", "two servers"]
+
+
+@pytest.mark.once
 @pytest.mark.usefixtures("benches")
 def test_systems_are_measured_side_by_side():
     ran = run(SERVER / "run", "--build", BUILD, "--rounds", 1, "--seconds", 0.1, "--only", "toomany",
