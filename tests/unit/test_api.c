@@ -277,14 +277,14 @@ static void finds_the_key_in_the_header(void **state)
     /* As long as there is room, and one longer. */
     for (size_t length = API_BASIC_KEY_SIZE - 2; length <= API_BASIC_KEY_SIZE + 1; length++) {
         char plain[API_BASIC_KEY_SIZE + 8] = ":";
-        char header[2 * API_BASIC_KEY_SIZE] = "Basic ";
+        char authorization[2 * API_BASIC_KEY_SIZE] = "Basic ";
         memset(plain + 1, 'k', length);
         const gnutls_datum_t data = {(unsigned char *)plain, (unsigned int)length + 1};
         gnutls_datum_t base64 = {0};
         assert_int_equal(gnutls_base64_encode2(&data, &base64), 0);
-        snprintf(header + 6, sizeof header - 6, "%.*s", (int)base64.size, (char *)base64.data);
+        snprintf(authorization + 6, sizeof authorization - 6, "%.*s", (int)base64.size, (char *)base64.data);
         gnutls_free(base64.data);
-        assert_string_equal(api_key_of(header, basic),
+        assert_string_equal(api_key_of(authorization, basic),
                             length < API_BASIC_KEY_SIZE ? plain + 1 : "");
     }
 }
