@@ -53,7 +53,7 @@ struct pools {
     size_t pool_count;
     size_t pool_count_max;
 
-    const struct model *model_last; /* of the pool that was asked for last, or NULL */
+    struct model *model_last; /* that was asked for last, or NULL: most ask for the same */
     struct quota_limits unlimited;
 };
 
@@ -455,7 +455,7 @@ void pools_foresee(const struct pools *pools, const char *owner)
 {
     if (pools->model_last == NULL || pools->pool_count == 0)
         return;
-    uint64_t id = id_of(owner, strlen(owner), pools->model_last);
+    uint64_t id = id_of(owner, strlen(owner), pools->model_last->owner);
     uint64_t slot = pools->slots[id & (pools->slot_count - 1)];
     if (slot >> 32 == id >> 32)
         fetch(pool_at(pools, (slot & UINT32_MAX) - 1));
@@ -464,11 +464,11 @@ void pools_foresee(const struct pools *pools, const char *owner)
 struct pool *pools_get(struct pools *pools, const char *owner, const char *model_name,
                        int64_t now_ns)
 {
-    const struct model *model = model_of(pools, model_name);
-    if (model == NULL)
+    if (pools->model_last == NULL || strcmp(pools->model_last->name, model_name) != 0)
+        pools->model_last = model_of(pools, model_name);
+    if (pools->model_last == NULL)
         return NULL;
-    model = model->owner;
-    pools->model_last = model;
+    const struct model *model = pools->model_last->owner;
     size_t owner_length = strlen(owner);
     uint64_t id = id_of(owner, owner_length, model);
     for (size_t slot = id & (pools->slot_count - 1); pools->slots[slot] != 0;

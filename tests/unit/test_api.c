@@ -282,7 +282,8 @@ static void finds_the_key_in_the_header(void **state)
         const gnutls_datum_t data = {(unsigned char *)plain, (unsigned int)length + 1};
         gnutls_datum_t base64 = {0};
         assert_int_equal(gnutls_base64_encode2(&data, &base64), 0);
-        snprintf(authorization + 6, sizeof authorization - 6, "%.*s", (int)base64.size, (char *)base64.data);
+        snprintf(authorization + 6, sizeof authorization - 6, "%.*s", (int)base64.size,
+                 (char *)base64.data);
         gnutls_free(base64.data);
         assert_string_equal(api_key_of(authorization, basic),
                             length < API_BASIC_KEY_SIZE ? plain + 1 : "");
