@@ -29,6 +29,7 @@ enum { API_CACHE_LINE = 64 };
 struct store;
 
 struct api {
+    char apart_from_before[API_CACHE_LINE];
     const struct config *config; /* not owned */
     struct pools *pools;
     struct store *store;     /* files and batches */

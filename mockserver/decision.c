@@ -306,9 +306,9 @@ static void choose_by_quota(struct decision *decision)
     }
     const struct quota_cost cost = {
         .requests = 1, .tokens = decision->entry->tokens, .images = call->images};
-    decision->asks_quota = true;
+    decision->tells_quota = true;
     decision->quota = quota_admit_cost(&pool->quota, now_ns, &cost);
-    if (decision->api->config->rules.headers != LIMIT_HEADERS_NONE)
+    if (decision->api->config->rules.headers != LIMIT_HEADERS_NONE) /* else nothing is told */
         ratelimit_tell_all(&pool->quota, now_ns, &decision->told);
     if (!decision->quota.admitted) {
         choose_throttled(decision, pool);
@@ -465,7 +465,7 @@ static void refuse(struct decision *decision)
     const struct script *own = &config->concurrency_refusal;
     struct answer *answer = &decision->outcome->answer;
     if (decision->quota.stopped_by == QUOTA_CONCURRENT_REQUESTS && own->step_count > 0) {
-        decision->asks_quota = false; /* all of it is the set-up's */
+        decision->tells_quota = false; /* all of it is the set-up's */
         script_answer(&own->steps[0], &decision->names, answer_wall_ns(decision), answer);
         return;
     }
@@ -488,7 +488,7 @@ static void make_answer(struct decision *decision)
         script_answer(decision->step, &decision->names, answer_wall_ns(decision), answer);
     else if (decision->course == DECISION_FORWARDED)
         answer_init(answer, 0);
-    if (decision->asks_quota)
+    if (decision->tells_quota)
         ratelimit_headers_add(answer, &decision->api->config->rules, &decision->told,
                               &decision->quota);
 }

@@ -17,7 +17,7 @@
 #include "mockserver/endpoint.h"
 #include "mockserver/ratelimit_headers.h"
 
-/* What becomes of a request. The first two are found by reading it, the others chosen. */
+/* What becomes of a request. The first two are only what has been read; all others are final. */
 enum decision_course {
     DECISION_MODEL_CALL, /* it asks a model */
     DECISION_PLAIN_CALL, /* it looks something up, or stores it */
@@ -45,7 +45,7 @@ struct decision {
     int64_t wall_ns;
     const struct script_step *step; /* that is played, or that lets it be served; or NULL */
     bool plays_fault;               /* that of the step, on the answer */
-    bool asks_quota;                /* then quota and told are set */
+    bool tells_quota;               /* then quota and told are set */
     struct quota_answer quota;
     struct ratelimit_told_all told;
     struct api_request_id request_id;

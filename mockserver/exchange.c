@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "mockserver/peer.h"
 #include "mockserver/server_parts.h"
+#include "mockserver/wire.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -215,13 +216,18 @@ static bool may_be_common(size_t length)
            common_headers[length].name != NULL;
 }
 
+/* libmicrohttpd keeps all that it has read of the request in the connection's memory, with so much
+ * more for each header, argument and cookie; of cookies also a copy. */
 static enum MHD_Result note_header(void *owner, enum MHD_ValueKind kind, const char *name,
                                    size_t name_length, const char *value, size_t value_length)
 {
+    enum { HELD_FOR_EACH = 64 };
     struct exchange *exchange = owner;
-    (void)kind;
-    (void)value_length;
-    if (!may_be_common(name_length) || strcasecmp(common_headers[name_length].name, name) != 0)
+    exchange->memory_used += HELD_FOR_EACH;
+    if (kind == MHD_COOKIE_KIND)
+        exchange->memory_used += name_length + value_length + 2;
+    if (kind != MHD_HEADER_KIND || !may_be_common(name_length) ||
+        strcasecmp(common_headers[name_length].name, name) != 0)
         return MHD_YES;
     const char **noted = &exchange->headers[common_headers[name_length].header];
     if (*noted == NULL)
@@ -441,9 +447,8 @@ static void log_request(const struct server *server, const struct journal_entry 
 }
 
 /* The entry is complete. */
-static void tell_entry(struct server *server, const struct journal_entry *entry)
+static void tell_entry(const struct server *server, const struct journal_entry *entry)
 {
-    metrics_count(server->metrics, entry);
     log_request(server, entry);
     journal_stream(server->journal, entry);
 }
@@ -460,18 +465,26 @@ static void end_recording(struct exchange *exchange)
     exchange->recording = NULL;
 }
 
-/* Its place is free, and it is in flight no longer. */
-static void end_entry(struct exchange *exchange)
+/* Its place is free, and it is in flight no longer; the entry may be dropped if nothing more is to
+ * be told of it. */
+static void end_request(struct exchange *exchange, bool is_told)
 {
     struct server *server = exchange->server;
     struct shared *shared = server->shared;
-    struct journal_entry *entry = exchange->entry;
     server_lock(server);
     shared->in_flight--;
     shared->posts_in_flight -= is_post(exchange);
     end_recording(exchange);
-    api_settle(&shared->api, &exchange->outcome, entry->answered_ns);
+    api_settle(&shared->api, &exchange->outcome, exchange->entry->answered_ns);
     api_finish(&exchange->outcome);
+    if (is_told)
+        journal_end(server->journal, exchange->entry);
+    server_unlock(server);
+}
+
+static void end_entry(struct server *server, struct journal_entry *entry)
+{
+    server_lock(server);
     journal_end(server->journal, entry);
     server_unlock(server);
 }
@@ -496,8 +509,13 @@ void on_completed(void *owner, struct MHD_Connection *connection, void **context
         entry->abandoned = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !exchange->is_timed_out &&
                            !exchange->is_refused_by_library && !exchange->is_raw_over;
         entry->answered_ns = exchange->is_raw_over ? exchange->raw_end_ns : end_of_answer(exchange);
-        tell_entry(server, entry);
-        end_entry(exchange);
+        bool is_told = !journal_has_stream(server->journal) && !log_writes(server->log, LOG_DEBUG);
+        metrics_count(server->metrics, entry);
+        end_request(exchange, is_told);
+        if (!is_told) {
+            tell_entry(server, entry);
+            end_entry(server, entry);
+        }
     }
     exchange_free(exchange);
 }
@@ -523,10 +541,9 @@ void note_refused(struct link *link, int status, const char *code)
     entry->decided_ns = entry->first_byte_ns = entry->answered_ns = now_ns;
     entry->status = status;
     snprintf(entry->code, sizeof entry->code, "%s", code);
+    metrics_count(server->metrics, entry);
     tell_entry(server, entry);
-    server_lock(server);
-    journal_end(server->journal, entry);
-    server_unlock(server);
+    end_entry(server, entry);
 }
 
 static enum MHD_Result take_body(struct exchange *exchange, const char *data, size_t *size)
@@ -631,16 +648,17 @@ static void refuse(struct exchange *exchange)
     struct server *server = exchange->server;
     const struct server_bounds *bounds = &server->bounds;
     struct decision_refusal refusal = {.status = 413, .code = "request_too_large"};
-    char message[128];
+    char message[160];
     snprintf(message, sizeof message,
-             "Request body too large: at most %zu bytes are read (toomany serve --max-body-bytes).",
+             "Request body too large: at most %zu bytes are read (`toomany serve --max-body-bytes` "
+             "sets more).",
              bounds->body_bytes);
     if (exchange->refusal == EXCHANGE_HEADERS_TOO_LARGE) {
         refusal.status = 431;
         refusal.code = "headers_too_large";
         snprintf(message, sizeof message,
-                 "Request headers too large: at most %zu bytes are read (toomany serve "
-                 "--max-header-bytes).",
+                 "Request headers too large: at most %zu bytes are read (`toomany serve "
+                 "--max-header-bytes` sets more).",
                  bounds->header_bytes);
     } else if (exchange->refusal == EXCHANGE_TOO_MANY_CONNECTIONS) {
         refusal.status = MHD_HTTP_SERVICE_UNAVAILABLE;
@@ -702,8 +720,31 @@ static void begin_recording(struct exchange *exchange)
         recording_answer(recorder, exchange->recording, &exchange->outcome.answer);
 }
 
+/* Whether libmicrohttpd has room for the answer's headers beside those of the request; it would
+ * else end the connection without an answer. */
+static bool has_room_for_headers(const struct exchange *exchange)
+{
+    enum { OWN = 256, LINE = 4 }; /* status line and its own headers; what is around a header */
+    const struct answer *answer = &exchange->outcome.answer;
+    size_t used = exchange->memory_used + OWN;
+    size_t most = answer->header_count * (sizeof(struct answer_header) + LINE);
+    if (used + most <= exchange->server->connection_memory)
+        return true;
+    for (size_t i = 0; i < answer->header_count; i++)
+        used += answer->name_lengths[i] + answer->value_lengths[i] + (size_t)LINE;
+    return used <= exchange->server->connection_memory;
+}
+
+/* Sends it past libmicrohttpd. */
+static void leave_library(struct answer *answer)
+{
+    answer_header(answer, "connection", "close");
+    wire_make(answer, WIRE_LENGTH, 0);
+}
+
 static enum MHD_Result finish_request(struct exchange *exchange)
 {
+    struct answer *answer = &exchange->outcome.answer;
     exchange->is_decided = true;
     exchange->link->patient_until_ns = INT64_MAX;
     if (exchange->entry == NULL)
@@ -715,7 +756,9 @@ static enum MHD_Result finish_request(struct exchange *exchange)
         server_refuse_connections(exchange->server, exchange->outcome.refuse_ns);
     if (exchange->outcome.is_forwarded)
         return forward_start(exchange) ? MHD_YES : MHD_NO;
-    if (exchange->outcome.answer.is_raw && !exchange->server->stopping) {
+    if (!answer->is_raw && !exchange->server->stopping && !has_room_for_headers(exchange))
+        leave_library(answer);
+    if (answer->is_raw && !exchange->server->stopping) {
         start_raw(exchange);
         return MHD_YES;
     }
@@ -752,7 +795,11 @@ static enum MHD_Result begin(struct server *server, struct MHD_Connection *conne
     if (exchange == NULL)
         return MHD_NO;
     *context = exchange;
-    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, note_header, exchange);
+    const size_t header_bytes = header_bytes_of(exchange);
+    exchange->memory_used = header_bytes;
+    MHD_get_connection_values_n(connection,
+                                MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND | MHD_COOKIE_KIND,
+                                note_header, exchange);
     if (!is_admin_path(exchange->path) && !begin_entry(exchange)) {
         exchange_free(exchange);
         *context = NULL;
@@ -760,7 +807,7 @@ static enum MHD_Result begin(struct server *server, struct MHD_Connection *conne
     }
     if (exchange->link->is_over_limit)
         exchange->refusal = EXCHANGE_TOO_MANY_CONNECTIONS;
-    else if (header_bytes_of(exchange) > server->bounds.header_bytes)
+    else if (header_bytes > server->bounds.header_bytes)
         exchange->refusal = EXCHANGE_HEADERS_TOO_LARGE;
     if (!asks_for_too_much(exchange))
         return MHD_YES;

@@ -166,6 +166,11 @@ static void stream_entry(struct journal *journal, const struct journal_entry *en
         journal->stream_failed = true;
 }
 
+bool journal_has_stream(const struct journal *journal)
+{
+    return journal->has_stream;
+}
+
 void journal_stream(struct journal *journal, const struct journal_entry *entry)
 {
     if (!journal->has_stream)

@@ -91,6 +91,7 @@ void journal_finish(struct journal *journal, struct journal_entry *entry);
 
 /* The same in two parts, for threads: to write may take long, and may be done while others use the
  * journal. */
+bool journal_has_stream(const struct journal *journal);
 void journal_stream(struct journal *journal, const struct journal_entry *entry);
 void journal_end(struct journal *journal, struct journal_entry *entry);
 

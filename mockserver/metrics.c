@@ -3,6 +3,7 @@
 #include "base/duration.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@ static const int64_t bucket_ns[] = {
 
 enum {
     BUCKET_COUNT = sizeof bucket_ns / sizeof bucket_ns[0],
-    SERIES_MAX = 10000, /* a client that sends random models must not fill the memory */
+    SERIES_MAX =
+        10000, /* of a thread: a client that sends random models must not fill the memory */
 };
 
 struct series_id {
@@ -101,12 +103,13 @@ static bool is_of(const struct series *series, const struct journal_entry *entry
            strcmp(id->model, entry->model) == 0 && strcmp(id->code, entry->code) == 0;
 }
 
-/* Those that have no room are counted together. */
-static void add_series(struct metrics *metrics, const struct series_id *id, uint64_t count)
+/* Those that have no room beside `most` others are counted together. */
+static void add_series(struct metrics *metrics, const struct series_id *id, uint64_t count,
+                       unsigned int most)
 {
     struct series *series = NULL;
     HASH_FIND(hh, metrics->series, id, sizeof *id, series);
-    if (series == NULL && HASH_COUNT(metrics->series) < SERIES_MAX) {
+    if (series == NULL && HASH_COUNT(metrics->series) < most) {
         series = calloc(1, sizeof *series);
         if (series != NULL) {
             series->id = *id;
@@ -132,7 +135,7 @@ static void count_series(struct metrics *metrics, const struct journal_entry *en
     snprintf(id.code, sizeof id.code, "%s", entry->code);
     id.status = entry->status;
     id.decision = (int)entry->decision;
-    add_series(metrics, &id, 1);
+    add_series(metrics, &id, 1, SERIES_MAX);
 }
 
 static void observe(struct histogram *histogram, int64_t ns)
@@ -168,7 +171,7 @@ static void add_histogram(struct histogram *sum, const struct histogram *histogr
 static void add_up(struct metrics *sum, const struct metrics *part)
 {
     for (const struct series *series = part->series; series != NULL; series = series->hh.next)
-        add_series(sum, &series->id, series->count);
+        add_series(sum, &series->id, series->count, UINT_MAX);
     for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
         sum->throttled[i] += part->throttled[i];
     add_histogram(&sum->durations, &part->durations);

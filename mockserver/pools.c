@@ -457,7 +457,7 @@ void pools_foresee(const struct pools *pools, const char *owner)
         return;
     uint64_t id = id_of(owner, strlen(owner), pools->model_last->owner);
     uint64_t slot = pools->slots[id & (pools->slot_count - 1)];
-    if (slot >> 32 == id >> 32)
+    if (slot != 0 && slot >> 32 == id >> 32)
         fetch(pool_at(pools, (slot & UINT32_MAX) - 1));
 }
 

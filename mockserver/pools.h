@@ -65,8 +65,8 @@ struct quota_limits pools_limits(const struct pools *pools, const char *model);
 struct pool *pools_get(struct pools *pools, const char *owner, const char *model_name,
                        int64_t now_ns);
 
-/* A request of `owner` has begun to come: lets the processor fetch the pool that it will ask for if
- * its model is the same as that of the request before. */
+/* A request has begun to come that is likely to ask for the pool of `owner` and of the model that
+ * was asked for last: lets the processor fetch it. If it does not, no harm is done. */
 void pools_foresee(const struct pools *pools, const char *owner);
 
 /* Every pool in the order in which it was made. */

@@ -154,13 +154,14 @@ static void *cast_away(const char *text)
 }
 
 /* What libmicrohttpd gives a connection for the request's headers and the answer's. It zeroes all
- * of it after every request, and half of it once more, so that more of it is slower: 1.5
- * instructions a byte. */
+ * of it after every request, and half of it once more, so that more of it is slower. What the
+ * backend answers cannot be sent without it, as exchange.c sends what is ours. */
 static size_t connection_memory(const struct server *server)
 {
-    enum { ANSWER_HEADERS = 2048 };
+    enum { ANSWER_HEADERS = 2048, BACKEND_HEADERS = 16 * 1024 };
     size_t third = server->bounds.header_bytes / 3;
-    return server->bounds.header_bytes + (third > ANSWER_HEADERS ? third : ANSWER_HEADERS);
+    size_t least = server->backend != NULL ? BACKEND_HEADERS : ANSWER_HEADERS;
+    return server->bounds.header_bytes + (third > least ? third : least);
 }
 
 static bool start_daemon(struct server *server, const struct server_options *from,
@@ -175,7 +176,7 @@ static bool start_daemon(struct server *server, const struct server_options *fro
     const struct MHD_OptionItem options[] = {
         {MHD_OPTION_ARRAY, 0, is_tls ? certificate : certificate + 2},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)server->bounds.connections, NULL},
-        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)connection_memory(server), NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)server->connection_memory, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_first_line, server},
@@ -235,6 +236,7 @@ static bool init_part(struct server *server, struct shared *shared, struct loop 
     server->bounds = bounds_of(options);
     server->log = options->log;
     server->backend = options->backend;
+    server->connection_memory = connection_memory(server);
     server->recorder = options->recorder;
     server->reload = options->reload;
     server->reload_owner = options->reload_owner;

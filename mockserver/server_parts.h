@@ -70,6 +70,7 @@ struct server {
     struct metrics *metrics;
     struct listener listener;
     struct server_bounds bounds;
+    size_t connection_memory; /* that libmicrohttpd gives each */
     struct admin_guard guard;
     const struct backend *backend;                    /* or NULL: the built-in model answers */
     struct recorder *recorder;                        /* or NULL */
@@ -149,6 +150,7 @@ struct exchange {
     const char *method; /* libmicrohttpd's; they last as long as the request */
     const char *path;
     const char *headers[EXCHANGE_HEADERS]; /* the same; NULL: it has none such */
+    size_t memory_used;                    /* of the connection's, by the request's headers */
     struct spare_response *spare;          /* of the answer that is being sent, or NULL */
     size_t body_length;
     size_t discarded;

@@ -42,8 +42,8 @@ static void pause_processor(void)
 #endif
 }
 
-/* It is held for a microsecond or two, and to sleep and be woken takes longer; so it is tried for
- * a while. Only where who holds it has lost its processor that is in vain. */
+/* It is mostly held for less than a microsecond, and to sleep and be woken takes longer; so it is
+ * tried for a while. Only where who holds it has lost its processor that is in vain. */
 void threads_lock(struct shared *shared)
 {
     enum { TRIES = 100, PAUSES = 4 };

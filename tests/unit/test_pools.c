@@ -64,9 +64,12 @@ static void foreseeing_makes_no_pool(void **state)
     pools_foresee(pools, KEY_A);
     pools_foresee(pools, KEY_B);
     pools_foresee(pools, "");
+    /* The upper half of this one's id is 0, as that of a slot that is free. */
+    pools_get(pools, KEY_A, "gpt-4o-mini", 0);
+    pools_foresee(pools, "sk-abcdefRY_CX20");
     int count = 0;
     pools_each(pools, count_pool, &count);
-    assert_int_equal(count, 1);
+    assert_int_equal(count, 2);
     assert_ptr_equal(pools_get(pools, KEY_A, "m", 0), pool);
     pools_free(pools);
 }

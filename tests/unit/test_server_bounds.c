@@ -49,6 +49,71 @@ static void headers(void **state)
     }
 }
 
+/* So long, with so many headers. */
+static int ask_with_many_headers(struct world *world, size_t bytes, int count)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    fprintf(stream, HEAD "Content-Length: 60\r\n");
+    for (int i = 0; i < count; i++)
+        fprintf(stream, "X-%02d: a\r\n", i);
+    fprintf(stream, "X-Long: ");
+    fflush(stream);
+    for (size_t i = length + 4; i < bytes; i++)
+        fputc('a', stream);
+    fprintf(stream, "\r\n\r\n" BODY);
+    fclose(stream);
+    int status = ask(world, text, NULL);
+    free(text);
+    return status;
+}
+
+/* What libmicrohttpd has no room to answer is answered all the same; what it has no room to read it
+ * refuses itself. */
+static void each_request_is_answered(void **state)
+{
+    (void)state;
+    static const int counts[] = {1, 10, 20, 30, 40, 60};
+    struct world world;
+    start_bounded(&world, (struct server_bounds){0});
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        for (size_t bytes = 1000; bytes < 12000; bytes += 97) {
+            int status = ask_with_many_headers(&world, bytes, counts[i]);
+            bool fits = bytes + 64U * (unsigned int)counts[i] < SERVER_HEADER_BYTES_MAX + 1800;
+            if (status != 431 && status != 200)
+                fail_msg("%zu bytes, %d headers: status %d", bytes, counts[i], status);
+            if (fits && bytes <= SERVER_HEADER_BYTES_MAX)
+                assert_int_equal(status, 200);
+            else if (bytes > SERVER_HEADER_BYTES_MAX)
+                assert_int_equal(status, 431);
+            assert_int_equal(last_request(&world)->status, status);
+            assert_false(last_request(&world)->abandoned);
+        }
+    }
+    stop(&world);
+}
+
+#define FIFTY "01234567890123456789012345678901234567890123456789"
+#define LONG "\": \"" FIFTY FIFTY FIFTY FIFTY FIFTY "\""
+
+static void long_headers_of_an_answer_are_sent(void **state)
+{
+    (void)state;
+    struct world world;
+    start_with(&world,
+               "{\"script\": [{\"times\": \"forever\", \"answer\": {\"error\": \"slow_down\", "
+               "\"headers\": {\"x-a" LONG ", \"x-b" LONG ", \"x-c" LONG ", \"x-d" LONG
+               ", \"x-e" LONG ", \"x-f" LONG ", \"x-g" LONG ", \"x-h" LONG ", \"x-i" LONG
+               ", \"x-j" LONG ", \"x-k" LONG ", \"x-l" LONG "}}}]}",
+               (struct server_options){0});
+    for (size_t bytes = 1000; bytes <= SERVER_HEADER_BYTES_MAX; bytes += 97) {
+        assert_int_equal(ask_with_many_headers(&world, bytes, 20), 429);
+        assert_false(last_request(&world)->abandoned);
+    }
+    stop(&world);
+}
+
 static void bodies_are_bounded(void **state)
 {
     (void)state;
@@ -200,6 +265,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers),
+        cmocka_unit_test(each_request_is_answered),
+        cmocka_unit_test(long_headers_of_an_answer_are_sent),
         cmocka_unit_test(bodies_are_bounded),
         cmocka_unit_test(connections),
         cmocka_unit_test(connections_of_an_address),
