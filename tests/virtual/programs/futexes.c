@@ -86,7 +86,7 @@ static void say_wait(int kind, const char *name, int64_t ns, int64_t expected_ns
     int64_t start = now_ns();
     snprintf(title, sizeof title, "%s, %s", names[kind], name);
     int64_t result = wait_by(kind, ns);
-    int64_t took = now_ns() - start;
+    int64_t took = now_ns() - start + head_start(start);
     say(title, result);
     say_time(title, "took", took, expected_ns, true);
 }
@@ -142,6 +142,7 @@ static void all_ends(int kind)
         pthread_join(thread, NULL);
         return;
     }
+    begin_sender();
     pthread_create(&thread, NULL, kind == BITSET ? wake_private_later : wake_later, NULL);
     if (kind != VECTOR && kind != VECTOR_REALTIME)
         say_wait(kind, "woken", 200 * MS, 20 * MS);
@@ -231,6 +232,7 @@ static void pthread_functions(void)
     start = now_ns();
     say_error("cond_clockwait in the past",
               pthread_cond_clockwait(&condition, &mutex, CLOCK_MONOTONIC, &until), start, 0);
+    begin_sender();
     pthread_create(&thread, NULL, signal_later, NULL);
     start = now_ns();
     until = timespec_of(start + 500 * MS);
@@ -255,6 +257,7 @@ static void pthread_functions(void)
     say("sem_clockwait, handler", sem_clockwait(&semaphore, CLOCK_MONOTONIC, &until));
     say_took("sem_clockwait, handler", start, 20 * MS);
     reap(pid);
+    begin_sender();
     pthread_create(&thread, NULL, signal_later, NULL);
     start = now_ns();
     say("sem_clockwait, posted", sem_clockwait(&semaphore, CLOCK_MONOTONIC, &until));

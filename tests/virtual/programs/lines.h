@@ -84,10 +84,27 @@ static inline void say_time(const char *name, const char *what, int64_t ns, int6
     fflush(stdout);
 }
 
+/* Who is to end a wait by and by begins to sleep before it, which real time shows. */
+static int64_t sender_began_ns;
+
+static inline void begin_sender(void)
+{
+    sender_began_ns = now_ns();
+}
+
+/* How much earlier than at start_ns that was; 0 where nobody is to end the wait. */
+static inline int64_t head_start(int64_t start_ns)
+{
+    bool is_earlier = sender_began_ns != 0 && sender_began_ns < start_ns;
+    int64_t ns = is_earlier && getenv("EXACT") == NULL ? start_ns - sender_began_ns : 0;
+    sender_began_ns = 0;
+    return ns;
+}
+
 static inline void say_took(const char *name, int64_t start_ns, int64_t expected_ns)
 {
     int error_number = errno;
-    say_time(name, "took", now_ns() - start_ns, expected_ns, true);
+    say_time(name, "took", now_ns() - start_ns + head_start(start_ns), expected_ns, true);
     errno = error_number;
 }
 
@@ -118,6 +135,7 @@ static inline pid_t send_later(int number, int64_t after_ns)
 {
     pid_t target = getpid();
     fflush(stdout);
+    begin_sender();
     pid_t pid = fork();
     if (pid != 0)
         return pid;

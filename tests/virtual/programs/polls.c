@@ -77,16 +77,18 @@ static void say_wait(const char *name, int kind, int64_t ns, const sigset_t *mas
     snprintf(title, sizeof title, "%s, %s", names[kind], name);
     int64_t result = wait_by(kind, ns, mask);
     int64_t took = now_ns() - start;
+    int64_t head_start_ns = head_start(start);
     say(title, result);
-    say_time(title, "took", took, expected_ns, true);
+    say_time(title, "took", took + head_start_ns, expected_ns, true);
     if (left_ns >= 0)
-        say_left(title, left_ns, ns - expected_ns);
+        say_left(title, left_ns - head_start_ns, ns - expected_ns);
     printf("%s: set %d\n", title, is_in_set);
 }
 
 static pid_t write_later(int64_t after_ns)
 {
     fflush(stdout);
+    begin_sender();
     pid_t pid = fork();
     if (pid != 0)
         return pid;

@@ -28,6 +28,7 @@ static void write_later(int fd, int64_t after_ns, size_t bytes)
     static char data[100000];
     struct timespec wait = timespec_of(after_ns);
     fflush(stdout);
+    begin_sender();
     if (fork() != 0)
         return;
     nanosleep(&wait, NULL);
