@@ -2,7 +2,6 @@
 
 #include "base/duration.h"
 #include "base/text.h"
-#include "mockserver/decision.h"
 #include "mockserver/http_date.h"
 
 #include <gnutls/gnutls.h>
@@ -131,16 +130,6 @@ void api_add_model_headers(const struct api *api, struct answer *answer, const c
     text_whole(processing_ms, processing_ns / NS_PER_MS);
     add_header(answer, "openai-organization", organization);
     add_header(answer, "openai-processing-ms", processing_ms);
-}
-
-void api_decide(struct api *api, const struct api_request *request, int64_t now_ns, int64_t wall_ns,
-                struct journal_entry *entry, struct api_outcome *outcome)
-{
-    struct decision decision;
-    decision_read(&decision, api, request, entry, outcome);
-    decision_choose(&decision, now_ns, wall_ns);
-    decision_answer(&decision);
-    decision_free(&decision);
 }
 
 void api_settle(const struct api *api, struct api_outcome *outcome, int64_t now_ns)

@@ -1,10 +1,5 @@
-/* api: decides what each request is answered. What OpenAI does, without the sockets.
- *
- * The order of decisions: key and organization (401), path and method (404, 405), body (400), model
- * (404), script, quotas (429), model (200). A request that OpenAI would reject as malformed uses up
- * neither a step of the script nor quota.
- *
- * Deterministic: the same config, seed, requests and times give the same answers to the byte.
+/* api: what requests share of all that decides what each is answered (decision.h): set-up, quotas,
+ * script, random numbers. What OpenAI does, without the sockets.
  */
 #ifndef TOOMANY_MOCKSERVER_API_H
 #define TOOMANY_MOCKSERVER_API_H
@@ -29,8 +24,8 @@ enum { API_CACHE_LINE = 64 };
 struct store;
 
 struct api {
-    char apart_from_before[API_CACHE_LINE];
-    const struct config *config; /* not owned */
+    char apart_from_before[API_CACHE_LINE]; /* what holds it may change what stands before */
+    const struct config *config;            /* not owned */
     struct pools *pools;
     struct store *store;     /* files and batches */
     const struct tier *tier; /* in force now, or NULL */
@@ -82,11 +77,6 @@ void api_outcome_init(struct api_outcome *outcome);
 /* False when memory is out. `config` must outlive the api. */
 bool api_init(struct api *api, const struct config *config, uint64_t seed, int64_t now_ns);
 void api_free(struct api *api);
-
-/* Decides, in one step; threads take the three of decision.h. Fills the deciding fields of `entry`
- * and *outcome, whose answer the caller frees. */
-void api_decide(struct api *api, const struct api_request *request, int64_t now_ns, int64_t wall_ns,
-                struct journal_entry *entry, struct api_outcome *outcome);
 
 /* From the seed. */
 struct api_request_id {

@@ -7,6 +7,12 @@
  * Only the second touches what requests share, so threads take turns in that alone. It is kept
  * short: what can be read before or written after is. An endpoint that asks no model is answered in
  * it.
+ *
+ * The order of decisions: key and organization (401), path and method (404, 405), body (400), model
+ * (404), script, quotas (429), model (200). A request that OpenAI would reject as malformed uses up
+ * neither a step of the script nor quota.
+ *
+ * Deterministic: the same config, seed, requests and times give the same answers to the byte.
  */
 #ifndef TOOMANY_MOCKSERVER_DECISION_H
 #define TOOMANY_MOCKSERVER_DECISION_H

@@ -144,7 +144,7 @@ static void look_at_link(void *owner, int64_t now_ns)
     if (link->is_receiving) {
         send_timeout_answer(link);
         if (link->exchange == NULL)
-            note_refused(link, MHD_HTTP_REQUEST_TIMEOUT, "request_timeout");
+            entry_note_refused(link, MHD_HTTP_REQUEST_TIMEOUT, "request_timeout");
     }
     if (link->exchange != NULL)
         exchange_time_out(link->exchange, now_ns);
@@ -182,7 +182,7 @@ static void note_refused_by_library(struct link *link)
     if (server->refusal_count == 0 || link->exchange != NULL)
         return;
     int status = server->refusals[--server->refusal_count];
-    note_refused(link, status, status == 431 ? "headers_too_large" : "malformed_request");
+    entry_note_refused(link, status, status == 431 ? "headers_too_large" : "malformed_request");
 }
 
 static void link_free(struct link *link)

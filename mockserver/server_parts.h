@@ -3,6 +3,7 @@
  *     server.c    the whole: libmicrohttpd's daemon, the listening socket, the parts below
  *     link.c      one TCP connection: its patience, its end, how many an address has
  *     exchange.c  one request and its answer: reading, deciding, waiting, sending
+ *     entry.c     the request's entry in the journal
  *     forward.c   an answer that the backend gives
  *     raw.c       an answer that libmicrohttpd would not send
  *     threads.c   several threads that serve
@@ -11,8 +12,9 @@
  * connections of its own. The first has the listening socket and hands connections to the others.
  * What they share is guarded by two things:
  *
- *     the lock    held for the moment in which a request is begun, decided or ended; never while
- *                 something is sent, read or written
+ *     the lock    held for the moment in which the journal gives or takes an entry, and in which it
+ *                 is chosen what becomes of a request; never while something is sent, read or
+ *                 written
  *     the turn    of each thread: it has it whenever it does not wait for events. Who takes the
  *                 turns of all finds nobody in the middle of anything: so whoever asks for the
  *                 journal finds each answer that it has seen before, and a fault that closes idle
@@ -269,10 +271,6 @@ void exchange_free_spare(struct server *server);
 /* The request has not come whole in time. */
 void exchange_time_out(struct exchange *exchange, int64_t now_ns);
 
-/* Writes one into the journal that has not become an exchange: libmicrohttpd, or our patience,
- * refused it before its headers had come. */
-void note_refused(struct link *link, int status, const char *code);
-
 /* Suspends the connection until due_ns; ends that early when the client goes away. */
 void exchange_park(struct exchange *exchange, int64_t due_ns);
 void exchange_unpark(struct exchange *exchange);
@@ -290,6 +288,23 @@ void exchange_park_open(struct exchange *exchange);
 /* The last bytes of the answer, so many, are the next to be sent. Where another thread may decide
  * what the client asks for next, all that this request has of the quotas is given back before. */
 void exchange_end_early(struct exchange *exchange, size_t length);
+
+/* Of the request, or NULL. */
+const char *exchange_header(const struct exchange *exchange, const char *name);
+bool exchange_is_admin_path(const char *path);
+
+/* --- entry.c --- */
+
+/* The request has arrived. False where the journal takes no more. */
+bool entry_begin(struct exchange *exchange);
+/* It has ended: frees its place among those in flight, and tells of it. */
+void entry_end(struct exchange *exchange);
+/* Its body is malformed: libmicrohttpd has refused it. */
+void entry_note_library_refusal(struct exchange *exchange, int status);
+
+/* Writes one into the journal that has not become an exchange: libmicrohttpd, or our patience,
+ * refused it before its headers had come. */
+void entry_note_refused(struct link *link, int status, const char *code);
 
 /* --- forward.c --- */
 

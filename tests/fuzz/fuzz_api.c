@@ -8,6 +8,7 @@
 #include "base/duration.h"
 #include "base/json.h"
 #include "mockserver/api.h"
+#include "tests/decide.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -101,7 +102,7 @@ static void ask(struct api *api, const char *text, size_t length, int64_t now_ns
     if (query != NULL)
         *query = '\0';
     request.owner = query != NULL ? query + 1 : NULL;
-    api_decide(api, &request, now_ns, INT64_C(1767225600000000000) + now_ns, &entry, outcome);
+    decide(api, &request, now_ns, INT64_C(1767225600000000000) + now_ns, &entry, outcome);
     check_answer(outcome, &entry);
     free(path);
     free(authorization);

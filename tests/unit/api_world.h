@@ -5,6 +5,7 @@
 #include "base/duration.h"
 #include "mockserver/api.h"
 #include "mockserver/endpoint.h"
+#include "tests/decide.h"
 
 #include <cjson/cJSON.h>
 #include <setjmp.h>
@@ -91,8 +92,8 @@ static inline int world_ask(struct api_world *world, const char *method, const c
     cJSON_Delete(world->root);
     answer_free(&world->outcome.answer);
     world->entry = (struct journal_entry){.script_step = -1, .retry_after_ns = -1};
-    api_decide(&world->api, &request, world->now_ns, WORLD_START_NS + world->now_ns, &world->entry,
-               &world->outcome);
+    decide(&world->api, &request, world->now_ns, WORLD_START_NS + world->now_ns, &world->entry,
+           &world->outcome);
     api_finish(&world->outcome);
     const struct answer *answer = &world->outcome.answer;
     world->root =

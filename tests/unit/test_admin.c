@@ -2,6 +2,7 @@
 
 #include "base/duration.h"
 #include "base/json_text.h"
+#include "tests/decide.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -111,7 +112,7 @@ static int chat(struct set_up *set_up, const char *model)
                                   .body_length = strlen(body)};
     struct api_outcome outcome;
     struct journal_entry *entry = journal_begin(set_up->admin.journal);
-    api_decide(&set_up->api, &request, set_up->admin.now_ns, 0, entry, &outcome);
+    decide(&set_up->api, &request, set_up->admin.now_ns, 0, entry, &outcome);
     api_finish(&outcome);
     entry->arrived_ns = entry->answered_ns = set_up->admin.now_ns;
     metrics_count(set_up->admin.metrics, entry);

@@ -4,6 +4,7 @@
 #include "base/json_text.h"
 #include "mockserver/completion.h"
 #include "mockserver/decision.h"
+#include "tests/decide.h"
 
 #include <gnutls/gnutls.h>
 #include <inttypes.h>
@@ -65,8 +66,8 @@ static int ask(struct set_up *set_up, const char *authorization, const char *met
                                   .body_length = strlen(body)};
     answer_free(&set_up->outcome.answer);
     set_up->entry = (struct journal_entry){.script_step = -1, .retry_after_ns = -1};
-    api_decide(&set_up->api, &request, now_ns, WALL_START_NS + now_ns, &set_up->entry,
-               &set_up->outcome);
+    decide(&set_up->api, &request, now_ns, WALL_START_NS + now_ns, &set_up->entry,
+           &set_up->outcome);
     assert_int_equal(set_up->entry.status, set_up->outcome.answer.status);
     assert_int_equal(set_up->entry.decided_ns, now_ns);
     assert_true(json_is_utf8(set_up->outcome.answer.body, set_up->outcome.answer.body_length));
@@ -629,8 +630,8 @@ static char *transcript(struct set_up *set_up, int64_t start_ns)
                                       .body_length = strlen(BODY)};
         answer_free(&set_up->outcome.answer);
         set_up->entry = (struct journal_entry){.script_step = -1};
-        api_decide(&set_up->api, &request, start_ns + now_ns, WALL_START_NS + now_ns,
-                   &set_up->entry, &set_up->outcome);
+        decide(&set_up->api, &request, start_ns + now_ns, WALL_START_NS + now_ns, &set_up->entry,
+               &set_up->outcome);
         api_finish(&set_up->outcome);
         const struct answer *answer = &set_up->outcome.answer;
         fprintf(stream, "%d %" PRId64 " %s\n", answer->status, set_up->outcome.latency_ns,
