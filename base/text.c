@@ -169,3 +169,10 @@ size_t text_copy(char *target, size_t size, const char *source)
     target[length] = '\0';
     return length;
 }
+
+void text_copy_utf8(char *target, size_t size, const char *source)
+{
+    size_t length = text_copy(target, size, source);
+    if (!json_is_utf8(source, length)) /* what has just been written is slower to read */
+        json_make_utf8(target);
+}

@@ -66,4 +66,7 @@ size_t text_hex(char buffer[TEXT_HEX_SIZE], uint64_t value);
  * format. */
 size_t text_copy(char *target, size_t size, const char *source);
 
+/* The same of any bytes: those that are not UTF-8, and a character that is cut, become '?'. */
+void text_copy_utf8(char *target, size_t size, const char *source);
+
 #endif

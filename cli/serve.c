@@ -294,7 +294,8 @@ static bool start_server(struct serve *serve, struct error *error)
         .backend = serve->upstream != NULL ? upstream_backend(serve->upstream) : NULL,
         .recorder = serve->recording.recorder,
         .log = &serve->log,
-        .journal_capacity = options->journal_entries,
+        .journal_capacity =
+            options->journal_entries != 0 ? options->journal_entries : SERVE_JOURNAL_ENTRIES,
         .journal_when_full = JOURNAL_DROP_OLDEST,
         .journal_stream = serve->journal.stream,
         .journal_stream_bytes_max = options->journal_bytes_max,

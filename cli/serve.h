@@ -14,6 +14,9 @@
 #include "mockserver/server.h"
 #include "mockserver/tls.h"
 
+/* Of the last requests; 11 MB. Every request of a run is in the file of --journal. */
+enum { SERVE_JOURNAL_ENTRIES = 20000 };
+
 /* What the command line says. Texts are its own, but for keys and tokens: those are copied, and
  * blotted out where other users of the machine could read them. */
 struct serve_options {
@@ -32,7 +35,7 @@ struct serve_options {
     char *admin_token;              /* or NULL */
     const char *journal_file;
     int64_t journal_bytes_max;    /* 0: as large as it gets */
-    size_t journal_entries;       /* 0: JOURNAL_ENTRIES_MAX */
+    size_t journal_entries;       /* 0: SERVE_JOURNAL_ENTRIES */
     const char *upstream_url;     /* or NULL */
     const char *upstream_key_env; /* the variable that holds its key, or NULL: the clients' */
     int64_t upstream_timeout_ns;  /* 0: the default */

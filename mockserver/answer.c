@@ -30,8 +30,8 @@ bool answer_is_header(const char *name, const char *value)
 
 void answer_init(struct answer *answer, int status)
 {
-    /* The headers alone are 10 KB, which at each request is not little to zero. */
-    memset(answer, 0, offsetof(struct answer, headers));
+    /* There is room for 10 KB of headers, which at each request is not little to zero. */
+    memset(answer, 0, offsetof(struct answer, places));
     answer->status = status;
     answer->retry_after_ns = -1;
 }
@@ -50,41 +50,33 @@ static size_t find(const struct answer *answer, const char *name, size_t length)
     if ((answer->name_bits & answer_name_bit(name, length)) == 0)
         return ANSWER_HEADERS_MAX;
     for (size_t i = 0; i < answer->header_count; i++) {
-        if (answer->name_lengths[i] == length && strcasecmp(answer->headers[i].name, name) == 0)
+        if (answer->places[i].name_length == length &&
+            strcasecmp(answer_name(answer, i), name) == 0)
             return i;
     }
     return ANSWER_HEADERS_MAX;
 }
 
-static size_t copy(char *target, size_t size, const char *source, size_t length)
+static size_t at_most(size_t length, size_t size)
 {
-    length = length < size ? length : size - 1;
-    memcpy(target, source, length);
-    target[length] = '\0';
-    return length;
+    return length < size ? length : size - 1;
 }
 
-static size_t add(struct answer *answer, const char *name, size_t length)
-{
-    assert(answer->header_count < ANSWER_HEADERS_MAX);
-    size_t i = answer->header_count++;
-    answer->name_bits |= answer_name_bit(name, length);
-    answer->name_lengths[i] =
-        (uint8_t)copy(answer->headers[i].name, ANSWER_HEADER_NAME_SIZE, name, length);
-    return i;
-}
-
-static size_t find_or_add(struct answer *answer, const char *name)
-{
-    size_t length = strlen(name);
-    size_t i = find(answer, name, length);
-    return i < ANSWER_HEADERS_MAX ? i : add(answer, name, length);
-}
-
+/* What comes after it moves. */
 static void set_value(struct answer *answer, size_t i, const char *value, size_t length)
 {
-    answer->value_lengths[i] =
-        (uint8_t)copy(answer->headers[i].value, ANSWER_HEADER_VALUE_SIZE, value, length);
+    struct answer_place *place = &answer->places[i];
+    char *at = answer->lines + place->value;
+    size_t end = (size_t)place->value + place->value_length;
+    memmove(at + length, answer->lines + end, answer->lines_length - end);
+    memcpy(at, value, length);
+    answer->lines_length += length - place->value_length;
+    for (size_t j = i + 1; j < answer->header_count; j++) {
+        struct answer_place *moved = &answer->places[j];
+        moved->name = (uint16_t)(moved->name + length - place->value_length);
+        moved->value = (uint16_t)(moved->value + length - place->value_length);
+    }
+    place->value_length = (uint8_t)length;
 }
 
 void answer_header(struct answer *answer, const char *name, const char *format, ...)
@@ -99,9 +91,28 @@ void answer_header(struct answer *answer, const char *name, const char *format, 
 
 void answer_header_text(struct answer *answer, const char *name, const char *value)
 {
-    size_t length = strlen(value);
-    if (strcspn(value, "\r\n") == length)
-        set_value(answer, find_or_add(answer, name), value, length);
+    size_t name_length = strlen(name);
+    size_t value_length = strlen(value);
+    if (strcspn(value, "\r\n") < value_length)
+        return;
+    value_length = at_most(value_length, ANSWER_HEADER_VALUE_SIZE);
+    size_t i = find(answer, name, name_length);
+    if (i < ANSWER_HEADERS_MAX)
+        set_value(answer, i, value, value_length);
+    else
+        answer_header_add_bytes(answer, name, at_most(name_length, ANSWER_HEADER_NAME_SIZE), value,
+                                value_length);
+}
+
+void answer_write_tail(const struct answer *answer, char *target)
+{
+    const size_t begin = answer->header_count > 0 ? answer->places[0].value : 0;
+    memcpy(target, answer->lines + begin, answer_tail_length(answer));
+    for (size_t i = 1; i < answer->header_count; i++) {
+        const struct answer_place *place = &answer->places[i];
+        target[place->name - ANSWER_SEPARATOR - begin] = '\r';
+        target[place->value - ANSWER_SEPARATOR - begin] = ':';
+    }
 }
 
 void answer_body(struct answer *answer, char *body)
@@ -128,7 +139,7 @@ void answer_pieces(struct answer *answer, struct answer_piece *pieces, size_t co
 const char *answer_find_header_bytes(const struct answer *answer, const char *name, size_t length)
 {
     size_t i = find(answer, name, length);
-    return i < ANSWER_HEADERS_MAX ? answer->headers[i].value : NULL;
+    return i < ANSWER_HEADERS_MAX ? answer_value(answer, i) : NULL;
 }
 
 void answer_retry_after(struct answer *answer, int64_t wait_ns, bool ms)

@@ -21,6 +21,18 @@ struct answer_header {
     char value[ANSWER_HEADER_VALUE_SIZE];
 };
 
+/* Where the texts of a header begin in the answer's lines, and their lengths. */
+struct answer_place {
+    uint16_t name;
+    uint16_t value;
+    uint8_t name_length;
+    uint8_t value_length;
+};
+
+/* Of the lines, in bytes: a name, ANSWER_SEPARATOR, a value, ANSWER_SEPARATOR, the next. The first
+ * byte of each is 0, so that the texts are strings; in a message it is another. */
+enum { ANSWER_SEPARATOR = 2 };
+
 /* A part of the body that goes out on its own: all up to `end`, no earlier than due_ns after the
  * answer has begun. */
 struct answer_piece {
@@ -55,11 +67,31 @@ struct answer {
     enum answer_end end; /* of a raw one */
     size_t header_count;
     uint64_t name_bits; /* answer_name_bit() of each: most look-ups end here */
-    /* So that texts are seldom compared, and copied without looking for their ends. */
-    uint8_t name_lengths[ANSWER_HEADERS_MAX];
-    uint8_t value_lengths[ANSWER_HEADERS_MAX];
-    struct answer_header headers[ANSWER_HEADERS_MAX]; /* beyond header_count not even zeroed */
+    size_t lines_length;
+    /* Beyond header_count and lines_length not even zeroed. */
+    struct answer_place places[ANSWER_HEADERS_MAX];
+    char lines[ANSWER_HEADERS_MAX *
+               (ANSWER_HEADER_NAME_SIZE + ANSWER_HEADER_VALUE_SIZE + 2 * (ANSWER_SEPARATOR - 1))];
 };
+
+static inline const char *answer_name(const struct answer *answer, size_t index)
+{
+    return answer->lines + answer->places[index].name;
+}
+
+static inline const char *answer_value(const struct answer *answer, size_t index)
+{
+    return answer->lines + answer->places[index].value;
+}
+
+/* What stands in a message from the value of the first header to that of the last. 0 without. */
+static inline size_t answer_tail_length(const struct answer *answer)
+{
+    return answer->header_count > 0
+               ? answer->lines_length - answer->places[0].value - ANSWER_SEPARATOR
+               : 0;
+}
+void answer_write_tail(const struct answer *answer, char *target);
 
 /* RFC 9110: a field name is a token; a value has no line breaks or other control characters. Also
  * that both fit. */
@@ -74,7 +106,7 @@ void answer_free(struct answer *answer);
 void answer_header(struct answer *answer, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same for a text. */
+/* The same for a text, which is none of the answer's own. */
 void answer_header_text(struct answer *answer, const char *name, const char *value);
 
 /* One of 64 bits for a name: no two of those that a usual answer has or is asked for share theirs,
@@ -95,12 +127,21 @@ static inline void answer_header_add_bytes(struct answer *answer, const char *na
 {
     assert(answer->header_count < ANSWER_HEADERS_MAX);
     assert(name_length < ANSWER_HEADER_NAME_SIZE && value_length < ANSWER_HEADER_VALUE_SIZE);
-    size_t i = answer->header_count++;
+    struct answer_place *place = &answer->places[answer->header_count++];
+    char *at = answer->lines + answer->lines_length;
+    size_t value_at = name_length + ANSWER_SEPARATOR;
     answer->name_bits |= answer_name_bit(name, name_length);
-    answer->name_lengths[i] = (uint8_t)name_length;
-    answer->value_lengths[i] = (uint8_t)value_length;
-    memcpy(answer->headers[i].name, name, name_length + 1);
-    memcpy(answer->headers[i].value, value, value_length + 1);
+    *place = (struct answer_place){
+        .name = (uint16_t)answer->lines_length,
+        .value = (uint16_t)(answer->lines_length + value_at),
+        .name_length = (uint8_t)name_length,
+        .value_length = (uint8_t)value_length,
+    };
+    memcpy(at, name, name_length);
+    memcpy(at + name_length, "\0 ", ANSWER_SEPARATOR);
+    memcpy(at + value_at, value, value_length);
+    memcpy(at + value_at + value_length, "\0\n", ANSWER_SEPARATOR);
+    answer->lines_length += value_at + value_length + ANSWER_SEPARATOR;
 }
 
 static inline void answer_header_add(struct answer *answer, const char *name, const char *value)

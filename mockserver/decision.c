@@ -2,7 +2,6 @@
 
 #include "base/digest.h"
 #include "base/duration.h"
-#include "base/json_text.h"
 #include "base/text.h"
 #include "mockserver/refusal.h"
 #include "mockserver/store.h"
@@ -194,8 +193,7 @@ static void note_request(struct decision *decision)
     struct journal_entry *entry = decision->entry;
     size_t key_length = strlen(decision->key);
     if (key_length > 8)
-        text_copy(entry->key_tail, sizeof entry->key_tail, decision->key + key_length - 4);
-    json_make_utf8(entry->key_tail);
+        text_copy_utf8(entry->key_tail, sizeof entry->key_tail, decision->key + key_length - 4);
     entry->body_digest = digest_quick(request->body, request->body_length);
 }
 
@@ -534,8 +532,7 @@ void decision_answer(struct decision *decision)
         play_fault(decision);
     entry->status = answer->status;
     entry->retry_after_ns = answer->retry_after_ns;
-    text_copy(entry->code, sizeof entry->code, answer->code);
-    json_make_utf8(entry->code); /* a script's may have been cut */
+    text_copy_utf8(entry->code, sizeof entry->code, answer->code); /* a script's may be cut */
 }
 
 void decision_free(struct decision *decision)

@@ -13,9 +13,8 @@
 static void copy_header(const char *value, char *target, size_t size)
 {
     if (value == NULL)
-        return; /* the entry is zeroed */
-    text_copy(target, size, value);
-    json_make_utf8(target);
+        return; /* the entry's are empty */
+    text_copy_utf8(target, size, value);
 }
 
 static void read_retry_count(const struct exchange *exchange, struct journal_entry *entry)
@@ -30,11 +29,6 @@ static void read_retry_count(const struct exchange *exchange, struct journal_ent
         entry->retry_count = (int)count;
 }
 
-static bool is_post(const struct exchange *exchange)
-{
-    return strcmp(exchange->method, "POST") == 0;
-}
-
 /* Numbers are in the order of the times of arrival. */
 static bool take_entry(struct exchange *exchange)
 {
@@ -42,16 +36,17 @@ static bool take_entry(struct exchange *exchange)
     struct shared *shared = server->shared;
     const char *key = api_key_of(exchange->headers[EXCHANGE_AUTHORIZATION], NULL);
     server_lock(server);
+    const uint64_t pool = pools_foresee(shared->api.pools, key);
     struct journal_entry *entry = journal_take(server->journal);
     const int64_t arrived_ns = loop_now(server->loop);
     if (entry != NULL) {
         shared->in_flight++;
-        shared->posts_in_flight += is_post(exchange);
+        shared->posts_in_flight += exchange->is_post;
     } else {
         shared->journal_overflowed = true;
     }
     const int in_flight = shared->posts_in_flight;
-    pools_foresee(shared->api.pools, key);
+    pools_fetch(shared->api.pools, pool);
     server_unlock(server);
     if (entry == NULL)
         return false;
@@ -71,8 +66,7 @@ bool entry_begin(struct exchange *exchange)
     entry->pass = server->shared->thread_count > 1 ? 0 : server->pass;
     entry->connection = exchange->link->number;
     text_copy(entry->method, sizeof entry->method, exchange->method);
-    text_copy(entry->path, sizeof entry->path, exchange->path);
-    json_make_utf8(entry->path); /* any bytes may come; reports and metrics are UTF-8 */
+    text_copy_utf8(entry->path, sizeof entry->path, exchange->path); /* reports are UTF-8 */
     copy_header(exchange->headers[EXCHANGE_IDEMPOTENCY_KEY], entry->idempotency_key,
                 sizeof entry->idempotency_key);
     if (server->marker_header != NULL)
@@ -160,7 +154,7 @@ static void end_request(struct exchange *exchange, bool is_told)
     struct shared *shared = server->shared;
     server_lock(server);
     shared->in_flight--;
-    shared->posts_in_flight -= is_post(exchange);
+    shared->posts_in_flight -= exchange->is_post;
     end_recording(exchange);
     api_settle(&shared->api, &exchange->outcome, exchange->entry->answered_ns);
     api_finish(&exchange->outcome);
@@ -206,8 +200,7 @@ void entry_note_refused(struct link *link, int status, const char *code)
     entry->connection = link->number;
     entry->arrived_ns = link->is_receiving ? link->first_line_ns : now_ns;
     if (link->is_receiving)
-        snprintf(entry->path, sizeof entry->path, "%s", link->path);
-    json_make_utf8(entry->path);
+        text_copy_utf8(entry->path, sizeof entry->path, link->path);
     entry->decided_ns = entry->first_byte_ns = entry->answered_ns = now_ns;
     entry->status = status;
     snprintf(entry->code, sizeof entry->code, "%s", code);

@@ -149,7 +149,7 @@ static struct MHD_Response *response_in_pieces(struct exchange *exchange)
         MHD_create_response_from_callback(is_stream ? MHD_SIZE_UNKNOWN : answer->body_length,
                                           BLOCK_SIZE, read_pieces, exchange, NULL);
     for (size_t i = 0; i < answer->header_count && response != NULL; i++)
-        MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
+        MHD_add_response_header(response, answer_name(answer, i), answer_value(answer, i));
     return response;
 }
 
@@ -226,8 +226,10 @@ static enum MHD_Result note_header(void *owner, enum MHD_ValueKind kind, const c
     exchange->memory_used += HELD_FOR_EACH;
     if (kind == MHD_COOKIE_KIND)
         exchange->memory_used += name_length + value_length + 2;
-    if (kind != MHD_HEADER_KIND || !may_be_common(name_length) ||
-        strcasecmp(common_headers[name_length].name, name) != 0)
+    if (kind != MHD_HEADER_KIND || !may_be_common(name_length))
+        return MHD_YES;
+    const char *common = common_headers[name_length].name;
+    if ((name[0] | 0x20) != common[0] || strcasecmp(name, common) != 0)
         return MHD_YES;
     const char **noted = &exchange->headers[common_headers[name_length].header];
     if (*noted == NULL)
@@ -292,6 +294,7 @@ static struct exchange *exchange_new(struct server *server, struct MHD_Connectio
     if (exchange == NULL)
         return NULL;
     exchange->method = method;
+    exchange->is_post = strcmp(method, "POST") == 0;
     exchange->path = path;
     exchange->server = server;
     exchange->link = link;
@@ -526,14 +529,8 @@ static void begin_recording(struct exchange *exchange)
  * else end the connection without an answer. */
 static bool has_room_for_headers(const struct exchange *exchange)
 {
-    enum { OWN = 256, LINE = 4 }; /* status line and its own headers; what is around a header */
-    const struct answer *answer = &exchange->outcome.answer;
-    size_t used = exchange->memory_used + OWN;
-    size_t most = answer->header_count * (sizeof(struct answer_header) + LINE);
-    if (used + most <= exchange->server->connection_memory)
-        return true;
-    for (size_t i = 0; i < answer->header_count; i++)
-        used += answer->name_lengths[i] + answer->value_lengths[i] + (size_t)LINE;
+    enum { OWN = 256 }; /* status line and its own headers */
+    size_t used = exchange->memory_used + OWN + exchange->outcome.answer.lines_length;
     return used <= exchange->server->connection_memory;
 }
 

@@ -326,8 +326,8 @@ struct MHD_Response *forward_response(struct exchange *exchange)
         read_waiting, exchange, NULL);
     const struct answer *own = &exchange->outcome.answer;
     for (size_t i = 0; response != NULL && i < own->header_count; i++) {
-        recording_header(exchange->recording, own->headers[i].name, own->headers[i].value);
-        MHD_add_response_header(response, own->headers[i].name, own->headers[i].value);
+        recording_header(exchange->recording, answer_name(own, i), answer_value(own, i));
+        MHD_add_response_header(response, answer_name(own, i), answer_value(own, i));
     }
     for (size_t i = 0; response != NULL && i < forwarding->header_count; i++) {
         const struct backend_header *header = &forwarding->headers[i];

@@ -133,8 +133,19 @@ struct journal_entry *journal_take(struct journal *journal)
 
 void journal_start(struct journal_entry *entry)
 {
-    enum { BEGIN = offsetof(struct journal_entry, connection) };
-    memset((char *)entry + BEGIN, 0, sizeof *entry - BEGIN);
+    enum {
+        BEGIN = offsetof(struct journal_entry, streamed),
+        TEXTS = offsetof(struct journal_entry, method),
+    };
+    memset((char *)entry + BEGIN, 0, TEXTS - BEGIN);
+    entry->method[0] = '\0';
+    entry->key_tail[0] = '\0';
+    entry->request_id[0] = '\0';
+    entry->path[0] = '\0';
+    entry->model[0] = '\0';
+    entry->code[0] = '\0';
+    entry->idempotency_key[0] = '\0';
+    entry->call_marker[0] = '\0';
     entry->decision = JOURNAL_REJECTED; /* until it is complete and decided */
     entry->arrived_ns = -1;
     entry->decided_ns = -1;

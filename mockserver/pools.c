@@ -1,7 +1,7 @@
 #include "mockserver/pools.h"
 
 #include "base/digest.h"
-#include "base/json_text.h"
+#include "base/text.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -431,9 +431,8 @@ static struct pool *add_pool(struct pools *pools, uint64_t id, const struct mode
     struct pool *pool = pool_at(pools, pools->pool_count++);
     *pool = (struct pool){.id = id, .model = model->name};
     quota_init(&pool->quota, model->limits, now_ns);
-    snprintf(pool->key_tail, sizeof pool->key_tail, "%s",
-             owner_length > 8 ? owner + owner_length - 4 : "");
-    json_make_utf8(pool->key_tail);
+    text_copy_utf8(pool->key_tail, sizeof pool->key_tail,
+                   owner_length > 8 ? owner + owner_length - 4 : "");
     put_slot(pools->slots, pools->slot_count, id, pools->pool_count);
     return pool;
 }
@@ -451,13 +450,21 @@ static uint64_t id_of(const char *owner, size_t owner_length, const struct model
                       model->hash | 1);
 }
 
-void pools_foresee(const struct pools *pools, const char *owner)
+uint64_t pools_foresee(const struct pools *pools, const char *owner)
 {
     if (pools->model_last == NULL || pools->pool_count == 0)
-        return;
+        return 0;
     uint64_t id = id_of(owner, strlen(owner), pools->model_last->owner);
-    uint64_t slot = pools->slots[id & (pools->slot_count - 1)];
-    if (slot != 0 && slot >> 32 == id >> 32)
+    __builtin_prefetch(&pools->slots[id & (pools->slot_count - 1)]);
+    return id;
+}
+
+void pools_fetch(const struct pools *pools, uint64_t foreseen)
+{
+    if (foreseen == 0)
+        return;
+    uint64_t slot = pools->slots[foreseen & (pools->slot_count - 1)];
+    if (slot != 0 && slot >> 32 == foreseen >> 32)
         fetch(pool_at(pools, (slot & UINT32_MAX) - 1));
 }
 

@@ -66,8 +66,10 @@ struct pool *pools_get(struct pools *pools, const char *owner, const char *model
                        int64_t now_ns);
 
 /* A request has begun to come that is likely to ask for the pool of `owner` and of the model that
- * was asked for last: lets the processor fetch it. If it does not, no harm is done. */
-void pools_foresee(const struct pools *pools, const char *owner);
+ * was asked for last. Lets the processor fetch its place in the table, then, a little later, what
+ * is found there; 0 stands for no pool. If the request asks for another one, no harm is done. */
+uint64_t pools_foresee(const struct pools *pools, const char *owner);
+void pools_fetch(const struct pools *pools, uint64_t foreseen);
 
 /* Every pool in the order in which it was made. */
 void pools_each(const struct pools *pools, void (*visit)(void *owner, const struct pool *pool),

@@ -175,7 +175,7 @@ void recording_answer(struct recorder *recorder, struct recording *recording,
         return;
     recording->is_own = true;
     for (size_t i = 0; i < answer->header_count; i++)
-        recording_header(recording, answer->headers[i].name, answer->headers[i].value);
+        recording_header(recording, answer_name(answer, i), answer_value(answer, i));
     recording->is_incomplete = answer->is_raw || answer->status == 0;
     size_t from = 0;
     for (size_t i = 0; i < answer->piece_count; i++) {

@@ -159,6 +159,7 @@ struct exchange {
     enum exchange_refusal refusal;
     struct forwarding *forwarding; /* the answer comes from the backend; or NULL */
     struct recording *recording;   /* or NULL */
+    bool is_post;
     bool is_decided;
     bool ends_early;        /* exchange_end_early() has something to do ... */
     int64_t ended_early_ns; /* ... and has done it then; 0: it has not */

@@ -57,42 +57,6 @@ static bool has_framing(const struct answer *answer)
            answer_find_header(answer, "transfer-encoding") != NULL;
 }
 
-/* Of the first header's value and the lines of the others; libmicrohttpd ends the last one. */
-static size_t lines_length_of(const struct answer *answer)
-{
-    enum { EXTRA = 4 }; /* the end of the line before, and ": " */
-    if (answer->header_count == 0)
-        return 0;
-    size_t length = answer->value_lengths[0];
-    for (size_t i = 1; i < answer->header_count; i++)
-        length += (size_t)EXTRA + answer->name_lengths[i] + answer->value_lengths[i];
-    return length;
-}
-
-enum { STEP = 16, LINES_MAX = ANSWER_HEADERS_MAX * sizeof(struct answer_header) + STEP };
-
-/* Sixteen bytes at a time: most texts are no longer. What is beyond the end of the text is still of
- * its array, and is written over by the next. */
-static char *put(char *at, const char *text, size_t length)
-{
-    for (size_t i = 0; i < length; i += STEP)
-        memcpy(at + i, text + i, STEP);
-    return at + length;
-}
-
-static void write_lines(char *target, size_t length, const struct answer *answer)
-{
-    char lines[LINES_MAX + 4 * ANSWER_HEADERS_MAX];
-    char *at = put(lines, answer->headers[0].value, answer->value_lengths[0]);
-    for (size_t i = 1; i < answer->header_count; i++) {
-        memcpy(at, "\r\n", 2);
-        at = put(at + 2, answer->headers[i].name, answer->name_lengths[i]);
-        memcpy(at, ": ", 2);
-        at = put(at + 2, answer->headers[i].value, answer->value_lengths[i]);
-    }
-    memcpy(target, lines, length);
-}
-
 /* libmicrohttpd copies a value into memory of its own and lends it to be read. Nothing reads it
  * while the response is not queued. NULL when memory is out. */
 static char *add_value(struct MHD_Response *response, const char *name, size_t length)
@@ -113,14 +77,14 @@ static char *add_value(struct MHD_Response *response, const char *name, size_t l
 
 static bool add_headers(struct spare_response *spare, const struct answer *answer)
 {
-    const char *name = answer->headers[0].name;
+    const char *name = answer_name(answer, 0);
     if (spare->is_kept && spare->lines_length > 0) {
-        memcpy(spare->first_name, name, answer->name_lengths[0]);
+        memcpy(spare->first_name, name, answer->places[0].name_length);
         spare->lines = add_value(spare->response, name, spare->lines_length);
         return spare->lines != NULL;
     }
     for (size_t i = 0; i < answer->header_count; i++)
-        MHD_add_response_header(spare->response, answer->headers[i].name, answer->headers[i].value);
+        MHD_add_response_header(spare->response, answer_name(answer, i), answer_value(answer, i));
     return true;
 }
 
@@ -147,7 +111,7 @@ static struct spare_response *make(const struct answer *answer, size_t lines_len
 static struct spare_response *find(struct spare_responses *spares, const struct answer *answer,
                                    size_t lines_length)
 {
-    const char *name = answer->header_count > 0 ? answer->headers[0].name : "";
+    const char *name = answer->header_count > 0 ? answer_name(answer, 0) : "";
     struct spare_response **place = list_of(spares, answer->body_length, lines_length);
     for (; *place != NULL; place = &(*place)->next) {
         struct spare_response *spare = *place;
@@ -164,7 +128,7 @@ static struct spare_response *find(struct spare_responses *spares, const struct 
 struct spare_response *spare_response_take(struct spare_responses *spares,
                                            const struct answer *answer)
 {
-    size_t lines_length = lines_length_of(answer);
+    size_t lines_length = answer_tail_length(answer);
     bool is_kept = answer->body_length <= SPARE_RESPONSE_BODY_MAX && !has_framing(answer);
     struct spare_response *spare = is_kept ? find(spares, answer, lines_length) : NULL;
     if (spare == NULL)
@@ -174,7 +138,7 @@ struct spare_response *spare_response_take(struct spare_responses *spares,
     if (answer->body_length > 0)
         memcpy(spare->body, answer->body, answer->body_length);
     if (spare->lines != NULL)
-        write_lines(spare->lines, lines_length, answer);
+        answer_write_tail(answer, spare->lines);
     return spare;
 }
 

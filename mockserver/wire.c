@@ -28,7 +28,7 @@ static void write_head(struct writer *writer, const struct answer *answer, bool 
     fprintf(writer->file, "HTTP/1.1 %d %s\r\n", answer->status,
             MHD_get_reason_phrase_for((unsigned int)answer->status));
     for (size_t i = 0; i < answer->header_count; i++)
-        fprintf(writer->file, "%s: %s\r\n", answer->headers[i].name, answer->headers[i].value);
+        fprintf(writer->file, "%s: %s\r\n", answer_name(answer, i), answer_value(answer, i));
     int64_t length = (int64_t)answer->body_length + length_error;
     if (is_chunked)
         fputs("Transfer-Encoding: chunked\r\n\r\n", writer->file);

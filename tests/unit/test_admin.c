@@ -60,8 +60,8 @@ static int finish(void **state)
 static const char *header(const struct set_up *set_up, const char *name)
 {
     for (size_t i = 0; i < set_up->answer.header_count; i++) {
-        if (strcasecmp(set_up->answer.headers[i].name, name) == 0)
-            return set_up->answer.headers[i].value;
+        if (strcasecmp(answer_name(&set_up->answer, i), name) == 0)
+            return answer_value(&set_up->answer, i);
     }
     return NULL;
 }

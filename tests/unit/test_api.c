@@ -91,8 +91,8 @@ static const char *header(const struct set_up *set_up, const char *name)
 {
     const struct answer *answer = &set_up->outcome.answer;
     for (size_t i = 0; i < answer->header_count; i++) {
-        if (strcasecmp(answer->headers[i].name, name) == 0)
-            return answer->headers[i].value;
+        if (strcasecmp(answer_name(answer, i), name) == 0)
+            return answer_value(answer, i);
     }
     return NULL;
 }
@@ -437,8 +437,8 @@ static void only_openai_says_what_it_is(void **state)
             assert_int_equal(chat_and_finish(&set_up, 0), status);
             const struct answer *answer = &set_up.outcome.answer;
             for (size_t j = 0; j < answer->header_count; j++) {
-                if (strncmp(answer->headers[j].name, "openai-", 7) == 0 && !cases[i].says)
-                    fail_msg("%s: %s", cases[i].dialect, answer->headers[j].name);
+                if (strncmp(answer_name(answer, j), "openai-", 7) == 0 && !cases[i].says)
+                    fail_msg("%s: %s", cases[i].dialect, answer_name(answer, j));
             }
             assert_true(cases[i].says == (answer_find_header(answer, "openai-version") != NULL));
             assert_non_null(answer_find_header(answer, "x-request-id"));
@@ -637,7 +637,7 @@ static char *transcript(struct set_up *set_up, int64_t start_ns)
         fprintf(stream, "%d %" PRId64 " %s\n", answer->status, set_up->outcome.latency_ns,
                 answer->body);
         for (size_t j = 0; j < answer->header_count; j++)
-            fprintf(stream, "%s: %s\n", answer->headers[j].name, answer->headers[j].value);
+            fprintf(stream, "%s: %s\n", answer_name(answer, j), answer_value(answer, j));
         set_up->entry.decided_ns = now_ns;
         journal_write_entry(&set_up->entry, stream);
     }

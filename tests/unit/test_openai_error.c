@@ -18,8 +18,8 @@
 static const char *header(const struct answer *answer, const char *name)
 {
     for (size_t i = 0; i < answer->header_count; i++) {
-        if (strcasecmp(answer->headers[i].name, name) == 0)
-            return answer->headers[i].value;
+        if (strcasecmp(answer_name(answer, i), name) == 0)
+            return answer_value(answer, i);
     }
     return NULL;
 }

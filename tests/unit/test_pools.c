@@ -59,14 +59,14 @@ static void foreseeing_makes_no_pool(void **state)
 {
     (void)state;
     struct pools *pools = pools_new();
-    pools_foresee(pools, KEY_A); /* when there is none */
+    pools_fetch(pools, pools_foresee(pools, KEY_A)); /* when there is none */
     struct pool *pool = pools_get(pools, KEY_A, "m", 0);
-    pools_foresee(pools, KEY_A);
-    pools_foresee(pools, KEY_B);
-    pools_foresee(pools, "");
+    pools_fetch(pools, pools_foresee(pools, KEY_A));
+    pools_fetch(pools, pools_foresee(pools, KEY_B));
+    pools_fetch(pools, pools_foresee(pools, ""));
     /* The upper half of this one's id is 0, as that of a slot that is free. */
     pools_get(pools, KEY_A, "gpt-4o-mini", 0);
-    pools_foresee(pools, "sk-abcdefRY_CX20");
+    pools_fetch(pools, pools_foresee(pools, "sk-abcdefRY_CX20"));
     int count = 0;
     pools_each(pools, count_pool, &count);
     assert_int_equal(count, 2);

@@ -221,8 +221,8 @@ static void a_step_is_played_when_it_was_as_often_as_it_asks(void **state)
 static const char *header(const struct answer *answer, const char *name)
 {
     for (size_t i = 0; i < answer->header_count; i++) {
-        if (strcasecmp(answer->headers[i].name, name) == 0)
-            return answer->headers[i].value;
+        if (strcasecmp(answer_name(answer, i), name) == 0)
+            return answer_value(answer, i);
     }
     return NULL;
 }

@@ -38,7 +38,7 @@ static void assert_is(const struct spare_response *spare, const struct answer *a
     fclose(stream);
     stream = fmemopen(wanted, sizeof wanted, "w");
     for (size_t i = 0; i < answer->header_count; i++)
-        fprintf(stream, "%s: %s\r\n", answer->headers[i].name, answer->headers[i].value);
+        fprintf(stream, "%s: %s\r\n", answer_name(answer, i), answer_value(answer, i));
     fclose(stream);
     assert_string_equal(sent, wanted);
 }

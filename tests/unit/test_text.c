@@ -116,6 +116,29 @@ static void a_copy_is_cut_to_its_place(void **state)
     assert_string_equal(place, "abc");
 }
 
+/* A character that is cut is none. */
+static void a_copy_of_any_bytes_is_utf_8(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source;
+        const char *copy; /* in 8 bytes */
+    } cases[] = {
+        {"", ""},
+        {"ab", "ab"},
+        {"abcdefghij", "abcdefg"},
+        {"\377b", "?b"},
+        {"ab\303\244", "ab\303\244"},
+        {"abcdef\303\244", "abcdef?"},
+        {"abcdefg\377", "abcdefg"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char place[8] = "zzzzzzz";
+        text_copy_utf8(place, sizeof place, cases[i].source);
+        assert_string_equal(place, cases[i].copy);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +148,7 @@ int main(void)
         cmocka_unit_test(json_strings_are_as_cjson_writes_them),
         cmocka_unit_test(what_is_no_utf_8_is_replaced),
         cmocka_unit_test(a_copy_is_cut_to_its_place),
+        cmocka_unit_test(a_copy_of_any_bytes_is_utf_8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
