@@ -145,12 +145,11 @@ def test_a_right_client_passes_every_probe(habits):
 
 STEADY = {
     "right": "asks-for-done",
-    "full jitter": "jitter=full attempts=5",
     "a quarter of jitter, three attempts, as the official SDKs": "jitter=quarter attempts=3",
     "none": "no-retry=*",
     "fixed": "factor=1 jitter=none",
 }
-SEEDS = int(os.environ.get("GRADE_SEEDS", "2"))  # bounds what the tests take
+SEEDS = int(os.environ.get("GRADE_SEEDS", "20"))
 
 
 def is_steady(*arguments, command=None, seeds=SEEDS):
@@ -163,6 +162,11 @@ def is_steady(*arguments, command=None, seeds=SEEDS):
 
 
 @pytest.mark.once
+def test_full_jitter_changes_no_verdict():
+    is_steady("jitter=full attempts=5", seeds=2)
+
+
+@pytest.mark.steady
 @pytest.mark.parametrize("habits", STEADY.values(), ids=list(STEADY))
 def test_no_verdict_changes_with_the_seed(habits):
     is_steady(habits)
@@ -174,13 +178,13 @@ def test_no_verdict_on_a_program_in_c_changes_in_twenty_runs(program):
     is_steady("", command=[BUILD / "examples" / "c" / program], seeds=20)
 
 
-@pytest.mark.once
+@pytest.mark.steady
 def test_no_verdict_on_a_program_in_python_changes_with_the_seed():
     is_steady("", command=["python3", str(CLIENTS / "retries.py")])
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-@pytest.mark.once
+@pytest.mark.steady
 def test_no_verdict_on_a_program_in_node_changes_with_the_seed():
     is_steady("", command=["node", str(CLIENTS / "retries.mjs")])
 
@@ -191,19 +195,35 @@ JOINTS = re.findall(r'\.first = "([\w/-]+)", \.second = "([\w/-]+)"',
                     (ROOT / "grade" / "joint.c").read_text())
 
 
+def says_the_same(habits, first, second):
+    asked = ("--probe", first, "--probe", second)
+    joint = {probe["id"]: probe["verdict"] for probe in
+             grade(habits, *asked, "--probe", "backs-off/waits")["probes"]
+             if probe["id"] in (first, second)}
+    alone = {probe["id"]: probe["verdict"] for probe in grade(habits, *asked)["probes"]}
+    return joint == alone
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("first, second", JOINTS)
 def test_a_start_for_two_probes_says_what_a_start_for_each_says(first, second):
-    """Of a right client, of one that is wrong in the first, of one that is in the second, and of the
-    same where it makes no retry when a quarter of a minute has passed."""
-    asked = ("--probe", first, "--probe", second)
-    for habits in ("", WRONG[first][0], WRONG[second][0], f"{WRONG[second][0]} budget=15"):
-        joint = {probe["id"]: probe["verdict"] for probe in
-                 grade(habits, *asked, "--probe", "backs-off/waits")["probes"]
-                 if probe["id"] in (first, second)}
-        alone = {first: "right", second: "right"} if not habits else \
-            {probe["id"]: probe["verdict"] for probe in grade(habits, *asked)["probes"]}
-        assert joint == alone, habits
+    """Of one that is wrong in the first, and of one that is in the second, and makes no retry when a
+    quarter of a minute has passed."""
+    assert says_the_same(WRONG[first][0], first, second)
+    assert says_the_same(f"{WRONG[second][0]} budget=15", first, second)
+
+
+@pytest.mark.steady
+@pytest.mark.parametrize("first, second", JOINTS)
+def test_a_start_for_two_probes_says_so_without_a_budget(first, second):
+    assert says_the_same(WRONG[second][0], first, second)
+
+
+@pytest.mark.once
+def test_every_start_for_two_probes_lets_a_right_client_pass():
+    asked = [word for probe in ("backs-off/waits", *itertools.chain(*JOINTS))
+             for word in ("--probe", probe)]
+    assert {probe["verdict"] for probe in grade("", *asked)["probes"]} == {"right"}
 
 
 def test_a_right_program_needs_fewer_starts_than_there_are_probes():

@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 from toomany import CLIENTS, TOOMANY  # noqa: E402
 
+pytestmark = pytest.mark.once
 SEED = int(os.environ.get("TOOMANY_SEED", "1"))
 PROGRAMS = 20
 KINDS = ("fixed", "linear", "exponential", "decorrelated", "compounding")

@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 from toomany import CLIENTS, TOOMANY  # noqa: E402
 
+pytestmark = pytest.mark.once
 FOLDER = ROOT / "scenarios" / "reported"
 RULES = CLIENTS / "reported" / "rules.py"
 # Reports, of which two have two sides, see the page.
