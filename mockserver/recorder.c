@@ -332,6 +332,17 @@ static bool clean(const struct recorder *recorder, struct recording *recording,
     return true;
 }
 
+/* What else of it may hold a key: names of headers, the path, the model, the error's code. */
+static bool clean_json(const struct recorder *recorder, char *json, const char *const keys[])
+{
+    char *original = strdup(json);
+    if (original == NULL)
+        return false;
+    clean_text(recorder, json, original, strlen(original), keys);
+    free(original);
+    return true;
+}
+
 /* Clients close when they have read [DONE]: they do not wait for the end of the stream. */
 static bool has_said_done(const struct recording *recording)
 {
@@ -355,8 +366,10 @@ static bool keep(struct recorder *recorder, struct recording *recording,
     if (!clean(recorder, recording, keys))
         return false;
     char *json = step_json(recording, entry);
-    if (json == NULL)
+    if (json == NULL || !clean_json(recorder, json, keys)) {
+        free(json);
         return false;
+    }
     size_t at = recorder->count++;
     /* Answers end in another order than that in which requests came. */
     for (; at > 0 && recorder->steps[at - 1].sequence > entry->sequence; at--)

@@ -8,8 +8,8 @@
  *
  * One step a request, in order of arrival, with the headers that matter to clients. A stream is a
  * list of pieces, each with the time since the answer began. No key is in it: requests are not
- * recorded, and where an answer holds a key that the recorder knows, its last four characters stand
- * there.
+ * recorded, and where a step holds a key that the recorder knows, in its body, a header, the path,
+ * the model or the error's code, only its last four characters stand there.
  *
  * What cannot be scripted is left out, and counted: answers that did not come whole, faults,
  * statuses beyond 599, and what is no UTF-8 text (speech).

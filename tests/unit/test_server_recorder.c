@@ -325,6 +325,18 @@ static void keys_are_not_in_the_file(void **state)
     assert_string_equal(step->body, "1 *********************tail 2 ****************6789 3 "
                                     "**************6789 4 *********************nger 5 any-word");
     assert_string_equal(header_of(step, "x-request-id"), "of-*********************tail");
+    snprintf(entry.model, sizeof entry.model, "m-%s", KEY);
+    snprintf(entry.path, sizeof entry.path, "/v1/%s/x", KEY);
+    snprintf(entry.code, sizeof entry.code, "%s", KEY);
+    entry.status = 401;
+    recording = recorder_begin(recorder);
+    recording_header(recording, "x-ratelimit-" KEY, "1");
+    recorder_end(recorder, recording, &entry, sent);
+    step = &loaded()->steps[1];
+    assert_string_equal(step->model, "m-*********************tail");
+    assert_string_equal(step->path, "/v1/*********************tail/x");
+    assert_string_equal(step->code, "*********************tail");
+    assert_string_equal(header_of(step, "x-ratelimit-*********************tail"), "1");
 }
 
 /* Bug: steps stand in the order in which answers ended, and the replay gives the slow request's
