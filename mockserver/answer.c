@@ -3,7 +3,6 @@
 #include "base/duration.h"
 #include "base/text.h"
 
-#include <assert.h>
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>

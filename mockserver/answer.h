@@ -16,11 +16,6 @@ enum {
     ANSWER_HEADER_VALUE_SIZE = 256,
 };
 
-struct answer_header {
-    char name[ANSWER_HEADER_NAME_SIZE];
-    char value[ANSWER_HEADER_VALUE_SIZE];
-};
-
 /* Where the texts of a header begin in the answer's lines, and their lengths. */
 struct answer_place {
     uint16_t name;
@@ -29,9 +24,13 @@ struct answer_place {
     uint8_t value_length;
 };
 
-/* Of the lines, in bytes: a name, ANSWER_SEPARATOR, a value, ANSWER_SEPARATOR, the next. The first
- * byte of each is 0, so that the texts are strings; in a message it is another. */
-enum { ANSWER_SEPARATOR = 2 };
+/* In bytes: "\0 " after a name and "\0\n" after a value, so that both are strings; in a message
+ * they are ": " and "\r\n". */
+enum {
+    ANSWER_SEPARATOR = 2,
+    ANSWER_LINE_MAX =
+        ANSWER_HEADER_NAME_SIZE - 1 + ANSWER_HEADER_VALUE_SIZE - 1 + 2 * ANSWER_SEPARATOR,
+};
 
 /* A part of the body that goes out on its own: all up to `end`, no earlier than due_ns after the
  * answer has begun. */
@@ -70,10 +69,10 @@ struct answer {
     size_t lines_length;
     /* Beyond header_count and lines_length not even zeroed. */
     struct answer_place places[ANSWER_HEADERS_MAX];
-    char lines[ANSWER_HEADERS_MAX *
-               (ANSWER_HEADER_NAME_SIZE + ANSWER_HEADER_VALUE_SIZE + 2 * (ANSWER_SEPARATOR - 1))];
+    char lines[ANSWER_HEADERS_MAX * ANSWER_LINE_MAX];
 };
 
+/* Good until another header is replaced. */
 static inline const char *answer_name(const struct answer *answer, size_t index)
 {
     return answer->lines + answer->places[index].name;
@@ -91,6 +90,8 @@ static inline size_t answer_tail_length(const struct answer *answer)
                ? answer->lines_length - answer->places[0].value - ANSWER_SEPARATOR
                : 0;
 }
+
+/* Writes that, without a NUL. */
 void answer_write_tail(const struct answer *answer, char *target);
 
 /* RFC 9110: a field name is a token; a value has no line breaks or other control characters. Also
@@ -158,7 +159,7 @@ void answer_body_bytes(struct answer *answer, void *body, size_t length);
 /* Takes over `pieces`, whose ends are in order, the last one that of the body. */
 void answer_pieces(struct answer *answer, struct answer_piece *pieces, size_t count);
 
-/* The value of the header of this name, or NULL. */
+/* The value of the header of this name, or NULL. Good until another one is replaced. */
 const char *answer_find_header_bytes(const struct answer *answer, const char *name, size_t length);
 static inline const char *answer_find_header(const struct answer *answer, const char *name)
 {

@@ -1,6 +1,5 @@
 /* The entry of a request in the journal, from its arrival to its end. */
 #include "base/duration.h"
-#include "base/json_text.h"
 #include "base/text.h"
 #include "mockserver/server_parts.h"
 

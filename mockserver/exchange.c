@@ -1,5 +1,4 @@
 #include "base/duration.h"
-#include "base/json_text.h"
 #include "base/text.h"
 #include "mockserver/peer.h"
 #include "mockserver/server_parts.h"
@@ -385,11 +384,9 @@ static void read_body_marker(struct exchange *exchange)
         return;
     cJSON *root = cJSON_ParseWithLength(exchange->body, exchange->body_length);
     const cJSON *marker = cJSON_GetObjectItemCaseSensitive(root, name);
-    if (cJSON_IsString(marker)) {
-        snprintf(exchange->entry->call_marker, sizeof exchange->entry->call_marker, "%s",
-                 marker->valuestring);
-        json_make_utf8(exchange->entry->call_marker);
-    }
+    if (cJSON_IsString(marker))
+        text_copy_utf8(exchange->entry->call_marker, sizeof exchange->entry->call_marker,
+                       marker->valuestring);
     cJSON_Delete(root);
 }
 /* Or answers why not. */

@@ -1,5 +1,5 @@
 #include "base/duration.h"
-#include "base/json_text.h"
+#include "base/text.h"
 #include "mockserver/openai_error.h"
 #include "mockserver/server_parts.h"
 
@@ -151,10 +151,8 @@ static void on_head(void *owner, const struct backend_head *head)
     entry->status = head->status;
     entry->retry_after_ns = head->retry_after_ns;
     const char *request_id = forward_header(exchange, "x-request-id");
-    if (request_id != NULL) {
-        snprintf(entry->request_id, sizeof entry->request_id, "%s", request_id);
-        json_make_utf8(entry->request_id);
-    }
+    if (request_id != NULL)
+        text_copy_utf8(entry->request_id, sizeof entry->request_id, request_id);
     wake(exchange);
 }
 
@@ -219,8 +217,7 @@ static void read_error_code(struct exchange *exchange)
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(root, "error");
     const cJSON *code = cJSON_GetObjectItemCaseSensitive(error, "code");
     if (cJSON_IsString(code))
-        snprintf(exchange->entry->code, sizeof exchange->entry->code, "%s", code->valuestring);
-    json_make_utf8(exchange->entry->code); /* it may have been cut */
+        text_copy_utf8(exchange->entry->code, sizeof exchange->entry->code, code->valuestring);
     cJSON_Delete(root);
 }
 

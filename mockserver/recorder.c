@@ -19,7 +19,7 @@ struct recording {
     struct answer_piece *pieces; /* due_ns is the time on the clock at first */
     size_t piece_count;
     size_t piece_capacity;
-    struct answer_header headers[SCRIPT_HEADERS_MAX];
+    struct script_header headers[SCRIPT_HEADERS_MAX];
     size_t header_count;
     bool is_own; /* the pieces' times count from the beginning of the answer */
     bool is_incomplete;
@@ -163,7 +163,7 @@ void recording_header(struct recording *recording, const char *name, const char 
         if (strcasecmp(recording->headers[i].name, name) == 0)
             return; /* the first one counts: what our limits say */
     }
-    struct answer_header *header = &recording->headers[recording->header_count++];
+    struct script_header *header = &recording->headers[recording->header_count++];
     snprintf(header->name, sizeof header->name, "%s", name);
     snprintf(header->value, sizeof header->value, "%s", value);
 }
@@ -326,7 +326,7 @@ static bool clean(const struct recorder *recorder, struct recording *recording,
     clean_text(recorder, recording->body, original, recording->length, keys);
     free(original);
     for (size_t i = 0; i < recording->header_count; i++) {
-        const struct answer_header header = recording->headers[i];
+        const struct script_header header = recording->headers[i];
         clean_text(recorder, recording->headers[i].value, header.value, strlen(header.value), keys);
     }
     return true;

@@ -42,6 +42,11 @@ enum retry_after_form {
     RETRY_AFTER_DATE_ASCTIME,
 };
 
+struct script_header {
+    char name[ANSWER_HEADER_NAME_SIZE];
+    char value[ANSWER_HEADER_VALUE_SIZE];
+};
+
 struct script_step {
     /* When it matches; NULL and 0: always. */
     char *model;
@@ -74,7 +79,7 @@ struct script_step {
     size_t piece_count;
     int64_t retry_after_ns; /* -1 none */
     enum retry_after_form retry_after_form;
-    struct answer_header headers[SCRIPT_HEADERS_MAX];
+    struct script_header headers[SCRIPT_HEADERS_MAX];
     size_t header_count;
 };
 

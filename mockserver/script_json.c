@@ -33,7 +33,7 @@ static bool read_headers(struct script_step *step, const struct json_reader *rea
             return json_wrong(reader, place, member, "no such header: the server sets it");
         if (step->header_count == SCRIPT_HEADERS_MAX)
             return json_wrong(reader, pointer, object, "at most %d headers", SCRIPT_HEADERS_MAX);
-        struct answer_header *header = &step->headers[step->header_count++];
+        struct script_header *header = &step->headers[step->header_count++];
         snprintf(header->name, sizeof header->name, "%s", member->string);
         snprintf(header->value, sizeof header->value, "%s", member->valuestring);
     }

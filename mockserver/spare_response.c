@@ -6,7 +6,7 @@
 enum { LISTS = 64 };
 
 struct spare_responses {
-    struct spare_response *lists[LISTS]; /* by the lengths of body and lines */
+    struct spare_response *lists[LISTS]; /* by the lengths of body and tail */
     size_t count;
     size_t dropped_last; /* the list that had to give one up for others */
 };
@@ -25,9 +25,9 @@ static void destroy(struct spare_response *spare)
 }
 
 static struct spare_response **list_of(struct spare_responses *spares, size_t body_length,
-                                       size_t lines_length)
+                                       size_t tail_length)
 {
-    return &spares->lists[(body_length + 7 * lines_length) % LISTS];
+    return &spares->lists[(body_length + 7 * tail_length) % LISTS];
 }
 
 static void drop_first(struct spare_responses *spares, struct spare_response **list)
@@ -78,24 +78,24 @@ static char *add_value(struct MHD_Response *response, const char *name, size_t l
 static bool add_headers(struct spare_response *spare, const struct answer *answer)
 {
     const char *name = answer_name(answer, 0);
-    if (spare->is_kept && spare->lines_length > 0) {
+    if (spare->is_kept && spare->tail_length > 0) {
         memcpy(spare->first_name, name, answer->places[0].name_length);
-        spare->lines = add_value(spare->response, name, spare->lines_length);
-        return spare->lines != NULL;
+        spare->tail = add_value(spare->response, name, spare->tail_length);
+        return spare->tail != NULL;
     }
     for (size_t i = 0; i < answer->header_count; i++)
         MHD_add_response_header(spare->response, answer_name(answer, i), answer_value(answer, i));
     return true;
 }
 
-static struct spare_response *make(const struct answer *answer, size_t lines_length, bool is_kept)
+static struct spare_response *make(const struct answer *answer, size_t tail_length, bool is_kept)
 {
     struct spare_response *spare = calloc(1, sizeof *spare);
     if (spare == NULL)
         return NULL;
     spare->is_kept = is_kept;
     spare->body_length = answer->body_length;
-    spare->lines_length = lines_length;
+    spare->tail_length = tail_length;
     spare->body = malloc(answer->body_length + 1);
     if (spare->body != NULL)
         spare->response = MHD_create_response_from_buffer(answer->body_length, spare->body,
@@ -109,13 +109,13 @@ static struct spare_response *make(const struct answer *answer, size_t lines_len
 
 /* NULL: there is none of these lengths and this first name. */
 static struct spare_response *find(struct spare_responses *spares, const struct answer *answer,
-                                   size_t lines_length)
+                                   size_t tail_length)
 {
     const char *name = answer->header_count > 0 ? answer_name(answer, 0) : "";
-    struct spare_response **place = list_of(spares, answer->body_length, lines_length);
+    struct spare_response **place = list_of(spares, answer->body_length, tail_length);
     for (; *place != NULL; place = &(*place)->next) {
         struct spare_response *spare = *place;
-        if (spare->body_length != answer->body_length || spare->lines_length != lines_length ||
+        if (spare->body_length != answer->body_length || spare->tail_length != tail_length ||
             strcmp(spare->first_name, name) != 0)
             continue;
         *place = spare->next;
@@ -128,17 +128,17 @@ static struct spare_response *find(struct spare_responses *spares, const struct 
 struct spare_response *spare_response_take(struct spare_responses *spares,
                                            const struct answer *answer)
 {
-    size_t lines_length = answer_tail_length(answer);
+    size_t tail_length = answer_tail_length(answer);
     bool is_kept = answer->body_length <= SPARE_RESPONSE_BODY_MAX && !has_framing(answer);
-    struct spare_response *spare = is_kept ? find(spares, answer, lines_length) : NULL;
+    struct spare_response *spare = is_kept ? find(spares, answer, tail_length) : NULL;
     if (spare == NULL)
-        spare = make(answer, lines_length, is_kept);
+        spare = make(answer, tail_length, is_kept);
     if (spare == NULL)
         return NULL;
     if (answer->body_length > 0)
         memcpy(spare->body, answer->body, answer->body_length);
-    if (spare->lines != NULL)
-        answer_write_tail(answer, spare->lines);
+    if (spare->tail != NULL)
+        answer_write_tail(answer, spare->tail);
     return spare;
 }
 
@@ -159,7 +159,7 @@ void spare_response_give(struct spare_responses *spares, struct spare_response *
         return;
     }
     make_room(spares);
-    struct spare_response **list = list_of(spares, spare->body_length, spare->lines_length);
+    struct spare_response **list = list_of(spares, spare->body_length, spare->tail_length);
     spare->next = *list;
     *list = spare;
     spares->count++;

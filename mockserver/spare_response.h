@@ -4,7 +4,7 @@
  * header is checked and copied, and looked at again when it is sent. libmicrohttpd checks a value
  * when it is added, and sends "name: value" as it finds it. So all headers are one to it: the value
  * of the first holds the lines of the others, too. It is added as a text of that length and written
- * over; and a response whose answer has been sent is kept for the next answer whose body and lines
+ * over; and a response whose answer has been sent is kept for the next answer whose body and tail
  * are as long, and written over again.
  *
  *     struct spare_response *spare = spare_response_take(spares, &answer);
@@ -33,9 +33,9 @@ struct spare_response {
     struct spare_response *next;
     size_t body_length;
     char *body;
-    size_t lines_length;
+    size_t tail_length;
     char first_name[ANSWER_HEADER_NAME_SIZE];
-    char *lines;  /* from the first header's value on, where libmicrohttpd holds it; NULL: none */
+    char *tail;   /* from the first header's value on, where libmicrohttpd holds it; NULL: none */
     bool is_kept; /* false: of no use for another answer */
 };
 

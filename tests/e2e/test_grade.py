@@ -195,28 +195,28 @@ JOINTS = re.findall(r'\.first = "([\w/-]+)", \.second = "([\w/-]+)"',
                     (ROOT / "grade" / "joint.c").read_text())
 
 
-def says_the_same(habits, first, second):
+def assert_says_the_same(habits, first, second):
     asked = ("--probe", first, "--probe", second)
     joint = {probe["id"]: probe["verdict"] for probe in
              grade(habits, *asked, "--probe", "backs-off/waits")["probes"]
              if probe["id"] in (first, second)}
     alone = {probe["id"]: probe["verdict"] for probe in grade(habits, *asked)["probes"]}
-    return joint == alone
+    assert joint == alone, habits
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("first, second", JOINTS)
 def test_a_start_for_two_probes_says_what_a_start_for_each_says(first, second):
-    """Of one that is wrong in the first, and of one that is in the second, and makes no retry when a
-    quarter of a minute has passed."""
-    assert says_the_same(WRONG[first][0], first, second)
-    assert says_the_same(f"{WRONG[second][0]} budget=15", first, second)
+    """Of a client that is wrong in the first, and of one that is in the second, and makes no retry
+    when a quarter of a minute has passed."""
+    assert_says_the_same(WRONG[first][0], first, second)
+    assert_says_the_same(f"{WRONG[second][0]} budget=15", first, second)
 
 
 @pytest.mark.steady
 @pytest.mark.parametrize("first, second", JOINTS)
 def test_a_start_for_two_probes_says_so_without_a_budget(first, second):
-    assert says_the_same(WRONG[second][0], first, second)
+    assert_says_the_same(WRONG[second][0], first, second)
 
 
 @pytest.mark.once

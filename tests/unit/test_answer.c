@@ -86,7 +86,7 @@ static void there_is_room_for_the_longest(void **state)
     value[sizeof value - 1] = '\0';
     answer_init(&answer, 200);
     for (int i = 0; i < ANSWER_HEADERS_MAX; i++) {
-        char name[ANSWER_HEADER_NAME_SIZE + 10];
+        char name[ANSWER_HEADER_NAME_SIZE + 40];
         snprintf(name, sizeof name, "%02d%070d", i, 0);
         answer_header_text(&answer, name, "");
         answer_header_text(&answer, answer_name(&answer, (size_t)i), value);

@@ -336,7 +336,7 @@ static void a_wait_is_said_in_the_form_that_is_asked(void **state)
 
 static void add_header(struct script_step *step, const char *name, const char *value)
 {
-    struct answer_header *added = &step->headers[step->header_count++];
+    struct script_header *added = &step->headers[step->header_count++];
     snprintf(added->name, sizeof added->name, "%s", name);
     snprintf(added->value, sizeof added->value, "%s", value);
 }
