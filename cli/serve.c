@@ -1,6 +1,7 @@
 #include "cli/serve.h"
 
 #include "base/duration.h"
+#include "base/large_pages.h"
 #include "cli/cli.h"
 #include "clock/machine_timer.h"
 #include "mockserver/admin_guard.h"
@@ -380,6 +381,7 @@ int cli_serve(int argc, char **argv)
                              .level = serve.options.log_level,
                              .is_json = serve.options.log_is_json};
     if (status == CLI_DONE) {
+        large_pages_for_heap(SERVE_HEAP_BYTES);
         serve.setup = load_setup(&serve.options, &error);
         if (serve.setup == NULL || !serve_journal_open(&serve.journal, &serve.options, &error) ||
             !cli_stop_on_signals(&serve.stop, &error) || !run(&serve, &error))

@@ -14,8 +14,10 @@
 #include "mockserver/server.h"
 #include "mockserver/tls.h"
 
-/* Of the last requests; 11 MB. Every request of a run is in the file of --journal. */
-enum { SERVE_JOURNAL_ENTRIES = 20000 };
+enum {
+    SERVE_JOURNAL_ENTRIES = 20000, /* of the last requests; 11 MB. --journal writes them all */
+    SERVE_HEAP_BYTES = 256 * 1024 * 1024, /* on large pages: 20,000 connections, and the journal */
+};
 
 /* What the command line says. Texts are its own, but for keys and tokens: those are copied, and
  * blotted out where other users of the machine could read them. */

@@ -1,3 +1,4 @@
+#include "base/large_pages.h"
 #include "mockserver/server_parts.h"
 
 #include <errno.h>
@@ -223,6 +224,7 @@ static void take_arrivals(void *owner, uint32_t events)
 static void *serve(void *owner)
 {
     struct server *server = owner;
+    large_pages_for_heap(LARGE_PAGES_THREAD_MAX);
     pthread_mutex_lock(&server->turn);
     loop_run(server->loop);
     pthread_mutex_unlock(&server->turn);
