@@ -317,6 +317,8 @@ static bool serve_until_stopped(struct serve *serve, struct error *error)
     if (!start_server(serve, error) || !watch_hangup(serve, error) ||
         !loop_watch(&serve->loop, &serve->stop_watch, EPOLLIN, error))
         return false;
+    large_pages_for_heap(
+        SERVE_HEAP_BYTES); /* what has been taken so far is all that an idle one has */
     say_where(serve);
     serve->record_due = (struct deadline){.fire = write_recording, .owner = serve};
     if (serve->recording.recorder != NULL)
@@ -381,7 +383,6 @@ int cli_serve(int argc, char **argv)
                              .level = serve.options.log_level,
                              .is_json = serve.options.log_is_json};
     if (status == CLI_DONE) {
-        large_pages_for_heap(SERVE_HEAP_BYTES);
         serve.setup = load_setup(&serve.options, &error);
         if (serve.setup == NULL || !serve_journal_open(&serve.journal, &serve.options, &error) ||
             !cli_stop_on_signals(&serve.stop, &error) || !run(&serve, &error))
