@@ -156,14 +156,6 @@ void journal_start(struct journal_entry *entry)
     entry->script_step = -1;
 }
 
-struct journal_entry *journal_begin(struct journal *journal)
-{
-    struct journal_entry *entry = journal_take(journal);
-    if (entry != NULL)
-        journal_start(entry);
-    return entry;
-}
-
 static void stream_entry(struct journal *journal, const struct journal_entry *entry)
 {
     if (journal->stream == NULL)
@@ -209,12 +201,6 @@ void journal_end(struct journal *journal, struct journal_entry *entry)
     else
         entry->is_ended = true;
     fetch_oldest(journal);
-}
-
-void journal_finish(struct journal *journal, struct journal_entry *entry)
-{
-    journal_stream(journal, entry);
-    journal_end(journal, entry);
 }
 
 size_t journal_count(const struct journal *journal)

@@ -80,20 +80,14 @@ void journal_stream_to(struct journal *journal, FILE *stream);
 void journal_bound_stream(struct journal *journal, int64_t bytes_max, FILE *(*next)(void *owner),
                           void *owner);
 
-/* A new entry with its sequence number set and its times at -1; NULL when full and refusing.
- * The pointer is good until the entry is finished. */
-struct journal_entry *journal_begin(struct journal *journal);
-
-/* The same in two parts, for threads: the entry has its number and its place, but nothing else of
- * it is set before the second, which others need not wait for. */
+/* A new entry, in two parts, for threads: it has its number and its place, but nothing else of it
+ * is set before the second, which others need not wait for: then its times are -1. NULL when full
+ * and refusing. The pointer is good until journal_end(). */
 struct journal_entry *journal_take(struct journal *journal);
 void journal_start(struct journal_entry *entry);
 
-/* The entry is complete: writes it to the stream and makes it droppable. */
-void journal_finish(struct journal *journal, struct journal_entry *entry);
-
-/* The same in two parts, for threads: to write may take long, and may be done while others use the
- * journal. */
+/* The entry is complete. It is written to the stream, which may take long, and may be done while
+ * others use the journal; then it may be dropped. */
 bool journal_has_stream(const struct journal *journal);
 void journal_stream(struct journal *journal, const struct journal_entry *entry);
 void journal_end(struct journal *journal, struct journal_entry *entry);

@@ -5,6 +5,7 @@
  */
 #include "base/duration.h"
 #include "harness/calls.h"
+#include "tests/journal_once.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -9,6 +9,7 @@
 
 #include "base/duration.h"
 #include "harness/calls.h"
+#include "tests/journal_once.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 #include "base/duration.h"
 #include "base/json_text.h"
 #include "tests/decide.h"
+#include "tests/journal_once.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

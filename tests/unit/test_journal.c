@@ -1,6 +1,7 @@
 #include "mockserver/journal.h"
 
 #include "base/json_text.h"
+#include "tests/journal_once.h"
 
 #include <cjson/cJSON.h>
 #include <setjmp.h>

@@ -1,6 +1,7 @@
 #include "mockserver/metrics.h"
 
 #include "base/duration.h"
+#include "tests/journal_once.h"
 
 #include <regex.h>
 #include <setjmp.h>
