@@ -196,7 +196,8 @@ def test_a_machine_that_is_too_slow_is_said_to_be(tmp_path):
 def test_another_server_is_asked_and_shares_its_quota_between_runs(tmp_path):
     path = write(tmp_path, service_time="1ms", duration="1s", drain="1s", repetitions=1,
                  strategies=["none"], load={"workers": [1, 2]})
-    with toomany.serving(tmp_path, {"quotas": {"*": {"requests_per_minute": 60}}}) as server:
+    with toomany.serving(tmp_path, {"quotas": {"*": {"requests_per_minute": 60}}},
+                         "--max-journal-entries", "1000000") as server:
         done = toomany.run("load", "--base-url", server.base_url, "--report", "json", path)
         requests = len(server.journal())
         alone = toomany.run("load", "--base-url", server.base_url, "--load", "1", path)
