@@ -391,8 +391,12 @@ def stopped(folder, number, reports, times=1):
     sent = time.monotonic()
     process.send_signal(number)
     if times == 2:
-        wait_until(lambda: not is_caught(process.pid, number), "the signal is handled")
-        process.send_signal(number)
+        process.send_signal(signal.SIGSTOP)  # the second that the client has does not pass meanwhile
+        try:
+            wait_until(lambda: not is_caught(process.pid, number), "the signal is handled")
+            process.send_signal(number)
+        finally:
+            process.send_signal(signal.SIGCONT)
     output, errors = process.communicate(timeout=PATIENCE_S)
     return process.returncode, output, errors, time.monotonic() - sent
 
