@@ -21,7 +21,7 @@
 /* Advice is for memory that is there. So the heap grows once, and keeps what it has. */
 void large_pages_for_heap(size_t bytes)
 {
-    enum { MMAP_MAX_DEFAULT = 65536, LARGE_PAGE = 2 * 1024 * 1024, KEPT_BYTES = 512 * 1024 * 1024 };
+    enum { MMAP_MAX_DEFAULT = 65536, KEPT_BYTES = 512 * 1024 * 1024 };
     mallopt(M_MMAP_THRESHOLD, LARGE_PAGE); /* what is smaller is of the heap */
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     mallopt(M_MMAP_MAX, 0);

@@ -2,7 +2,7 @@
  *
  * A server with many connections asks for memory that it has not touched for long, and the guest of
  * a virtual machine walks through two tables for each page that its processor does not remember: of
- * a request that was up to a sixth of the time (bench/README.md). The C library does the same where
+ * a request that was up to a fifth of the time (bench/README.md). The C library does the same where
  * GLIBC_TUNABLES asks for it (glibc.malloc.hugetlb=1), which a program cannot do for itself.
  */
 #ifndef TOOMANY_BASE_LARGE_PAGES_H
@@ -11,8 +11,9 @@
 #include <stddef.h>
 
 enum {
-    LARGE_PAGES_THREAD_MAX = 48 * 1024 * 1024
-}; /* the C library's heap of a thread has 64 MiB */
+    LARGE_PAGE = 2 * 1024 * 1024,
+    LARGE_PAGES_THREAD_MAX = 48 * 1024 * 1024, /* the C library's heap of a thread has 64 MiB */
+};
 
 /* For the next `bytes` that the heap of the calling thread grows by; the first thread's is the
  * program's, and has no such limit. They take no memory before they are used, and then keep it: the

@@ -317,8 +317,8 @@ static bool serve_until_stopped(struct serve *serve, struct error *error)
     if (!start_server(serve, error) || !watch_hangup(serve, error) ||
         !loop_watch(&serve->loop, &serve->stop_watch, EPOLLIN, error))
         return false;
-    large_pages_for_heap(
-        SERVE_HEAP_BYTES); /* what has been taken so far is all that an idle one has */
+    /* Not before: what has been taken so far is all that an idle server has. */
+    large_pages_for_heap(SERVE_HEAP_BYTES);
     say_where(serve);
     serve->record_due = (struct deadline){.fire = write_recording, .owner = serve};
     if (serve->recording.recorder != NULL)

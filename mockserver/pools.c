@@ -1,6 +1,7 @@
 #include "mockserver/pools.h"
 
 #include "base/digest.h"
+#include "base/large_pages.h"
 #include "base/text.h"
 
 #include <ctype.h>
@@ -25,8 +26,7 @@ struct model {
 };
 
 enum {
-    HUGE_PAGE = 2 * 1024 * 1024,
-    CHUNK_POOLS = 8192, /* of 256 bytes: a huge page, so that most look-ups miss no TLB */
+    CHUNK_POOLS = 8192, /* of 256 bytes: a large page, so that most look-ups miss no TLB */
     SLOTS_START = 64,
 };
 
@@ -59,12 +59,12 @@ struct pools {
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-/* Zeroed; in huge pages where it is that large and the kernel has some. */
+/* Zeroed; on large pages where it is that large and the kernel has some. */
 static void *allocate(size_t size)
 {
-    if (size < HUGE_PAGE)
+    if (size < LARGE_PAGE)
         return calloc(1, size);
-    void *memory = aligned_alloc(HUGE_PAGE, (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+    void *memory = aligned_alloc(LARGE_PAGE, (size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE);
     if (memory == NULL)
         return NULL;
     madvise(memory, size, MADV_HUGEPAGE);

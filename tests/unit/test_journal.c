@@ -74,6 +74,32 @@ static void entries_stay_in_order_of_arrival_whoever_ends_first(void **state)
     journal_free(journal);
 }
 
+/* Bug: an entry that is used again shows something of the request before. */
+static void one_that_is_used_again_is_as_new(void **state)
+{
+    (void)state;
+    enum {
+        BEGIN = offsetof(struct journal_entry, connection),
+        TEXTS = offsetof(struct journal_entry, method),
+    };
+    struct journal *journal = journal_new(1, JOURNAL_DROP_OLDEST);
+    struct journal_entry *entry = journal_begin(journal);
+    const struct journal_entry fresh = *entry;
+    entry->streamed = entry->broken = entry->abandoned = true;
+    memset((char *)entry + BEGIN, 'x', sizeof *entry - BEGIN);
+    journal_finish(journal, entry);
+    assert_ptr_equal(journal_begin(journal), entry);
+    assert_int_equal(entry->sequence, 2);
+    assert_memory_equal((char *)entry + BEGIN, (const char *)&fresh + BEGIN, TEXTS - BEGIN);
+    assert_false(entry->streamed || entry->broken || entry->abandoned);
+    const char *const texts[] = {
+        entry->method, entry->key_tail, entry->request_id,      entry->path,
+        entry->model,  entry->code,     entry->idempotency_key, entry->call_marker};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        assert_string_equal(texts[i], "");
+    journal_free(journal);
+}
+
 static void a_full_one_drops_the_oldest_that_has_ended_and_counts_it(void **state)
 {
     (void)state;
@@ -271,6 +297,7 @@ int main(void)
         cmocka_unit_test(decisions_have_names),
         cmocka_unit_test(a_new_entry_has_not_happened_yet),
         cmocka_unit_test(entries_stay_in_order_of_arrival_whoever_ends_first),
+        cmocka_unit_test(one_that_is_used_again_is_as_new),
         cmocka_unit_test(a_full_one_drops_the_oldest_that_has_ended_and_counts_it),
         cmocka_unit_test(where_none_has_ended_one_more_is_written_but_not_kept),
         cmocka_unit_test(one_that_refuses_keeps_what_it_has),
