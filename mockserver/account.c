@@ -1,6 +1,5 @@
 #include "mockserver/account.h"
 
-#include "base/text.h"
 #include "mockserver/openai_error.h"
 
 #include <ctype.h>
@@ -33,14 +32,12 @@ bool account_has_key(const struct config *config, const char *key)
 
 /* The name that the set-up gives the key, or the headers, or the server's own. False when headers
  * name another than the set-up does, or what can be no name. */
-static bool choose(const char *set_up, const char *header, const char *own,
-                   char name[CONFIG_ACCOUNT_NAME_MAX + 1])
+static bool choose(const char *set_up, const char *header, const char *own, const char **name)
 {
     bool has_header = header != NULL && header[0] != '\0';
     const char *chosen = set_up != NULL ? set_up : has_header ? header : own;
-    bool is_own = chosen == own || !account_name_is_good(chosen);
-    text_copy(name, CONFIG_ACCOUNT_NAME_MAX + 1, is_own ? own : chosen);
-    return !has_header || strcmp(name, header) == 0;
+    *name = chosen == own || account_name_is_good(chosen) ? chosen : own;
+    return !has_header || strcmp(*name, header) == 0;
 }
 
 enum account_match account_find(const struct config *config, const char *key,
@@ -49,9 +46,9 @@ enum account_match account_find(const struct config *config, const char *key,
 {
     const struct config_account *set_up = find(config, key);
     bool is_organization = choose(set_up != NULL ? set_up->organization : NULL, organization,
-                                  OPENAI_ORGANIZATION, account->organization);
+                                  OPENAI_ORGANIZATION, &account->organization);
     bool is_project =
-        choose(set_up != NULL ? set_up->project : NULL, project, OPENAI_PROJECT, account->project);
+        choose(set_up != NULL ? set_up->project : NULL, project, OPENAI_PROJECT, &account->project);
     if (!is_organization)
         return ACCOUNT_OTHER_ORGANIZATION;
     return is_project ? ACCOUNT_FOUND : ACCOUNT_OTHER_PROJECT;

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 
 struct account {
-    char organization[CONFIG_ACCOUNT_NAME_MAX + 1];
-    char project[CONFIG_ACCOUNT_NAME_MAX + 1];
+    const char *organization;
+    const char *project;
 };
 
 enum account_match { ACCOUNT_FOUND, ACCOUNT_OTHER_ORGANIZATION, ACCOUNT_OTHER_PROJECT };
@@ -22,7 +22,8 @@ enum account_match { ACCOUNT_FOUND, ACCOUNT_OTHER_ORGANIZATION, ACCOUNT_OTHER_PR
 /* Letters, digits, '-' and '_': what may stand in a header and in a message. */
 bool account_name_is_good(const char *name);
 
-/* `organization` and `project` are what the headers say, or NULL. */
+/* `organization` and `project` are what the headers say, or NULL. The account's names are these, or
+ * the set-up's, and last no longer. */
 enum account_match account_find(const struct config *config, const char *key,
                                 const char *organization, const char *project,
                                 struct account *account);

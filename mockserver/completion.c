@@ -22,7 +22,7 @@ cJSON *completion_usage(int64_t prompt_tokens, int64_t completion_tokens)
 
 static void add_usage(struct text *text, const struct completion *completion)
 {
-    int64_t spoken_tokens = completion->choice_count * reply_tokens(completion->reply);
+    int64_t spoken_tokens = completion->choice_count * completion->reply->tokens;
     text_add(text, "{\n    \"prompt_tokens\": ");
     text_add_whole(text, completion->prompt_tokens);
     text_add(text, ",\n    \"completion_tokens\": ");
@@ -78,7 +78,7 @@ static const char *finish_reason(const struct completion *completion)
 /* Calls of tools are rare enough for a tree. */
 static void add_tool_calls(struct text *text, const struct completion *completion, int choice)
 {
-    cJSON *call = tool_call_object(completion, choice, completion->reply->arguments);
+    cJSON *call = tool_call_object(completion, choice, completion->reply->text);
     char *printed = cJSON_PrintUnformatted(call);
     text_add(text, "        \"content\": null,\n        \"tool_calls\": [");
     text_add(text, printed != NULL ? printed : "");
@@ -96,7 +96,7 @@ static void add_choice(struct text *text, const struct completion *completion, i
         add_tool_calls(text, completion, index);
     } else {
         text_add(text, "        \"content\": ");
-        text_add_json(text, completion->reply->content);
+        text_add_json(text, completion->reply->text);
     }
     text_add(text, ",\n        \"refusal\": null,\n        \"annotations\": []\n      },\n"
                    "      \"logprobs\": null,\n      \"finish_reason\": \"");
@@ -194,9 +194,8 @@ void completion_chat_stream(const struct completion *completion, const struct pa
 {
     struct event_stream stream;
     const struct reply *reply = completion->reply;
-    const char *text = reply_text(reply);
-    int64_t tokens = reply_tokens(reply);
-    int64_t step = event_stream_step(tokens * completion->choice_count);
+    const char *text = reply->text;
+    int64_t step = event_stream_step(reply->tokens * completion->choice_count);
     event_stream_begin(&stream, ANSWER_STREAM_DATA);
     if (completion->is_padded)
         event_stream_pad(&stream, completion->id_bits);

@@ -95,16 +95,17 @@ static bool check_account(struct decision *decision)
     return true;
 }
 
-/* The path as OpenAI calls it; false where it is Azure's without its version. */
+/* False where it is Azure's without its version. */
 static bool find_route(struct decision *decision)
 {
     const struct api_request *request = decision->request;
     struct azure_route *route = &decision->route;
     if (!is_azure(decision->api) || !azure_route(request->path, route)) {
         route->deployment[0] = '\0';
-        text_copy(route->path, sizeof route->path, request->path);
-        return strlen(request->path) < sizeof route->path;
+        decision->path = request->path;
+        return true;
     }
+    decision->path = route->path;
     decision->api_version = api_request_argument(request, "api-version");
     return !route->needs_version ||
            (decision->api_version != NULL && decision->api_version[0] != '\0');
@@ -233,7 +234,7 @@ void decision_read(struct decision *decision, struct api *api, const struct api_
     };
     if (has_path)
         decision->endpoint =
-            endpoint_find(request->method, decision->route.path, decision->call.id, &allowed);
+            endpoint_find(request->method, decision->path, decision->call.id, &allowed);
     if (decision->endpoint == NULL && has_path && api->forwards)
         decision->endpoint = &other_call;
     if (decision->endpoint != NULL)
@@ -350,7 +351,7 @@ static const struct script_step *next_step(struct decision *decision)
     const struct script_request request = {
         .model = decision->call.model,
         .path = decision->request->path,
-        .route = decision->route.path,
+        .route = decision->path,
         .asks_model = decision->course == DECISION_MODEL_CALL,
         .key_tail = decision->entry->key_tail,
         .number = api->request_count,
@@ -469,7 +470,7 @@ static void refuse(struct decision *decision)
     }
     const struct refusal_request request = {
         .names = decision->names,
-        .path = decision->route.path,
+        .path = decision->path,
         .api_version = decision->api_version,
     };
     refusal_answer(answer, &config->rules, &decision->quota, &request);

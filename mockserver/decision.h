@@ -41,7 +41,9 @@ struct decision {
     struct api_outcome *outcome;
     const char *key;
     const char *owner; /* of the pools it draws from */
+    const char *path;  /* as OpenAI calls it */
     const struct endpoint *endpoint;
+    struct account account;
     struct openai_names names;
     const char *api_version; /* of Azure's query, or NULL */
     enum decision_course course;
@@ -58,9 +60,8 @@ struct decision {
 
     /* Not zeroed. */
     char basic_key[API_BASIC_KEY_SIZE];
-    struct account account;
     char owner_text[ACCOUNT_OWNER_SIZE];
-    struct azure_route route; /* the path as OpenAI calls it */
+    struct azure_route route;
     struct endpoint_call call;
 };
 

@@ -81,14 +81,14 @@ bool endpoint_chat_read(struct endpoint_call *call)
 void endpoint_chat_make(struct endpoint_call *call)
 {
     struct reply reply;
-    reply_choose(&reply, call->root, call->content);
-    reply_cut(&reply, call->tokens_max);
-    call->spoken_tokens = choice_count(call) * reply_tokens(&reply);
+    reply_choose(&reply, call->root, call->content, call->tokens_max);
+    const int64_t choices = choice_count(call);
+    call->spoken_tokens = choices * reply.tokens;
     const cJSON *options = cJSON_GetObjectItemCaseSensitive(call->root, "stream_options");
     struct completion completion = {
         .model = call->model,
         .reply = &reply,
-        .choice_count = (int)choice_count(call),
+        .choice_count = (int)choices,
         .prompt_tokens = call->tokens,
         .id_bits = call->bits,
         .created_s = call->created_s,
@@ -101,7 +101,7 @@ void endpoint_chat_make(struct endpoint_call *call)
         size_t length = 0;
         char *body = completion_chat(&completion, &length);
         answer_body_bytes(call->answer, body, length);
-        call->work_ns = pace_whole_ns(&call->pace, reply_tokens(&reply));
+        call->work_ns = pace_whole_ns(&call->pace, reply.tokens);
     }
     reply_free(&reply);
 }

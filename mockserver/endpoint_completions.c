@@ -114,8 +114,8 @@ static const char *finish_reason(const struct reply *reply)
 static void make_stream(struct endpoint_call *call, const struct reply *reply, int64_t count)
 {
     struct event_stream stream;
-    const char *text = reply->content;
-    int64_t step = event_stream_step(reply_tokens(reply) * count);
+    const char *text = reply->text;
+    int64_t step = event_stream_step(reply->tokens * count);
     int64_t due_ns = call->pace.first_token_ns;
     event_stream_begin(&stream, ANSWER_STREAM_DATA);
     for (int64_t token = 0; *text != '\0'; token += step) {
@@ -131,8 +131,7 @@ static void make_stream(struct endpoint_call *call, const struct reply *reply, i
         cJSON *root = head(call);
         cJSON_AddArrayToObject(root, "choices");
         cJSON_AddItemToObject(
-            root, "usage",
-            completion_usage(endpoint_prompt_tokens(call), count * reply_tokens(reply)));
+            root, "usage", completion_usage(endpoint_prompt_tokens(call), count * reply->tokens));
         event_stream_add(&stream, due_ns, NULL, root);
     }
     event_stream_add_text(&stream, due_ns, "[DONE]");
@@ -142,24 +141,23 @@ static void make_stream(struct endpoint_call *call, const struct reply *reply, i
 void endpoint_completions_make(struct endpoint_call *call)
 {
     struct reply reply;
-    reply_choose(&reply, NULL, call->content);
-    reply_cut(&reply, call->tokens_max);
+    reply_choose(&reply, NULL, call->content, call->tokens_max);
     const cJSON *n = cJSON_GetObjectItemCaseSensitive(call->root, "n");
     int64_t count = prompt_count(prompt_of(call));
     if (cJSON_IsNumber(n))
         count *= (int64_t)n->valuedouble;
-    call->spoken_tokens = count * reply_tokens(&reply);
+    call->spoken_tokens = count * reply.tokens;
     if (call->is_streamed) {
         make_stream(call, &reply, count);
     } else {
         cJSON *root = head(call);
         cJSON *choices = cJSON_AddArrayToObject(root, "choices");
         for (int64_t i = 0; i < count; i++)
-            add_choice(choices, i, reply.content, finish_reason(&reply));
+            add_choice(choices, i, reply.text, finish_reason(&reply));
         cJSON_AddItemToObject(root, "usage",
                               completion_usage(endpoint_prompt_tokens(call), call->spoken_tokens));
         endpoint_answer_json(call, root);
-        call->work_ns = pace_whole_ns(&call->pace, reply_tokens(&reply));
+        call->work_ns = pace_whole_ns(&call->pace, reply.tokens);
     }
     reply_free(&reply);
 }

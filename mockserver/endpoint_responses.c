@@ -67,7 +67,7 @@ static void add_echo(cJSON *root, const struct endpoint_call *call, const char *
 static void add_usage(cJSON *root, const struct endpoint_call *call, const struct reply *reply)
 {
     cJSON *usage = cJSON_AddObjectToObject(root, "usage");
-    int64_t spoken = reply_tokens(reply);
+    int64_t spoken = reply->tokens;
     cJSON_AddNumberToObject(usage, "input_tokens", (double)call->tokens);
     cJSON *details = cJSON_AddObjectToObject(usage, "input_tokens_details");
     cJSON_AddNumberToObject(details, "cached_tokens", 0);
@@ -113,7 +113,7 @@ static cJSON *item_object(const struct endpoint_call *call, const struct reply *
     cJSON_AddStringToObject(item, "type", reply->tool != NULL ? "function_call" : "message");
     cJSON_AddStringToObject(item, "status", status_of(reply, has_ended));
     if (reply->tool != NULL) {
-        cJSON_AddStringToObject(item, "arguments", has_ended ? reply->arguments : "");
+        cJSON_AddStringToObject(item, "arguments", has_ended ? reply->text : "");
         cJSON_AddStringToObject(item, "call_id",
                                 endpoint_object_id(call_id, "call_", call->bits, 2));
         cJSON_AddStringToObject(item, "name", reply->tool);
@@ -121,7 +121,7 @@ static cJSON *item_object(const struct endpoint_call *call, const struct reply *
     }
     cJSON *content = cJSON_AddArrayToObject(item, "content");
     if (has_ended)
-        cJSON_AddItemToArray(content, part_object(reply->content));
+        cJSON_AddItemToArray(content, part_object(reply->text));
     cJSON_AddStringToObject(item, "role", "assistant");
     return item;
 }
@@ -245,8 +245,8 @@ static int64_t add_deltas(struct event_stream *stream, const struct endpoint_cal
 {
     struct random random;
     bool is_padded = endpoint_is_padded(call);
-    const char *text = reply_text(reply);
-    int64_t step = event_stream_step(reply_tokens(reply));
+    const char *text = reply->text;
+    int64_t step = event_stream_step(reply->tokens);
     int64_t due_ns = call->pace.first_token_ns;
     obfuscation_begin(&random, call->bits);
     for (int64_t token = 0; *text != '\0'; token += step) {
@@ -273,11 +273,11 @@ static void make_stream(struct endpoint_call *call, const struct reply *reply)
         add_part(&stream, call, reply, "response.content_part.added", "", begin_ns);
     int64_t end_ns = add_deltas(&stream, call, reply);
     if (reply->tool == NULL) {
-        add_text(&stream, call, reply, "response.output_text.done", "text", reply->content, end_ns);
-        add_part(&stream, call, reply, "response.content_part.done", reply->content, end_ns);
+        add_text(&stream, call, reply, "response.output_text.done", "text", reply->text, end_ns);
+        add_part(&stream, call, reply, "response.content_part.done", reply->text, end_ns);
     } else {
         add_text(&stream, call, reply, "response.function_call_arguments.done", "arguments",
-                 reply->arguments, end_ns);
+                 reply->text, end_ns);
     }
     add_item(&stream, call, reply, "response.output_item.done", true, end_ns);
     add_state(&stream, call, reply, reply->is_cut ? "response.incomplete" : "response.completed",
@@ -288,14 +288,13 @@ static void make_stream(struct endpoint_call *call, const struct reply *reply)
 void endpoint_responses_make(struct endpoint_call *call)
 {
     struct reply reply;
-    reply_choose(&reply, call->root, call->content);
-    reply_cut(&reply, call->tokens_max);
-    call->spoken_tokens = reply_tokens(&reply);
+    reply_choose(&reply, call->root, call->content, call->tokens_max);
+    call->spoken_tokens = reply.tokens;
     if (call->is_streamed) {
         make_stream(call, &reply);
     } else {
         endpoint_answer_json(call, response_object(call, &reply, true));
-        call->work_ns = pace_whole_ns(&call->pace, reply_tokens(&reply));
+        call->work_ns = pace_whole_ns(&call->pace, reply.tokens);
     }
     reply_free(&reply);
 }

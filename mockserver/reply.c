@@ -84,51 +84,43 @@ static char *formatted(const cJSON *root)
     return schema_example_text(member(inner != NULL ? inner : format, "schema"));
 }
 
-void reply_choose(struct reply *reply, const cJSON *root, const char *content)
+/* What is said; tool, text and owned are set. */
+static void choose(struct reply *reply, const cJSON *root, const char *content)
+{
+    const cJSON *function = root != NULL ? choose_function(root, content != NULL) : NULL;
+    if (function != NULL)
+        reply->owned = schema_example_text(member(function, "parameters"));
+    if (reply->owned != NULL)
+        reply->tool = text_of(function, "name");
+    else if (root != NULL && content == NULL)
+        reply->owned = formatted(root);
+    reply->text = reply->owned != NULL ? reply->owned
+                  : content != NULL    ? content
+                                       : COMPLETION_CONTENT;
+}
+
+/* Memory that is out is as good as a text of that length. */
+static void cut(struct reply *reply, size_t length)
+{
+    char *text = strndup(reply->text, length);
+    free(reply->owned);
+    reply->owned = text;
+    reply->text = text != NULL ? text : "";
+    reply->tokens = token_estimate_reply(reply->text);
+    reply->is_cut = true;
+}
+
+void reply_choose(struct reply *reply, const cJSON *root, const char *content, int64_t tokens_max)
 {
     *reply = (struct reply){0};
-    if (root == NULL) { /* nothing but text was asked for */
-        reply->content = strdup(content != NULL ? content : COMPLETION_CONTENT);
-        return;
-    }
-    const cJSON *function = choose_function(root, content != NULL);
-    if (function != NULL) {
-        reply->tool = strdup(text_of(function, "name"));
-        reply->arguments = schema_example_text(member(function, "parameters"));
-        if (reply->tool != NULL && reply->arguments != NULL)
-            return;
-        reply_free(reply);
-    }
-    reply->content = content != NULL ? strdup(content) : formatted(root);
-    if (reply->content == NULL)
-        reply->content = strdup(COMPLETION_CONTENT);
+    choose(reply, root, content);
+    reply->tokens = token_estimate_reply(reply->text);
+    if (tokens_max >= 0 && reply->tokens > tokens_max)
+        cut(reply, token_estimate_bytes_within(reply->text, tokens_max));
 }
 
 void reply_free(struct reply *reply)
 {
-    free(reply->content);
-    free(reply->tool);
-    free(reply->arguments);
+    free(reply->owned);
     *reply = (struct reply){0};
-}
-
-void reply_cut(struct reply *reply, int64_t tokens_max)
-{
-    char *text = reply->tool != NULL ? reply->arguments : reply->content;
-    if (text == NULL || tokens_max < 0)
-        return;
-    size_t length = token_estimate_bytes_within(text, tokens_max);
-    reply->is_cut = text[length] != '\0';
-    text[length] = '\0';
-}
-
-const char *reply_text(const struct reply *reply)
-{
-    return reply->tool != NULL ? reply->arguments : reply->content;
-}
-
-int64_t reply_tokens(const struct reply *reply)
-{
-    const char *text = reply_text(reply);
-    return text != NULL ? token_estimate_reply(text) : 0;
 }

@@ -12,25 +12,19 @@
 #include <stdint.h>
 
 struct reply {
-    char *content;   /* NULL with a call of a tool */
-    char *tool;      /* the name of the one that is called, or NULL */
-    char *arguments; /* its JSON */
-    bool is_cut;     /* by reply_cut */
+    const char *text; /* what is said; of a call its arguments, which are JSON */
+    const char *tool; /* the name of the one that is called, or NULL */
+    int64_t tokens;   /* of the text */
+    bool is_cut;
+    char *owned; /* memory that the text stands in, where nobody else has it; or NULL */
 };
 
-/* `root` is the body of a POST /v1/chat/completions or /v1/responses; `content` the words that are
- * set, or NULL. */
-void reply_choose(struct reply *reply, const cJSON *root, const char *content);
+/* `root` is the body of a POST /v1/chat/completions or /v1/responses, or NULL: nothing but text was
+ * asked for; `content` the words that are set, or NULL. Both are used until reply_free().
+ *
+ * The reply ends after tokens_max, as OpenAI's does in the middle of whatever is being said: a
+ * text, a value in a format, the arguments of a call. -1: nothing is cut. */
+void reply_choose(struct reply *reply, const cJSON *root, const char *content, int64_t tokens_max);
 void reply_free(struct reply *reply);
-
-/* Ends it after so many tokens, as OpenAI does in the middle of whatever is being said: a text, a
- * value in a format, the arguments of a call. -1: nothing is cut. */
-void reply_cut(struct reply *reply, int64_t tokens_max);
-
-/* What is said: the text, or the arguments of the call. */
-const char *reply_text(const struct reply *reply);
-
-/* What the model has said, in tokens. */
-int64_t reply_tokens(const struct reply *reply);
 
 #endif

@@ -64,19 +64,48 @@ static void says_what_it_should(void **state)
         cJSON *root = cJSON_Parse(cases[i].body);
         assert_non_null(root);
         struct reply reply;
-        reply_choose(&reply, root, cases[i].content);
-        if (cases[i].said != NULL) {
-            if (reply.content == NULL || strcmp(reply.content, cases[i].said) != 0)
-                fail_msg("%s: %s", cases[i].body, reply.content);
-            assert_null(reply.tool);
-            assert_int_equal(reply_tokens(&reply), (strlen(cases[i].said) + 3) / 4);
-        } else {
-            if (reply.tool == NULL)
-                fail_msg("%s: %s", cases[i].body, reply.content);
+        reply_choose(&reply, root, cases[i].content, -1);
+        const char *said = cases[i].said != NULL ? cases[i].said : cases[i].arguments;
+        if (strcmp(reply.text, said) != 0)
+            fail_msg("%s: %s", cases[i].body, reply.text);
+        assert_int_equal(reply.tokens, (strlen(said) + 3) / 4);
+        assert_false(reply.is_cut);
+        assert_int_equal(reply.tool != NULL, cases[i].tool != NULL);
+        if (reply.tool != NULL)
             assert_string_equal(reply.tool, cases[i].tool);
-            assert_string_equal(reply.arguments, cases[i].arguments);
-            assert_null(reply.content);
-        }
+        reply_free(&reply);
+        cJSON_Delete(root);
+    }
+}
+
+static void ends_after_the_tokens_that_it_may_have(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body; /* NULL: nothing but text was asked for */
+        const char *content;
+        int64_t tokens_max;
+        const char *said;
+        bool is_cut;
+    } cases[] = {
+        {NULL, "Yes, we do", -1, "Yes, we do", false},
+        {NULL, "Yes, we do", 3, "Yes, we do", false},
+        {NULL, "Yes, we do", 2, "Yes, we ", true},
+        {NULL, "Yes, we do", 0, "", true},
+        {NULL, "", 0, "", false},
+        {NULL, "Oui\xc3\xa9", 1, "Oui", true},
+        {"{" ASKED ", \"response_format\": {\"type\": \"json_object\"}}", NULL, 0, "", true},
+        {"{" ASKED ", " CHAT_TOOLS ", \"tool_choice\": {\"type\": \"function\", \"function\": "
+         "{\"name\": \"b\"}}}",
+         NULL, 1, "{\"x\"", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cJSON *root = cases[i].body != NULL ? cJSON_Parse(cases[i].body) : NULL;
+        struct reply reply;
+        reply_choose(&reply, root, cases[i].content, cases[i].tokens_max);
+        assert_string_equal(reply.text, cases[i].said);
+        assert_int_equal(reply.tokens, (strlen(cases[i].said) + 3) / 4);
+        assert_int_equal(reply.is_cut, cases[i].is_cut);
         reply_free(&reply);
         cJSON_Delete(root);
     }
@@ -84,6 +113,7 @@ static void says_what_it_should(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(says_what_it_should)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(says_what_it_should),
+                                       cmocka_unit_test(ends_after_the_tokens_that_it_may_have)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
