@@ -318,7 +318,7 @@ static bool serve_until_stopped(struct serve *serve, struct error *error)
         !loop_watch(&serve->loop, &serve->stop_watch, EPOLLIN, error))
         return false;
     /* Not before: what has been taken so far is all that an idle server has. */
-    large_pages_for_heap(SERVE_HEAP_BYTES);
+    void *before_pages = large_pages_for_heap(SERVE_HEAP_BYTES);
     say_where(serve);
     serve->record_due = (struct deadline){.fire = write_recording, .owner = serve};
     if (serve->recording.recorder != NULL)
@@ -326,6 +326,7 @@ static bool serve_until_stopped(struct serve *serve, struct error *error)
     answer_requests(serve);
     server_end_threads(serve->server);
     say_end(serve);
+    free(before_pages);
     return true;
 }
 

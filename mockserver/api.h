@@ -4,6 +4,7 @@
 #ifndef TOOMANY_MOCKSERVER_API_H
 #define TOOMANY_MOCKSERVER_API_H
 
+#include "base/cache_line.h"
 #include "base/random.h"
 #include "mockserver/answer.h"
 #include "mockserver/config.h"
@@ -19,13 +20,17 @@ enum api_stream {
     API_STREAM_REFUSAL = 4, /* latencies of refusals */
 };
 
-enum { API_CACHE_LINE = 64 };
-
 struct store;
 
 struct api {
-    char apart_from_before[API_CACHE_LINE]; /* what holds it may change what stands before */
-    const struct config *config;            /* not owned */
+    int64_t request_count; /* requests to the API so far */
+    struct random id_random;
+    struct random share_random; /* the streams of enum api_stream, as the one above */
+    struct random latency_random;
+    struct random refusal_random;
+
+    char apart[CACHE_LINE];      /* threads change what is above while others read what is below */
+    const struct config *config; /* not owned */
     struct pools *pools;
     struct store *store;     /* files and batches */
     const struct tier *tier; /* in force now, or NULL */
@@ -34,13 +39,6 @@ struct api {
     uint64_t seed;
     int64_t start_ns; /* when it was made or reset: timed changes count from then */
     bool forwards;    /* the model's answers are given by somebody else */
-
-    char apart[API_CACHE_LINE]; /* threads read what is above while others change what is below */
-    int64_t request_count;      /* requests to the API so far */
-    struct random share_random; /* the streams of enum api_stream */
-    struct random id_random;
-    struct random latency_random;
-    struct random refusal_random;
 };
 
 enum api_value { API_HEADER, API_ARGUMENT };

@@ -35,7 +35,7 @@ static bool take_entry(struct exchange *exchange)
     struct shared *shared = server->shared;
     const char *key = api_key_of(exchange->headers[EXCHANGE_AUTHORIZATION], NULL);
     server_lock(server);
-    const uint64_t pool = pools_foresee(shared->api.pools, key);
+    exchange->foreseen_pool = pools_foresee(shared->api.pools, key);
     struct journal_entry *entry = journal_take(server->journal);
     const int64_t arrived_ns = loop_now(server->loop);
     if (entry != NULL) {
@@ -45,7 +45,8 @@ static bool take_entry(struct exchange *exchange)
         shared->journal_overflowed = true;
     }
     const int in_flight = shared->posts_in_flight;
-    pools_fetch(shared->api.pools, pool);
+    if (shared->thread_count > 1)
+        pools_fetch(shared->api.pools, exchange->foreseen_pool);
     server_unlock(server);
     if (entry == NULL)
         return false;

@@ -494,6 +494,10 @@ static void decide_api(struct exchange *exchange)
         refuse(exchange);
         return;
     }
+    /* By now its place in the table is there. With threads the table may be another: so that has
+     * been done while they could not change it. */
+    if (server->shared->thread_count == 1)
+        pools_fetch(server->shared->api.pools, exchange->foreseen_pool);
     read_body_marker(exchange);
     struct api_request request = {
         .method = exchange->method,

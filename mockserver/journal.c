@@ -1,5 +1,6 @@
 #include "mockserver/journal.h"
 
+#include "base/cache_line.h"
 #include "base/json_text.h"
 
 #include <cjson/cJSON.h>
@@ -20,7 +21,7 @@ struct journal {
     uint64_t total;
     uint64_t lost;
     enum journal_when_full when_full;
-    char apart[64]; /* a cache line: what follows is read while others change what is above */
+    char apart[CACHE_LINE]; /* what follows is read while others change what is above */
     bool has_stream;
     pthread_mutex_t stream_lock; /* of what follows */
     FILE *stream;
@@ -190,7 +191,7 @@ static void fetch_oldest(const struct journal *journal)
     if (journal->count < journal->capacity)
         return;
     const struct journal_entry *oldest = *slot(journal, 0);
-    for (size_t offset = 0; offset < sizeof *oldest; offset += 64)
+    for (size_t offset = 0; offset < sizeof *oldest; offset += CACHE_LINE)
         __builtin_prefetch((const char *)oldest + offset, 1);
 }
 

@@ -1,5 +1,6 @@
 #include "mockserver/pools.h"
 
+#include "base/cache_line.h"
 #include "base/digest.h"
 #include "base/large_pages.h"
 #include "base/text.h"
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* Limits under a name, or a model that shares those of another name. Some hundreds at most, looked
  * up once for each model. */
@@ -27,10 +27,11 @@ struct model {
 
 enum {
     CHUNK_POOLS = 8192, /* of 256 bytes: a large page, so that most look-ups miss no TLB */
+    FEW_POOLS = 512,    /* as most servers have: these take the memory that they use, not a page */
     SLOTS_START = 64,
 };
 
-_Static_assert(sizeof(struct pool) == 256, "a chunk of pools is a huge page");
+_Static_assert(CHUNK_POOLS * sizeof(struct pool) == LARGE_PAGE, "a chunk of pools is a large page");
 
 /* Two tables with open addressing. A slot of pools holds the upper half of the pool's id and, in
  * the lower half, its number from 1; 0 is free. With 8 bytes a slot a look-up is one cache miss
@@ -59,17 +60,23 @@ struct pools {
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-/* Zeroed; on large pages where it is that large and the kernel has some. */
-static void *allocate(size_t size)
+/* Zeroed; on large pages where it is that large: then a multiple of one. */
+static void *new_table(size_t size)
 {
     if (size < LARGE_PAGE)
         return calloc(1, size);
-    void *memory = aligned_alloc(LARGE_PAGE, (size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE);
-    if (memory == NULL)
-        return NULL;
-    madvise(memory, size, MADV_HUGEPAGE);
-    memset(memory, 0, size);
-    return memory;
+    void *table = large_pages_map(size);
+    if (table != NULL)
+        large_pages_use(table, size);
+    return table;
+}
+
+static void free_table(void *table, size_t size)
+{
+    if (table == NULL || size < LARGE_PAGE)
+        free(table);
+    else
+        large_pages_unmap(table, size);
 }
 
 struct pools *pools_new(void)
@@ -109,14 +116,14 @@ void pools_free(struct pools *pools)
     for (size_t i = 0; i < pools->pool_count; i++)
         quota_free(&pool_at(pools, i)->quota);
     for (size_t i = 0; i < (pools->pool_count + CHUNK_POOLS - 1) / CHUNK_POOLS; i++)
-        free(pools->chunks[i]);
+        large_pages_unmap(pools->chunks[i], LARGE_PAGE);
     for (size_t i = 0; i < pools->model_slots && pools->models != NULL; i++)
         free(pools->models[i]);
     free_entries(pools->entries, pools->entry_count);
     free_entries(pools->former_entries, pools->former_count);
     free(pools->chunks);
     free(pools->models);
-    free(pools->slots);
+    free_table(pools->slots, pools->slot_count * sizeof *pools->slots);
     free(pools);
 }
 
@@ -394,12 +401,12 @@ static void put_slot(uint64_t *slots, size_t slot_count, uint64_t id, size_t num
 static bool grow_slots(struct pools *pools)
 {
     size_t slot_count = 2 * pools->slot_count;
-    uint64_t *slots = allocate(slot_count * sizeof *slots);
+    uint64_t *slots = new_table(slot_count * sizeof *slots);
     if (slots == NULL)
         return false;
     for (size_t i = 0; i < pools->pool_count; i++)
         put_slot(slots, slot_count, pool_at(pools, i)->id, i + 1);
-    free(pools->slots);
+    free_table(pools->slots, pools->slot_count * sizeof *slots);
     pools->slots = slots;
     pools->slot_count = slot_count;
     return true;
@@ -412,9 +419,9 @@ static bool add_chunk(struct pools *pools)
     if (chunks == NULL)
         return false;
     pools->chunks = chunks;
-    /* Of the first only those pages are touched that are used: most servers have few pools. */
-    size_t size = CHUNK_POOLS * sizeof(struct pool);
-    chunks[count] = count == 0 ? aligned_alloc(64, size) : allocate(size);
+    chunks[count] = large_pages_map(LARGE_PAGE);
+    if (chunks[count] != NULL && count > 0)
+        large_pages_use(chunks[count], LARGE_PAGE);
     return chunks[count] != NULL;
 }
 
@@ -428,6 +435,8 @@ static struct pool *add_pool(struct pools *pools, uint64_t id, const struct mode
         return NULL;
     if (pools->pool_count % CHUNK_POOLS == 0 && !add_chunk(pools))
         return NULL;
+    if (pools->pool_count == FEW_POOLS)
+        large_pages_use(pools->chunks[0], LARGE_PAGE);
     struct pool *pool = pool_at(pools, pools->pool_count++);
     *pool = (struct pool){.id = id, .model = model->name};
     quota_init(&pool->quota, model->limits, now_ns);
@@ -440,7 +449,7 @@ static struct pool *add_pool(struct pools *pools, uint64_t id, const struct mode
 /* All lines of a pool at once, not one miss after the other. */
 static void fetch(const struct pool *pool)
 {
-    for (size_t offset = 0; offset < sizeof *pool; offset += 64)
+    for (size_t offset = 0; offset < sizeof *pool; offset += CACHE_LINE)
         __builtin_prefetch((const char *)pool + offset, 1);
 }
 

@@ -298,7 +298,7 @@ static bool init_first(struct server *server, const struct server_options *optio
                        const char *host)
 {
     struct shared *shared = server->shared;
-    pthread_mutex_init(&shared->lock, NULL);
+    pthread_spin_init(&shared->lock, PTHREAD_PROCESS_PRIVATE);
     pthread_mutex_init(&shared->world, NULL);
     server->host = (struct loop_host){.owner = server, .flush = acknowledge};
     server->loop->host = &server->host;
@@ -325,13 +325,14 @@ struct server *server_new(struct loop *loop, const struct server_options *option
 {
     const char *host = options->host != NULL ? options->host : "127.0.0.1";
     struct server *server = calloc(1, sizeof *server);
-    struct shared *shared = calloc(1, sizeof *shared);
+    struct shared *shared = aligned_alloc(_Alignof(struct shared), sizeof *shared);
     if (server == NULL || shared == NULL) {
         error_set_run(error, "", "out of memory");
         free(server);
         free(shared);
         return NULL;
     }
+    memset(shared, 0, sizeof *shared);
     shared->servers[shared->thread_count++] = server;
     bool is_complete = init_part(server, shared, loop, options);
     if (!init_first(server, options, host) || !is_complete) {
@@ -386,7 +387,7 @@ void server_free(struct server *server)
     free(server->guard.token);
     free(server->marker_header);
     free(server->marker_body);
-    pthread_mutex_destroy(&shared->lock);
+    pthread_spin_destroy(&shared->lock);
     pthread_mutex_destroy(&shared->world);
     free(shared);
     free(server);

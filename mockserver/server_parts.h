@@ -23,6 +23,7 @@
 #ifndef TOOMANY_MOCKSERVER_SERVER_PARTS_H
 #define TOOMANY_MOCKSERVER_SERVER_PARTS_H
 
+#include "base/cache_line.h"
 #include "mockserver/admin.h"
 #include "mockserver/admin_guard.h"
 #include "mockserver/backend.h"
@@ -50,15 +51,20 @@ struct shared {
     atomic_int turns_wanted; /* so many wait to do so */
     atomic_int stopper;      /* the id of the thread that has the turns of all; 0 */
     int stop_depth;
-    char apart[API_CACHE_LINE]; /* what is above is read without the lock */
-    pthread_mutex_t lock;       /* of what follows, and of the journal */
+    /* What is above is read without the lock. Who has got that has got the line of the cache that
+     * it stands in, and on it most of what a request changes. */
+    _Alignas(CACHE_LINE) pthread_spinlock_t lock; /* of what follows, and of the journal */
     int in_flight;
     int posts_in_flight;
     bool journal_overflowed;
+    struct api api;
     uint64_t connection_count;
     struct address_count *addresses; /* that have connections open, where they are counted */
-    struct api api;
 };
+
+_Static_assert(offsetof(struct shared, api.share_random) <=
+                   offsetof(struct shared, lock) + CACHE_LINE,
+               "what each request changes is on the lock's line");
 
 /* What one thread has for itself. */
 struct server {
@@ -153,6 +159,7 @@ struct exchange {
     const char *path;
     const char *headers[EXCHANGE_HEADERS]; /* the same; NULL: it has none such */
     size_t memory_used;                    /* of the connection's, by the request's headers */
+    uint64_t foreseen_pool;                /* by pools_foresee() */
     struct spare_response *spare;          /* of the answer that is being sent, or NULL */
     size_t body_length;
     size_t discarded;
@@ -194,7 +201,7 @@ static inline void server_lock(const struct server *server)
 static inline void server_unlock(const struct server *server)
 {
     if (server->shared->thread_count > 1)
-        pthread_mutex_unlock(&server->shared->lock);
+        pthread_spin_unlock(&server->shared->lock);
 }
 
 /* What one more thread has for itself, on its loop. NULL with the reason. */

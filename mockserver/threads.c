@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,17 +45,17 @@ static void pause_processor(void)
 }
 
 /* It is mostly held for less than a microsecond, and to sleep and be woken takes longer; so it is
- * tried for a while. Only where who holds it has lost its processor that is in vain. */
+ * tried for a while. Only where who holds it has lost its processor that is in vain: then this
+ * thread gives up its own. */
 void threads_lock(struct shared *shared)
 {
     enum { TRIES = 100, PAUSES = 4 };
-    for (int i = 0; i < TRIES; i++) {
-        if (pthread_mutex_trylock(&shared->lock) == 0)
-            return;
+    for (int i = 1; pthread_spin_trylock(&shared->lock) != 0; i++) {
         for (int j = 0; j < PAUSES; j++)
             pause_processor();
+        if (i % TRIES == 0)
+            sched_yield();
     }
-    pthread_mutex_lock(&shared->lock);
 }
 
 /* --- taking turns ----------------------------------------------------------------------------- */
@@ -224,10 +225,11 @@ static void take_arrivals(void *owner, uint32_t events)
 static void *serve(void *owner)
 {
     struct server *server = owner;
-    large_pages_for_heap(LARGE_PAGES_THREAD_MAX);
+    void *before_pages = large_pages_for_heap(LARGE_PAGES_THREAD_MAX);
     pthread_mutex_lock(&server->turn);
     loop_run(server->loop);
     pthread_mutex_unlock(&server->turn);
+    free(before_pages);
     return NULL;
 }
 
