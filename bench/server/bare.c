@@ -14,6 +14,7 @@
 #include "mockserver/http_date.h"
 #include "mockserver/pools.h"
 #include "mockserver/ratelimit_headers.h"
+#include "mockserver/token_estimate.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -105,8 +106,8 @@ static void add_common(struct text *text, struct bare *bare)
 static char *body_of(const struct quota_answer *answer, const char *model, struct bare *bare,
                      size_t *length)
 {
-    static char content[] = COMPLETION_CONTENT;
-    const struct reply reply = {.content = content};
+    const struct reply reply = {.text = COMPLETION_CONTENT,
+                                .tokens = token_estimate_reply(COMPLETION_CONTENT)};
     if (answer->admitted) {
         const struct completion completion = {.model = model,
                                               .reply = &reply,
