@@ -23,51 +23,6 @@ static const char *find_invalid(const char *text, size_t length)
     return (const char *)u8_check((const uint8_t *)text + ascii, length - ascii);
 }
 
-static size_t plain_bytes(const char *text, size_t length)
-{
-    size_t at = 0;
-    for (; at < length; at++) {
-        unsigned char byte = (unsigned char)text[at];
-        if (byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\')
-            break;
-    }
-    return at;
-}
-
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-/* Of eight bytes. One that is not plain sets the top bit of its place; the lowest is right, those
- * above it may owe their bit to a borrow. */
-static size_t plain_of_word(const char *text)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t word;
-    memcpy(&word, text, sizeof word);
-    uint64_t quotes = word ^ (ones * '"');
-    uint64_t backslashes = word ^ (ones * '\\');
-    uint64_t found = (word - ones * 0x20) | (quotes - ones) | (backslashes - ones) | word;
-    found &= ones << 7;
-    return found != 0 ? (size_t)__builtin_ctzll(found) / 8 : 8;
-}
-
-size_t json_plain_length(const char *text, size_t length)
-{
-    if (length < 8)
-        return plain_bytes(text, length);
-    for (size_t at = 0; length - at >= 8; at += 8) {
-        size_t plain = plain_of_word(text + at);
-        if (plain < 8)
-            return at + plain;
-    }
-    /* What is left, with some that have been looked at. */
-    return length - 8 + plain_of_word(text + length - 8);
-}
-#else
-size_t json_plain_length(const char *text, size_t length)
-{
-    return plain_bytes(text, length);
-}
-#endif
-
 struct scan {
     const char *text;
     size_t length;

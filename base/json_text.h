@@ -12,6 +12,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 enum {
     JSON_DEPTH_MAX = 64,         /* recursion depth of the readers */
@@ -28,8 +30,8 @@ struct json_text_fault {
 bool json_text_check(const char *text, size_t length, struct json_text_fault *fault);
 
 /* How many bytes from `text` on stand in a JSON string for themselves, as ASCII: up to the first
- * quote, backslash, control character or byte beyond ASCII. */
-size_t json_plain_length(const char *text, size_t length);
+ * quote, backslash, control character or byte beyond ASCII. Inline: most strings are short. */
+static inline size_t json_plain_length(const char *text, size_t length);
 
 /* True for valid UTF-8 (Unicode's definition: no overlong forms, no surrogates). */
 bool json_is_utf8(const char *text, size_t length);
@@ -37,5 +39,31 @@ bool json_is_utf8(const char *text, size_t length);
 /* Puts '?' in the place of every byte that is not UTF-8: what clients send in headers and paths
  * may be anything, and what is cut to a size may end in the middle of a character. */
 void json_make_utf8(char *text);
+
+/* Eight bytes at once, wherever it is known which of them comes first. One that is not plain sets
+ * the top bit of its place; the lowest is right, those above it may owe their bit to a borrow. */
+static inline size_t json_plain_length(const char *text, size_t length)
+{
+    size_t at = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    for (; length - at >= 8; at += 8) {
+        uint64_t word;
+        memcpy(&word, text + at, sizeof word);
+        uint64_t quotes = word ^ (ones * '"');
+        uint64_t backslashes = word ^ (ones * '\\');
+        uint64_t found = (word - ones * 0x20) | (quotes - ones) | (backslashes - ones) | word;
+        found &= ones << 7;
+        if (found != 0)
+            return at + (size_t)__builtin_ctzll(found) / 8;
+    }
+#endif
+    for (; at < length; at++) {
+        unsigned char byte = (unsigned char)text[at];
+        if (byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\')
+            break;
+    }
+    return at;
+}
 
 #endif

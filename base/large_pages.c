@@ -45,8 +45,10 @@ void *large_pages_for_heap(size_t bytes)
     bool has_page = bytes >= before + LARGE_PAGE;
     if (has_page)
         madvise(grown + before, bytes - before, MADV_HUGEPAGE);
+    if (has_page)
+        return realloc(grown, before); /* stays where it is */
     free(grown);
-    return has_page ? malloc(before) : NULL;
+    return NULL;
 }
 
 #else
@@ -84,6 +86,7 @@ void *large_pages_map(size_t bytes)
     if (before > 0)
         munmap(mapped, before);
     munmap(mapped + before + bytes, LARGE_PAGE - before);
+    madvise(mapped + before, bytes, MADV_NOHUGEPAGE); /* where all is on large pages otherwise */
     return mapped + before;
 }
 

@@ -58,6 +58,11 @@ static size_t digit_count(uint64_t value)
 
 size_t text_whole(char buffer[TEXT_WHOLE_SIZE], int64_t value)
 {
+    if ((uint64_t)value < 10) { /* as many are */
+        buffer[0] = (char)('0' + value);
+        buffer[1] = '\0';
+        return 1;
+    }
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
     size_t length = digit_count(rest) + (value < 0);
     char *at = buffer + length;

@@ -317,7 +317,7 @@ static bool serve_until_stopped(struct serve *serve, struct error *error)
     if (!start_server(serve, error) || !watch_hangup(serve, error) ||
         !loop_watch(&serve->loop, &serve->stop_watch, EPOLLIN, error))
         return false;
-    /* Not before: what has been taken so far is all that an idle server has. */
+    /* Not before: what has been taken so far is seldom looked at. */
     void *before_pages = large_pages_for_heap(SERVE_HEAP_BYTES);
     say_where(serve);
     serve->record_due = (struct deadline){.fire = write_recording, .owner = serve};

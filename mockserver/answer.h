@@ -122,9 +122,9 @@ static inline uint64_t answer_name_bit(const char *name, size_t length)
 /* Adds a header without looking for those of the same name: where it is known that there are none,
  * or where it is to stand beside them. Nothing is checked or cut: both must fit, and no line break
  * may be in the value. Inline, so that the length of a literal is known when it is compiled. */
-static inline void answer_header_add_bytes(struct answer *answer, const char *name,
-                                           size_t name_length, const char *value,
-                                           size_t value_length)
+__attribute__((always_inline)) static inline void
+answer_header_add_bytes(struct answer *answer, const char *name, size_t name_length,
+                        const char *value, size_t value_length)
 {
     assert(answer->header_count < ANSWER_HEADERS_MAX);
     assert(name_length < ANSWER_HEADER_NAME_SIZE && value_length < ANSWER_HEADER_VALUE_SIZE);
@@ -145,7 +145,8 @@ static inline void answer_header_add_bytes(struct answer *answer, const char *na
     answer->lines_length += value_at + value_length + ANSWER_SEPARATOR;
 }
 
-static inline void answer_header_add(struct answer *answer, const char *name, const char *value)
+__attribute__((always_inline)) static inline void
+answer_header_add(struct answer *answer, const char *name, const char *value)
 {
     answer_header_add_bytes(answer, name, strlen(name), value, strlen(value));
 }

@@ -95,7 +95,8 @@ struct api_request_id api_draw_request_id(struct api *api)
 }
 
 /* What a script said verbatim stays as it is. */
-static inline void add_header(struct answer *answer, const char *name, const char *value)
+__attribute__((always_inline)) static inline void add_header(struct answer *answer,
+                                                             const char *name, const char *value)
 {
     if (answer_find_header(answer, name) == NULL)
         answer_header_add(answer, name, value);

@@ -46,10 +46,14 @@ enum api_value { API_HEADER, API_ARGUMENT };
 struct api_request {
     const char *method;
     const char *path;
-    const char *authorization; /* header, or NULL */
+    /* Headers, or NULL. */
+    const char *authorization;
+    const char *organization; /* OpenAI-Organization */
+    const char *project;      /* OpenAI-Project */
     const char *body;
     size_t body_length;
-    /* The value of a header, or of an argument of the query, or NULL. NULL: there are none. */
+    /* The value of another header, or of an argument of the query, or NULL. NULL: there are none.
+     */
     const char *(*find)(const void *owner, enum api_value kind, const char *name);
     const void *owner;
 };

@@ -62,22 +62,17 @@ static enum byte_kind kind_of(unsigned char byte)
     return (byte & 0xc0) == 0x80 ? CONTINUES : WIDE;
 }
 
-/* A string; the reader stands on its opening quote. */
-static bool scan_string(struct reader *reader, struct span *span)
+/* A string that begins at span->start, from its first byte `at` that is not plain. */
+static bool scan_rest(struct reader *reader, const char *at, struct span *span)
 {
-    if (reader->at == reader->end || *reader->at != '"')
-        return false;
-    const char *at = reader->at + 1;
-    *span = (struct span){.start = at, .is_plain = true};
     int64_t unseen = 0; /* bytes that are no characters of their own */
-    for (;;) {
-        at += json_plain_length(at, (size_t)(reader->end - at));
+    span->is_plain = false;
+    for (;; at += json_plain_length(at, (size_t)(reader->end - at))) {
         if (at == reader->end)
             return false;
         enum byte_kind kind = kind_of((unsigned char)*at);
         if (kind == QUOTE)
             break;
-        span->is_plain = false;
         if (kind == FORBIDDEN)
             return false;
         if (kind == BACKSLASH) {
@@ -92,6 +87,24 @@ static bool scan_string(struct reader *reader, struct span *span)
     }
     span->length = (size_t)(at - span->start);
     span->characters = (int64_t)span->length - unseen;
+    reader->at = at + 1;
+    return true;
+}
+
+/* A string; the reader stands on its opening quote. */
+static inline bool scan_string(struct reader *reader, struct span *span)
+{
+    if (reader->at == reader->end || *reader->at != '"')
+        return false;
+    const char *start = reader->at + 1;
+    size_t plain = json_plain_length(start, (size_t)(reader->end - start));
+    const char *at = start + plain;
+    span->start = start;
+    if (at == reader->end || *at != '"')
+        return scan_rest(reader, at, span);
+    span->length = plain;
+    span->characters = (int64_t)plain;
+    span->is_plain = true;
     reader->at = at + 1;
     return true;
 }

@@ -78,9 +78,8 @@ static bool check_account(struct decision *decision)
 {
     const struct limit_rules *rules = &decision->api->config->rules;
     enum account_match match =
-        account_find(decision->api->config, decision->key,
-                     api_request_header(decision->request, "openai-organization"),
-                     api_request_header(decision->request, "openai-project"), &decision->account);
+        account_find(decision->api->config, decision->key, decision->request->organization,
+                     decision->request->project, &decision->account);
     decision->names.organization = decision->account.organization;
     decision->names.project = decision->account.project;
     decision->owner =

@@ -503,6 +503,8 @@ static void decide_api(struct exchange *exchange)
         .method = exchange->method,
         .path = exchange->path,
         .authorization = exchange->headers[EXCHANGE_AUTHORIZATION],
+        .organization = exchange->headers[EXCHANGE_ORGANIZATION],
+        .project = exchange->headers[EXCHANGE_PROJECT],
         .body = exchange->body != NULL ? exchange->body : "",
         .body_length = exchange->body_length,
         .find = find_value,

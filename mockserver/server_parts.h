@@ -13,8 +13,8 @@
  * What they share is guarded by two things:
  *
  *     the lock    held for the moment in which the journal gives or takes an entry, and in which it
- *                 is chosen what becomes of a request; never while something is sent, read or
- *                 written
+ *                 is chosen what becomes of a request, which is long only where a file is stored
+ *                 or a batch made; never while something is sent, read or written
  *     the turn    of each thread: it has it whenever it does not wait for events. Who takes the
  *                 turns of all finds nobody in the middle of anything: so whoever asks for the
  *                 journal finds each answer that it has seen before, and a fault that closes idle
@@ -58,6 +58,7 @@ struct shared {
     int posts_in_flight;
     bool journal_overflowed;
     struct api api;
+    char apart[CACHE_LINE]; /* all but the begin of the api is only read */
     uint64_t connection_count;
     struct address_count *addresses; /* that have connections open, where they are counted */
 };

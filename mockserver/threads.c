@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 struct arrival {
@@ -44,17 +44,27 @@ static void pause_processor(void)
 #endif
 }
 
-/* It is mostly held for less than a microsecond, and to sleep and be woken takes longer; so it is
- * tried for a while. Only where who holds it has lost its processor that is in vain: then this
- * thread gives up its own. */
-void threads_lock(struct shared *shared)
+static bool try_to_lock(struct shared *shared)
 {
     enum { TRIES = 100, PAUSES = 4 };
-    for (int i = 1; pthread_spin_trylock(&shared->lock) != 0; i++) {
+    for (int i = 0; i < TRIES; i++) {
+        if (pthread_spin_trylock(&shared->lock) == 0)
+            return true;
         for (int j = 0; j < PAUSES; j++)
             pause_processor();
-        if (i % TRIES == 0)
-            sched_yield();
+    }
+    return false;
+}
+
+/* It is mostly held for less than a microsecond, and to sleep and be woken takes longer; so it is
+ * tried for a while. That is in vain where who holds it has lost its processor, or makes a batch:
+ * then this thread sleeps, each time for longer. */
+void threads_lock(struct shared *shared)
+{
+    enum { SLEEP_MIN_NS = 50000, SLEEP_MAX_NS = 1000000 };
+    for (long sleep_ns = SLEEP_MIN_NS; !try_to_lock(shared);) {
+        nanosleep(&(struct timespec){.tv_nsec = sleep_ns}, NULL);
+        sleep_ns = 2 * sleep_ns < SLEEP_MAX_NS ? 2 * sleep_ns : SLEEP_MAX_NS;
     }
 }
 

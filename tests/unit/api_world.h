@@ -39,11 +39,9 @@ static inline const char *world_find(const void *owner, enum api_value kind, con
 {
     const struct api_world *world = owner;
     if (kind == API_HEADER) {
-        return strcmp(name, "content-type") == 0          ? world->content_type
-               : strcmp(name, "openai-organization") == 0 ? world->organization
-               : strcmp(name, "openai-project") == 0      ? world->project
-               : strcmp(name, "api-key") == 0             ? world->api_key
-                                                          : NULL;
+        return strcmp(name, "content-type") == 0 ? world->content_type
+               : strcmp(name, "api-key") == 0    ? world->api_key
+                                                 : NULL;
     }
     for (size_t i = 0; i + 1 < sizeof world->query / sizeof world->query[0]; i += 2) {
         if (world->query[i] != NULL && strcmp(world->query[i], name) == 0)
@@ -84,6 +82,8 @@ static inline int world_ask(struct api_world *world, const char *method, const c
         .method = method,
         .path = path,
         .authorization = world->key != NULL && world->key[0] == '\0' ? NULL : authorization,
+        .organization = world->organization,
+        .project = world->project,
         .body = body,
         .body_length = strlen(body),
         .find = world_find,
