@@ -44,26 +44,26 @@ void json_make_utf8(char *text);
  * the top bit of its place; the lowest is right, those above it may owe their bit to a borrow. */
 static inline size_t json_plain_length(const char *text, size_t length)
 {
-    size_t at = 0;
+    size_t plain = 0;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     const uint64_t ones = UINT64_C(0x0101010101010101);
-    for (; length - at >= 8; at += 8) {
+    for (; length - plain >= 8; plain += 8) {
         uint64_t word;
-        memcpy(&word, text + at, sizeof word);
+        memcpy(&word, text + plain, sizeof word);
         uint64_t quotes = word ^ (ones * '"');
         uint64_t backslashes = word ^ (ones * '\\');
         uint64_t found = (word - ones * 0x20) | (quotes - ones) | (backslashes - ones) | word;
         found &= ones << 7;
         if (found != 0)
-            return at + (size_t)__builtin_ctzll(found) / 8;
+            return plain + (size_t)__builtin_ctzll(found) / 8;
     }
 #endif
-    for (; at < length; at++) {
-        unsigned char byte = (unsigned char)text[at];
+    for (; plain < length; plain++) {
+        unsigned char byte = (unsigned char)text[plain];
         if (byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\')
             break;
     }
-    return at;
+    return plain;
 }
 
 #endif
