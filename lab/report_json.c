@@ -2,7 +2,8 @@
  * on the machine or on how long it took, so that the same file and seed give the same bytes.
  *
  * Each cell has a time line of its first repetition: requests that arrived, of these throttled, and
- * answers of 200, in parts of `bin_s`. */
+ * answers of 200, in parts of `bin_s`. `all_attempts` has those of the drain, too: as many as the
+ * run's journal. */
 #include "lab/report.h"
 
 #include "base/escape.h"
@@ -133,6 +134,7 @@ static void add_time_line(cJSON *item, const struct sweep *sweep, const struct c
     add_line(line, "attempts", run, arrived);
     add_line(line, "throttled", run, throttled);
     add_line(line, "served", run, served);
+    add_number(line, "all_attempts", (double)run->attempts);
 }
 
 static void add_cells(cJSON *root, const struct sweep *sweep)

@@ -62,8 +62,11 @@ static inline void sample_set(struct sample *sample, size_t strategy, size_t loa
     cell->measures[MEASURE_LATE] = (struct estimate){.mean = NAN};
     run->is_done = true;
     run->is_complete = true;
-    for (int i = 0; i < MEASURES_BINS; i++)
+    for (int i = 0; i < MEASURES_BINS; i++) {
         run->bins[i] = (struct measure_bin){.attempts = (uint64_t)(i % 7), .throttled = i % 7 > 3};
+        run->attempts += run->bins[i].attempts;
+    }
+    run->attempts += 3; /* in the drain */
 }
 
 /* To be given back to free(). */

@@ -122,7 +122,14 @@ static void json_has_all_cells_and_measures(void **state)
     assert_true(at(goodput, "mean")->valuedouble == 9.6);
     assert_true(at(goodput, "low")->valuedouble == 9.55);
     assert_true(cJSON_IsNull(at(at(at(cell, "measures"), "herd"), "low")));
-    assert_int_equal(cJSON_GetArraySize(at(at(cell, "time_line"), "throttled")), MEASURES_BINS);
+    const cJSON *line = at(cell, "time_line");
+    assert_int_equal(cJSON_GetArraySize(at(line, "throttled")), MEASURES_BINS);
+    double attempts = 0;
+    const cJSON *bin;
+    cJSON_ArrayForEach (bin, at(line, "attempts"))
+        attempts += bin->valuedouble;
+    assert_true(attempts > 0);
+    assert_true(at(line, "all_attempts")->valuedouble == attempts + 3); /* in the drain */
     assert_null(cJSON_GetObjectItem(root, "advice"));
     cJSON_Delete(root);
     free(text);
