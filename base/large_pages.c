@@ -1,7 +1,6 @@
 #include "base/large_pages.h"
 
 #include <features.h>
-#include <stdbool.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HAS_OWN_HEAP 1 /* a sanitizer's */
@@ -42,13 +41,12 @@ void *large_pages_for_heap(size_t bytes)
     if (grown == NULL)
         return NULL;
     size_t before = rest_of_page(grown);
-    bool has_page = bytes >= before + LARGE_PAGE;
-    if (has_page)
-        madvise(grown + before, bytes - before, MADV_HUGEPAGE);
-    if (has_page)
-        return realloc(grown, before); /* stays where it is */
-    free(grown);
-    return NULL;
+    if (bytes < before + LARGE_PAGE) {
+        free(grown);
+        return NULL;
+    }
+    madvise(grown + before, bytes - before, MADV_HUGEPAGE);
+    return realloc(grown, before); /* stays where it is */
 }
 
 #else

@@ -51,8 +51,8 @@ struct shared {
     atomic_int turns_wanted; /* so many wait to do so */
     atomic_int stopper;      /* the id of the thread that has the turns of all; 0 */
     int stop_depth;
-    /* What is above is read without the lock. Who has got that has got the line of the cache that
-     * it stands in, and on it most of what a request changes. */
+    /* What is above is read without the lock. Whoever takes it takes its line of the cache from
+     * others, so most of what a request changes stands on that. */
     _Alignas(CACHE_LINE) pthread_spinlock_t lock; /* of what follows, and of the journal */
     int in_flight;
     int posts_in_flight;
