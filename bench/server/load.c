@@ -9,9 +9,11 @@
  * latencies, and how many had another status than --status (default 200), the first of which it
  * shows on stderr.
  *
- * --batches-of stops the process PID while one request is written on every connection, and lets it
- * go on until all are answered. What the process does then does not depend on how fast who is, so
- * that its system calls can be counted.
+ * --batches-of stops the process PID while the connections are made, and while one request is
+ * written on every one, and lets it go on until all are answered. What the process does then does
+ * not depend on how fast who is, so that its system calls can be counted. It is stopped when it
+ * sleeps, and the requests are written when it has stopped: a process that strace holds at the
+ * entry of epoll_wait would yet take those that are there first, and ask again for the others.
  *
  * --pipeline writes so many requests of a connection at once, and the next ones when all of them
  * are answered: the load then needs less of a processor that the server could use.
@@ -43,6 +45,7 @@ enum {
     LATENCY_STEPS = 200000, /* of a microsecond */
     STRIDE = 7919,          /* a prime: from one account to the next */
 };
+#define PATIENCE_NS INT64_C(10000000000)
 
 struct options {
     int port;
@@ -244,7 +247,7 @@ static void open_connections(struct load *load)
  */
 static int wait_for_answers(const struct load *load, struct epoll_event *events)
 {
-    const int64_t end_ns = now_ns() + INT64_C(10000000000);
+    const int64_t end_ns = now_ns() + PATIENCE_NS;
     int wait_ms = load->options.batches_of > 0 ? 100 : 0;
     do {
         int count = epoll_wait(load->epoll_fd, events, EVENTS, wait_ms);
@@ -275,14 +278,56 @@ static void run(struct load *load)
     receive_until(load, &load->sent);
 }
 
+/* The state that proc(5) names, the letter after the name of the program. */
+static char state_of(int pid)
+{
+    char path[32];
+    char text[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        fail(path);
+    if (fgets(text, sizeof text, file) == NULL)
+        fail(path);
+    fclose(file);
+    const char *name_end = strrchr(text, ')');
+    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : '?';
+}
+
+static void wait_for_state(int pid, const char *states)
+{
+    const int64_t end_ns = now_ns() + PATIENCE_NS;
+    while (strchr(states, state_of(pid)) == NULL) {
+        if (now_ns() > end_ns) {
+            fprintf(stderr, "bench_server_load: process %d is in state %c for 10 s, not in %s\n",
+                    pid, state_of(pid), states);
+            exit(1);
+        }
+        usleep(100);
+    }
+}
+
+static void stop_process(int pid)
+{
+    wait_for_state(pid, "S");
+    if (kill(pid, SIGSTOP) != 0)
+        fail("kill");
+    wait_for_state(pid, "Tt"); /* t: held by a tracer */
+}
+
+static void continue_process(int pid)
+{
+    if (kill(pid, SIGCONT) != 0)
+        fail("kill");
+}
+
 static void run_batches(struct load *load)
 {
     while (load->answered < load->options.requests) {
-        if (kill(load->options.batches_of, SIGSTOP) != 0)
-            fail("kill");
+        stop_process(load->options.batches_of);
         for (int i = 0; i < load->options.connections; i++)
             send_requests(load, &load->connections[i]);
-        kill(load->options.batches_of, SIGCONT);
+        continue_process(load->options.batches_of);
         receive_until(load, &load->sent);
     }
 }
@@ -356,9 +401,14 @@ int main(int argc, char **argv)
 {
     static struct load load = {.random = 1};
     read_options(&load.options, argc, argv);
+    const int batches_of = load.options.batches_of;
+    if (batches_of != 0)
+        stop_process(batches_of);
     open_connections(&load);
+    if (batches_of != 0)
+        continue_process(batches_of);
     load.start_ns = now_ns();
-    if (load.options.batches_of != 0)
+    if (batches_of != 0)
         run_batches(&load);
     else
         run(&load);
