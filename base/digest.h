@@ -17,6 +17,11 @@ uint64_t digest_bytes(const void *bytes, size_t length);
 uint64_t digest_quick(const void *bytes, size_t length);
 
 /* Two words into one that depends on every bit of both. */
-uint64_t digest_mix(uint64_t a, uint64_t b);
+static inline uint64_t digest_mix(uint64_t a, uint64_t b)
+{
+    __extension__ typedef unsigned __int128 product_type;
+    product_type product = (product_type)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
 
 #endif

@@ -5,7 +5,7 @@
  *
  * Prints nanoseconds of CPU time a decision, the smallest and the median of nine rounds, the memory
  * that a pool takes, and what the machine takes for the same reads alone, the smallest of nine
- * rounds: one of 8 bytes at random from as many places as there are pools, 256 bytes apart; and
+ * rounds: one of 8 bytes at random from as many places as there are pools, as far apart; and
  * two, of a table as large as that of the pools and then of the place that it names. The ratio to
  * two says on any machine how much is the code's own. Needs 3 GB, or 300 bytes for each of POOLS.
  */
@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 9, DECISIONS = 1000000, MODELS = 20, KEY_SIZE = 56, STEP = 256 };
+enum { ROUNDS = 9, DECISIONS = 1000000, MODELS = 20, KEY_SIZE = 56 };
 
 static int64_t cpu_ns(void)
 {
@@ -90,7 +90,7 @@ struct reads {
 static uint64_t read_one(const struct reads *reads, uint64_t number, uint64_t sum)
 {
     uint64_t word;
-    memcpy(&word, reads->places + (number ^ sum) * STEP, sizeof word);
+    memcpy(&word, reads->places + (number ^ sum) * sizeof(struct pool), sizeof word);
     return word;
 }
 
@@ -131,7 +131,7 @@ static struct bare measure_reads(size_t pools, struct random *random)
 {
     size_t slots = slot_count(pools);
     struct reads reads = {.slots = allocate(slots * sizeof *reads.slots),
-                          .places = allocate(pools * STEP)};
+                          .places = allocate(pools * sizeof(struct pool))};
     for (size_t i = 0; i < slots; i++)
         reads.slots[i] = random_below(random, pools);
     struct bare bare = {.one_ns = time_reads(&reads, pools, read_one, random),

@@ -184,8 +184,8 @@ static void add_usage(void *owner, const struct pool *pool)
         *usage = (struct usage){
             .dimension = quota_dimension_name((enum quota_dimension)i),
             .limit = pool->quota.limits->limit[i],
-            .peak = pool->quota.peak[i],
-            .throttled = pool->throttled[i],
+            .peak = quota_peak(&pool->quota, (enum quota_dimension)i),
+            .throttled = pool_throttled(pool, (enum quota_dimension)i),
         };
         snprintf(usage->model, sizeof usage->model, "%s", pool->model);
         snprintf(usage->key_tail, sizeof usage->key_tail, "%s", pool->key_tail);

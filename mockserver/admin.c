@@ -111,8 +111,8 @@ static void list_pool(void *owner, const struct pool *pool)
         cJSON_AddNumberToObject(object, "used", (double)used);
         cJSON_AddNumberToObject(object, "remaining",
                                 (double)quota_remaining(&pool->quota, dimension, listing->now_ns));
-        cJSON_AddNumberToObject(object, "peak", (double)pool->quota.peak[i]);
-        cJSON_AddNumberToObject(object, "throttled", (double)pool->throttled[i]);
+        cJSON_AddNumberToObject(object, "peak", (double)quota_peak(&pool->quota, dimension));
+        cJSON_AddNumberToObject(object, "throttled", (double)pool_throttled(pool, dimension));
         cJSON_AddStringToObject(object, "reset", reset);
         cJSON_AddItemToArray(listing->array, object);
     }

@@ -282,7 +282,7 @@ static void choose_served(struct decision *decision)
 static void choose_throttled(struct decision *decision, struct pool *pool)
 {
     struct api *api = decision->api;
-    pool->throttled[decision->quota.stopped_by]++;
+    pool_count_throttled(pool, decision->quota.stopped_by);
     decision->course = DECISION_THROTTLED;
     decision->entry->decision = JOURNAL_THROTTLED;
     decision->entry->limit = decision->quota.stopped_by;

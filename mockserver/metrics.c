@@ -280,7 +280,7 @@ static int64_t peak_of(const struct quota_pool *pool, enum quota_dimension dimen
                        int64_t now_ns)
 {
     (void)now_ns;
-    return pool->peak[dimension];
+    return quota_peak(pool, dimension);
 }
 
 static void write_pools(const struct pools *pools, FILE *stream, int64_t now_ns)

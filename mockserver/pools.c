@@ -26,12 +26,23 @@ struct model {
 };
 
 enum {
-    CHUNK_POOLS = 8192, /* of 256 bytes: a large page, so that most look-ups miss no TLB */
-    FEW_POOLS = 512,    /* as most servers have: these take the memory that they use, not a page */
+    FEW_POOLS = 512, /* as most servers have: these take the memory that they use, not a page */
     SLOTS_START = 64,
+    MODEL_SLOTS_START = 512,
+    CHUNK_POOLS = LARGE_PAGE / (sizeof(struct pool) + sizeof(uint32_t[QUOTA_DIMENSION_COUNT])),
 };
 
-_Static_assert(CHUNK_POOLS * sizeof(struct pool) == LARGE_PAGE, "a chunk of pools is a large page");
+/* A large page, so that most look-ups miss no TLB. What an admission does not need lies apart: 192
+ * bytes from one pool to the next use all sets of a cache alike, 256 bytes half of them. */
+struct chunk {
+    struct pool pools[CHUNK_POOLS];
+    uint32_t throttled[CHUNK_POOLS][QUOTA_DIMENSION_COUNT];
+};
+
+_Static_assert(sizeof(struct pool) == 3 * CACHE_LINE, "a pool is three lines of the cache");
+_Static_assert(sizeof(struct chunk) <= LARGE_PAGE, "a chunk of pools is on one large page");
+_Static_assert(offsetof(struct pool, quota.use[QUOTA_TOKENS_PER_DAY]) <= 2 * CACHE_LINE,
+               "the limits that accounts mostly have are in two of them");
 
 /* Two tables with open addressing. A slot of pools holds the upper half of the pool's id and, in
  * the lower half, its number from 1; 0 is free. With 8 bytes a slot a look-up is one cache miss
@@ -50,7 +61,7 @@ struct pools {
 
     uint64_t *slots;
     size_t slot_count; /* a power of two */
-    struct pool **chunks;
+    struct chunk **chunks;
     size_t pool_count;
     size_t pool_count_max;
 
@@ -86,9 +97,9 @@ struct pools *pools_new(void)
         return NULL;
     pools->pool_count_max = POOLS_MAX;
     pools->slot_count = SLOTS_START;
-    pools->model_slots = SLOTS_START;
+    pools->model_slots = MODEL_SLOTS_START;
     pools->slots = calloc(SLOTS_START, sizeof *pools->slots);
-    pools->models = calloc(SLOTS_START, sizeof(struct model *));
+    pools->models = calloc(MODEL_SLOTS_START, sizeof(struct model *));
     quota_limits_init(&pools->unlimited);
     if (pools->slots == NULL || pools->models == NULL) {
         pools_free(pools);
@@ -99,7 +110,32 @@ struct pools *pools_new(void)
 
 static struct pool *pool_at(const struct pools *pools, size_t index)
 {
-    return &pools->chunks[index / CHUNK_POOLS][index % CHUNK_POOLS];
+    return &pools->chunks[index / CHUNK_POOLS]->pools[index % CHUNK_POOLS];
+}
+
+/* A chunk begins where a large page does. */
+static size_t index_in_chunk(const struct pool *pool)
+{
+    return ((uintptr_t)pool & (LARGE_PAGE - 1)) / sizeof *pool;
+}
+
+uint32_t pool_throttled(const struct pool *pool, enum quota_dimension dimension)
+{
+    size_t index = index_in_chunk(pool);
+    const struct chunk *chunk = (const struct chunk *)(pool - index);
+    return chunk->throttled[index][dimension];
+}
+
+static uint32_t *throttled_of(struct pool *pool)
+{
+    size_t index = index_in_chunk(pool);
+    struct chunk *chunk = (struct chunk *)(pool - index);
+    return chunk->throttled[index];
+}
+
+void pool_count_throttled(struct pool *pool, enum quota_dimension dimension)
+{
+    throttled_of(pool)[dimension]++;
 }
 
 static void free_entries(struct entry *entries, size_t count)
@@ -274,7 +310,7 @@ static struct model *model_of(struct pools *pools, const char *name)
         return *slot;
     if (pools->model_count >= pools->pool_count_max)
         return NULL;
-    if (2 * (pools->model_count + 1) > pools->model_slots) {
+    if (8 * (pools->model_count + 1) > pools->model_slots) {
         if (!grow_models(pools))
             return NULL;
         slot = model_slot(pools->models, pools->model_slots, hash, name);
@@ -415,7 +451,7 @@ static bool grow_slots(struct pools *pools)
 static bool add_chunk(struct pools *pools)
 {
     size_t count = pools->pool_count / CHUNK_POOLS;
-    struct pool **chunks = realloc(pools->chunks, (count + 1) * sizeof(struct pool *));
+    struct chunk **chunks = realloc(pools->chunks, (count + 1) * sizeof(struct chunk *));
     if (chunks == NULL)
         return false;
     pools->chunks = chunks;
@@ -446,11 +482,11 @@ static struct pool *add_pool(struct pools *pools, uint64_t id, const struct mode
     return pool;
 }
 
-/* All lines of a pool at once, not one miss after the other. */
+/* What an admission needs of a pool, at once, not one miss after the other. */
 static void fetch(const struct pool *pool)
 {
-    for (size_t offset = 0; offset < sizeof *pool; offset += CACHE_LINE)
-        __builtin_prefetch((const char *)pool + offset, 1);
+    __builtin_prefetch(pool, 1);
+    __builtin_prefetch((const char *)pool + CACHE_LINE, 1);
 }
 
 static uint64_t id_of(const char *owner, size_t owner_length, const struct model *model)
@@ -493,7 +529,7 @@ struct pool *pools_get(struct pools *pools, const char *owner, const char *model
             continue;
         struct pool *pool = pool_at(pools, (pools->slots[slot] & UINT32_MAX) - 1);
         fetch(pool);
-        if (pool->id == id && pool->model == model->name)
+        if (pool->id == id)
             return pool;
     }
     return add_pool(pools, id, model, owner, owner_length, now_ns);
@@ -528,6 +564,6 @@ void pools_reset(struct pools *pools, int64_t now_ns)
     for (size_t i = 0; i < pools->pool_count; i++) {
         struct pool *pool = pool_at(pools, i);
         quota_refill(&pool->quota, now_ns);
-        memset(pool->throttled, 0, sizeof pool->throttled);
+        memset(throttled_of(pool), 0, sizeof(uint32_t[QUOTA_DIMENSION_COUNT]));
     }
 }

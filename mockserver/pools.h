@@ -14,6 +14,7 @@
 #ifndef TOOMANY_MOCKSERVER_POOLS_H
 #define TOOMANY_MOCKSERVER_POOLS_H
 
+#include "base/cache_line.h"
 #include "mockserver/quota.h"
 
 #include <stdbool.h>
@@ -27,13 +28,17 @@ enum {
     POOLS_MODEL_SIZE = 96, /* with the closing NUL; OpenAI's longest ids are about 70 */
 };
 
+/* Three lines of a cache; an admission mostly needs the first two. */
 struct pool {
+    _Alignas(CACHE_LINE) uint64_t id; /* hash of owner and model */
     struct quota_pool quota;
-    uint64_t id;                               /* hash of owner and model */
-    const char *model;                         /* or the name that its limits are shared under */
-    uint32_t throttled[QUOTA_DIMENSION_COUNT]; /* requests that each limit refused */
-    char key_tail[8];                          /* the owner's last four characters */
+    const char *model; /* or the name that its limits are shared under */
+    char key_tail[8];  /* the owner's last four characters */
 };
+
+/* How many of its requests each limit has refused. */
+uint32_t pool_throttled(const struct pool *pool, enum quota_dimension dimension);
+void pool_count_throttled(struct pool *pool, enum quota_dimension dimension);
 
 struct pools *pools_new(void);
 void pools_free(struct pools *pools);

@@ -13,20 +13,20 @@ static const struct dimension {
     /* What one unit weighs in a level: the window, so that a refill of `limit` per window is the
      * whole number `limit` a nanosecond. */
     int64_t weight;
-    bool counts_tokens;
+    enum unit { REQUESTS, TOKENS, IMAGES, UNIT_COUNT } unit;
 } dimensions[QUOTA_DIMENSION_COUNT] = {
     [QUOTA_REQUESTS_PER_MINUTE] = {"requests_per_minute", "requests per min (RPM)", NS_PER_MINUTE,
-                                   NS_PER_MINUTE, false},
+                                   NS_PER_MINUTE, REQUESTS},
     [QUOTA_REQUESTS_PER_DAY] = {"requests_per_day", "requests per day (RPD)", NS_PER_DAY,
-                                NS_PER_DAY, false},
+                                NS_PER_DAY, REQUESTS},
     [QUOTA_TOKENS_PER_MINUTE] = {"tokens_per_minute", "tokens per min (TPM)", NS_PER_MINUTE,
-                                 NS_PER_MINUTE, true},
+                                 NS_PER_MINUTE, TOKENS},
     [QUOTA_TOKENS_PER_DAY] = {"tokens_per_day", "tokens per day (TPD)", NS_PER_DAY, NS_PER_DAY,
-                              true},
+                              TOKENS},
     [QUOTA_IMAGES_PER_MINUTE] = {"images_per_minute", "images per minute", NS_PER_MINUTE,
-                                 NS_PER_MINUTE, false},
-    [QUOTA_CONCURRENT_REQUESTS] = {"concurrent_requests", "concurrent requests", 0, 1, false},
-    [QUOTA_REQUESTS_TOTAL] = {"requests_total", "requests in total", 0, 1, false},
+                                 NS_PER_MINUTE, IMAGES},
+    [QUOTA_CONCURRENT_REQUESTS] = {"concurrent_requests", "concurrent requests", 0, 1, REQUESTS},
+    [QUOTA_REQUESTS_TOTAL] = {"requests_total", "requests in total", 0, 1, REQUESTS},
 };
 
 const char *const quota_enforcement_names[QUOTA_ENFORCEMENT_COUNT + 1] = {
@@ -49,7 +49,7 @@ int64_t quota_dimension_window_ns(enum quota_dimension dimension)
 
 bool quota_dimension_counts_tokens(enum quota_dimension dimension)
 {
-    return dimensions[dimension].counts_tokens;
+    return dimensions[dimension].unit == TOKENS;
 }
 
 /* Of two that are not negative: one multiplication, where 128 bits by 128 are three. */
@@ -81,14 +81,12 @@ void quota_limits_init(struct quota_limits *limits)
 
 static bool is_timed(int dimension)
 {
-    return dimensions[dimension].window_ns > 0;
+    return dimension < QUOTA_TIMED_COUNT;
 }
 
-/* What has no window is a plain count, whatever the enforcement. */
+/* Of a dimension that is timed. */
 static enum quota_enforcement enforcement_of(const struct quota_limits *limits, int dimension)
 {
-    if (!is_timed(dimension))
-        return QUOTA_CONTINUOUS;
     if (limits->enforcement == QUOTA_PER_SECOND && dimensions[dimension].window_ns != NS_PER_MINUTE)
         return QUOTA_CONTINUOUS;
     return limits->enforcement;
@@ -100,8 +98,6 @@ static quota_level level_at(const struct quota_pool *pool, int dimension, int64_
 {
     int64_t limit = pool->limits->limit[dimension];
     quota_level level = pool->use[dimension].level;
-    if (!is_timed(dimension))
-        return level;
     quota_level refill = product(limit, now_ns - pool->updated_ns);
     return refill < level ? level - refill : 0;
 }
@@ -130,7 +126,7 @@ static struct period period_of(const struct quota_limits *limits, int dimension)
 /* When what is used comes back. */
 static int64_t window_end(const struct quota_pool *pool, int dimension)
 {
-    const union quota_use *use = &pool->use[dimension];
+    const struct quota_use *use = &pool->use[dimension];
     struct period period = period_of(pool->limits, dimension);
     int64_t count = 1;
     if (pool->limits->enforcement == QUOTA_PER_SECOND && use->window.used > period.share)
@@ -150,22 +146,22 @@ static void empty(struct quota_pool *pool, int dimension)
 {
     if (enforcement_of(pool->limits, dimension) == QUOTA_SLIDING_WINDOW)
         free(pool->use[dimension].log);
-    pool->use[dimension] = (union quota_use){.level = 0};
+    pool->use[dimension].level = 0;
 }
 
-/* What is in flight and what the plan has paid for is counted even where it is not limited: a
- * limit may be set later. */
 static void set_limits(struct quota_pool *pool, const struct quota_limits *limits)
 {
     unsigned limited = 0;
-    unsigned untimed = 0;
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
         limited |= (limits->limit[i] != QUOTA_UNLIMITED ? 1U : 0U) << i;
-        untimed |= (is_timed(i) ? 0U : 1U) << i;
-    }
     pool->limits = limits;
     pool->limited = (uint8_t)limited;
-    pool->counted = (uint8_t)(limited | untimed);
+}
+
+/* The bits of the dimensions that have a limit and come back with time. */
+static unsigned timed_of(const struct quota_pool *pool)
+{
+    return pool->limited & ((1U << QUOTA_TIMED_COUNT) - 1);
 }
 
 /* Most pools have few limits: walks the dimensions whose bit is set. */
@@ -184,7 +180,7 @@ void quota_init(struct quota_pool *pool, const struct quota_limits *limits, int6
 
 void quota_free(struct quota_pool *pool)
 {
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
+    for (int i = 0; i < QUOTA_TIMED_COUNT; i++)
         empty(pool, i);
 }
 
@@ -192,7 +188,7 @@ void quota_free(struct quota_pool *pool)
 static void bring_to(struct quota_pool *pool, int64_t now_ns)
 {
     assert(now_ns >= pool->updated_ns);
-    for (unsigned left = pool->limited; left != 0;) {
+    for (unsigned left = timed_of(pool); left != 0;) {
         int i = next_dimension(&left);
         switch (enforcement_of(pool->limits, i)) {
         case QUOTA_FIXED_WINDOW:
@@ -211,15 +207,21 @@ static void bring_to(struct quota_pool *pool, int64_t now_ns)
 
 static int64_t cost_in(int dimension, const struct quota_cost *cost)
 {
-    if (dimensions[dimension].counts_tokens)
-        return cost->tokens;
-    return dimension == QUOTA_IMAGES_PER_MINUTE ? cost->images : cost->requests;
+    const int64_t costs[UNIT_COUNT] = {cost->requests, cost->tokens, cost->images};
+    return costs[dimensions[dimension].unit];
+}
+
+static int64_t plain_count(const struct quota_pool *pool, int dimension)
+{
+    return dimension == QUOTA_CONCURRENT_REQUESTS ? pool->in_flight : pool->total;
 }
 
 /* Whole units at the time that the pool was brought to. */
 static int64_t used_now(const struct quota_pool *pool, int dimension)
 {
-    const union quota_use *use = &pool->use[dimension];
+    if (!is_timed(dimension))
+        return plain_count(pool, dimension);
+    const struct quota_use *use = &pool->use[dimension];
     switch (enforcement_of(pool->limits, dimension)) {
     case QUOTA_FIXED_WINDOW:
     case QUOTA_PER_SECOND:
@@ -236,7 +238,9 @@ static bool has_room(const struct quota_pool *pool, int dimension, int64_t cost)
     int64_t limit = pool->limits->limit[dimension];
     if (cost == 0 && dimension == QUOTA_IMAGES_PER_MINUTE)
         return true;
-    const union quota_use *use = &pool->use[dimension];
+    if (!is_timed(dimension))
+        return plain_count(pool, dimension) + cost <= limit;
+    const struct quota_use *use = &pool->use[dimension];
     switch (enforcement_of(pool->limits, dimension)) {
     case QUOTA_FIXED_WINDOW:
     case QUOTA_PER_SECOND:
@@ -255,9 +259,9 @@ static bool has_room(const struct quota_pool *pool, int dimension, int64_t cost)
 static int64_t wait_for_room(const struct quota_pool *pool, int dimension, int64_t cost)
 {
     int64_t limit = pool->limits->limit[dimension];
-    const union quota_use *use = &pool->use[dimension];
     if (!is_timed(dimension) || limit == 0 || cost > limit)
         return -1;
+    const struct quota_use *use = &pool->use[dimension];
     switch (enforcement_of(pool->limits, dimension)) {
     case QUOTA_FIXED_WINDOW:
     case QUOTA_PER_SECOND:
@@ -274,7 +278,7 @@ static int64_t wait_for_room(const struct quota_pool *pool, int dimension, int64
 
 static int64_t used_nearest(const struct quota_pool *pool, int dimension)
 {
-    if (enforcement_of(pool->limits, dimension) != QUOTA_CONTINUOUS)
+    if (!is_timed(dimension) || enforcement_of(pool->limits, dimension) != QUOTA_CONTINUOUS)
         return used_now(pool, dimension);
     quota_level weight = (quota_level)dimensions[dimension].weight;
     quota_level level = pool->use[dimension].level + weight / 2;
@@ -288,7 +292,7 @@ static struct quota_answer refuse(const struct quota_pool *pool, int dimension, 
     int64_t limit = pool->limits->limit[dimension];
     return (struct quota_answer){
         .stopped_by = (enum quota_dimension)dimension,
-        .too_large = dimensions[dimension].counts_tokens && cost > limit,
+        .too_large = dimensions[dimension].unit == TOKENS && cost > limit,
         .limit = limit,
         .used = used_nearest(pool, dimension),
         .requested = cost,
@@ -315,32 +319,33 @@ static bool is_graver(const struct quota_answer *a, const struct quota_answer *b
     return a->wait_ns > b->wait_ns;
 }
 
-static void note_level_peak(struct quota_pool *pool, int dimension)
+static void raise_peak(struct quota_use *use, int64_t weight)
 {
-    quota_level level = pool->use[dimension].level;
-    int64_t weight = dimensions[dimension].weight;
-    int64_t *peak = &pool->peak[dimension];
-    if (level <= product(*peak, weight))
-        return;
     /* It mostly rises by one request, which needs no division. */
-    bool is_next = level <= product(*peak + 1, weight);
-    *peak = is_next ? *peak + 1 : divide_up(level, weight);
+    bool is_next = use->level <= product(use->peak + 1, weight);
+    use->peak = is_next ? use->peak + 1 : divide_up(use->level, weight);
+}
+
+static inline void note_level_peak(struct quota_use *use, int64_t weight)
+{
+    if (use->level > product(use->peak, weight))
+        raise_peak(use, weight);
 }
 
 static void note_peak(struct quota_pool *pool, int dimension)
 {
     if (enforcement_of(pool->limits, dimension) == QUOTA_CONTINUOUS) {
-        note_level_peak(pool, dimension);
+        note_level_peak(&pool->use[dimension], dimensions[dimension].weight);
         return;
     }
     int64_t used = used_now(pool, dimension);
-    if (used > pool->peak[dimension])
-        pool->peak[dimension] = used;
+    if (used > pool->use[dimension].peak)
+        pool->use[dimension].peak = used;
 }
 
 static void take(struct quota_pool *pool, int dimension, int64_t cost)
 {
-    union quota_use *use = &pool->use[dimension];
+    struct quota_use *use = &pool->use[dimension];
     switch (enforcement_of(pool->limits, dimension)) {
     case QUOTA_FIXED_WINDOW:
     case QUOTA_PER_SECOND:
@@ -363,7 +368,7 @@ static void count_refused(struct quota_pool *pool, int64_t requests)
     for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++) {
         int dimension = counted[i];
         int64_t limit = pool->limits->limit[dimension];
-        union quota_use *use = &pool->use[dimension];
+        struct quota_use *use = &pool->use[dimension];
         if (limit == QUOTA_UNLIMITED)
             continue;
         if (has_room(pool, dimension, requests)) {
@@ -393,33 +398,60 @@ static struct quota_answer gravest_refusal(const struct quota_pool *pool,
     return gravest;
 }
 
-/* The usual admission in one pass: limits refill continuously, and there is room in all of them.
- * False, with nothing changed, where that is not so; then the rules above decide. */
-static bool admit_at_once(struct quota_pool *pool, int64_t now_ns, const struct quota_cost *cost)
+/* Counted even where they are not limited: a limit may be set later. */
+static void count_admitted(struct quota_pool *pool, int64_t requests)
 {
-    quota_level levels[QUOTA_DIMENSION_COUNT];
-    if (pool->limits->enforcement != QUOTA_CONTINUOUS)
-        return false;
-    for (unsigned left = pool->limited; left != 0;) {
-        int i = next_dimension(&left);
-        int64_t cost_here = cost_in(i, cost);
+    pool->in_flight += requests;
+    pool->total += requests;
+    if (pool->in_flight > pool->in_flight_peak)
+        pool->in_flight_peak = pool->in_flight;
+}
+
+/* Brings the pool to now_ns, and takes the cost from all limits or from none. Unrolled, weights are
+ * constants. */
+static bool admit_continuous(struct quota_pool *pool, int64_t now_ns, const struct quota_cost *cost)
+{
+    const int64_t costs[UNIT_COUNT] = {cost->requests, cost->tokens, cost->images};
+    bool is_admitted = true;
+#pragma GCC unroll 5
+    for (int i = 0; i < QUOTA_TIMED_COUNT; i++) {
+        if ((pool->limited >> i & 1) == 0)
+            continue;
+        struct quota_use *use = &pool->use[i];
         int64_t weight = dimensions[i].weight;
-        levels[i] = level_at(pool, i, now_ns) + product(cost_here, weight);
-        if (levels[i] > product(pool->limits->limit[i], weight) &&
-            (cost_here > 0 || i != QUOTA_IMAGES_PER_MINUTE))
-            return false;
+        quota_level level = level_at(pool, i, now_ns) + product(costs[dimensions[i].unit], weight);
+        use->level = level;
+        is_admitted &= level <= product(pool->limits->limit[i], weight) ||
+                       (i == QUOTA_IMAGES_PER_MINUTE && cost->images == 0);
     }
-    for (unsigned left = pool->limited; left != 0;) {
-        int i = next_dimension(&left);
-        pool->use[i].level = levels[i];
-        note_level_peak(pool, i);
-    }
-    for (unsigned left = pool->counted ^ pool->limited; left != 0;) {
-        int i = next_dimension(&left);
-        pool->use[i].level += product(cost->requests, 1);
-        note_level_peak(pool, i);
+    for (unsigned left = pool->limited ^ timed_of(pool); left != 0;)
+        is_admitted &= has_room(pool, next_dimension(&left), cost->requests);
+#pragma GCC unroll 5
+    for (int i = 0; i < QUOTA_TIMED_COUNT; i++) {
+        if ((pool->limited >> i & 1) == 0)
+            continue;
+        if (is_admitted)
+            note_level_peak(&pool->use[i], dimensions[i].weight);
+        else
+            pool->use[i].level -= product(costs[dimensions[i].unit], dimensions[i].weight);
     }
     pool->updated_ns = now_ns;
+    return is_admitted;
+}
+
+static bool admit_windowed(struct quota_pool *pool, int64_t now_ns, const struct quota_cost *cost)
+{
+    bring_to(pool, now_ns);
+    if (!gravest_refusal(pool, cost).admitted)
+        return false;
+    for (unsigned left = timed_of(pool); left != 0;) {
+        int i = next_dimension(&left);
+        int64_t cost_here = cost_in(i, cost);
+        if (cost_here == 0)
+            continue;
+        take(pool, i, cost_here);
+        note_peak(pool, i);
+    }
     return true;
 }
 
@@ -428,26 +460,17 @@ struct quota_answer quota_admit_cost(struct quota_pool *pool, int64_t now_ns,
 {
     assert(cost->tokens >= 0 && cost->images >= 0 && cost->requests >= 0);
     assert(now_ns >= pool->updated_ns);
-    if (admit_at_once(pool, now_ns, cost))
+    bool is_admitted = pool->limits->enforcement == QUOTA_CONTINUOUS
+                           ? admit_continuous(pool, now_ns, cost)
+                           : admit_windowed(pool, now_ns, cost);
+    if (is_admitted) {
+        count_admitted(pool, cost->requests);
         return (struct quota_answer){.admitted = true};
-    bring_to(pool, now_ns);
-    bool is_refused =
-        pool->limits->enforcement == QUOTA_CONTINUOUS || !gravest_refusal(pool, cost).admitted;
-    if (is_refused) {
-        /* It may change which limit makes it wait longest. */
-        if (pool->limits->refused_count)
-            count_refused(pool, cost->requests);
-        return gravest_refusal(pool, cost);
     }
-    for (unsigned left = pool->counted; left != 0;) {
-        int i = next_dimension(&left);
-        int64_t cost_here = cost_in(i, cost);
-        if (cost_here == 0)
-            continue;
-        take(pool, i, cost_here);
-        note_peak(pool, i);
-    }
-    return (struct quota_answer){.admitted = true};
+    /* It may change which limit makes it wait longest. */
+    if (pool->limits->refused_count)
+        count_refused(pool, cost->requests);
+    return gravest_refusal(pool, cost);
 }
 
 struct quota_answer quota_admit(struct quota_pool *pool, int64_t now_ns, int64_t tokens)
@@ -458,7 +481,7 @@ struct quota_answer quota_admit(struct quota_pool *pool, int64_t now_ns, int64_t
 /* A window that has come back since then owes nothing. */
 static void give_back(struct quota_pool *pool, int dimension, int64_t taken_ns, int64_t amount)
 {
-    union quota_use *use = &pool->use[dimension];
+    struct quota_use *use = &pool->use[dimension];
     switch (enforcement_of(pool->limits, dimension)) {
     case QUOTA_FIXED_WINDOW:
     case QUOTA_PER_SECOND:
@@ -480,8 +503,8 @@ void quota_settle(struct quota_pool *pool, int64_t now_ns, int64_t taken_ns, int
                   int64_t actual_tokens)
 {
     bring_to(pool, now_ns);
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
-        if (!dimensions[i].counts_tokens || pool->limits->limit[i] == QUOTA_UNLIMITED)
+    for (int i = 0; i < QUOTA_TIMED_COUNT; i++) {
+        if (dimensions[i].unit != TOKENS || pool->limits->limit[i] == QUOTA_UNLIMITED)
             continue;
         if (actual_tokens > charged_tokens)
             take(pool, i, actual_tokens - charged_tokens);
@@ -493,24 +516,24 @@ void quota_settle(struct quota_pool *pool, int64_t now_ns, int64_t taken_ns, int
 
 void quota_finish(struct quota_pool *pool)
 {
-    assert(pool->use[QUOTA_CONCURRENT_REQUESTS].level > 0);
-    pool->use[QUOTA_CONCURRENT_REQUESTS].level--;
+    assert(pool->in_flight > 0);
+    pool->in_flight--;
 }
 
 int64_t quota_in_flight(const struct quota_pool *pool)
 {
-    return (int64_t)pool->use[QUOTA_CONCURRENT_REQUESTS].level;
+    return pool->in_flight;
 }
 
 void quota_change(struct quota_pool *pool, const struct quota_limits *limits, int64_t now_ns)
 {
     bring_to(pool, now_ns);
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+    for (int i = 0; i < QUOTA_TIMED_COUNT; i++) {
         /* Without a limit nothing refills, so what was used then says nothing of the new window;
          * another enforcement counts in another way. */
-        bool starts = is_timed(i) && (pool->limits->limit[i] == QUOTA_UNLIMITED ||
-                                      limits->limit[i] == QUOTA_UNLIMITED ||
-                                      enforcement_of(limits, i) != enforcement_of(pool->limits, i));
+        bool starts = pool->limits->limit[i] == QUOTA_UNLIMITED ||
+                      limits->limit[i] == QUOTA_UNLIMITED ||
+                      enforcement_of(limits, i) != enforcement_of(pool->limits, i);
         if (starts)
             empty(pool, i);
     }
@@ -519,16 +542,18 @@ void quota_change(struct quota_pool *pool, const struct quota_limits *limits, in
 
 void quota_refill(struct quota_pool *pool, int64_t now_ns)
 {
-    union quota_use in_flight = pool->use[QUOTA_CONCURRENT_REQUESTS];
+    int64_t in_flight = pool->in_flight;
     quota_free(pool);
     quota_init(pool, pool->limits, now_ns);
-    pool->use[QUOTA_CONCURRENT_REQUESTS] = in_flight;
+    pool->in_flight = in_flight;
 }
 
 int64_t quota_used(const struct quota_pool *pool, enum quota_dimension dimension, int64_t now_ns)
 {
     int i = (int)dimension;
-    if ((pool->counted >> i & 1) == 0)
+    if (!is_timed(i))
+        return plain_count(pool, i);
+    if (pool->limits->limit[i] == QUOTA_UNLIMITED)
         return 0;
     switch (enforcement_of(pool->limits, i)) {
     case QUOTA_FIXED_WINDOW:
@@ -546,10 +571,17 @@ int64_t quota_remaining(const struct quota_pool *pool, enum quota_dimension dime
 {
     int i = (int)dimension;
     int64_t limit = pool->limits->limit[i];
-    if (enforcement_of(pool->limits, i) == QUOTA_PER_SECOND)
+    if (is_timed(i) && enforcement_of(pool->limits, i) == QUOTA_PER_SECOND)
         limit = period_of(pool->limits, i).share;
     int64_t remaining = limit - quota_used(pool, dimension, now_ns);
     return remaining > 0 ? remaining : 0;
+}
+
+int64_t quota_peak(const struct quota_pool *pool, enum quota_dimension dimension)
+{
+    if (dimension == QUOTA_CONCURRENT_REQUESTS)
+        return pool->in_flight_peak;
+    return dimension == QUOTA_REQUESTS_TOTAL ? pool->total : pool->use[dimension].peak;
 }
 
 int64_t quota_reset(const struct quota_pool *pool, enum quota_dimension dimension, int64_t now_ns)

@@ -3,13 +3,15 @@
  * A pool starts full; every request takes its cost out of each dimension, in all or in none. How
  * what was taken comes back is the enforcement, of which there are four:
  *
- *     continuous      linearly over the window (token bucket): 60 a minute admit 60 at once and
- * then one a second fixed window    all of it when the window is over, which begins with the first
- * request that finds none open sliding window  a window after it was taken: never more than the
- * limit in any window per second      as a fixed window of a second with a sixtieth of the limit
- * (below 60 a minute: 1 in 60 s / limit). A request that is larger than that, but not than the
- * limit, is admitted by a second that is unused, and takes the seconds after it, too. Limits a day
- * come back continuously.
+ *     continuous       linearly over the window (token bucket): 60 a minute admit 60 at once, and
+ *                      then one a second
+ *     fixed window     all of it when the window is over, which begins with the first request that
+ *                      finds none open
+ *     sliding window   a window after it was taken: never more than the limit in any window
+ *     per second       as a fixed window of a second with a sixtieth of the limit (below 60 a
+ *                      minute: 1 in 60 s / limit). A request that is larger than that, but not than
+ *                      the limit, is admitted by a second that is unused, and takes the seconds
+ *                      after it, too. Limits a day come back continuously.
  *
  * The numbers that OpenAI prints follow from the first (openai-facts: matches recorded traffic):
  *     reset = used / limit * window                        the time until the pool is full again
@@ -43,6 +45,7 @@ enum quota_dimension {
     QUOTA_CONCURRENT_REQUESTS, /* taken on admission, given back when the answer has ended */
     QUOTA_REQUESTS_TOTAL,      /* what the plan has paid for; never refills: insufficient_quota */
     QUOTA_DIMENSION_COUNT,
+    QUOTA_TIMED_COUNT = QUOTA_CONCURRENT_REQUESTS, /* those before it come back with time */
 };
 
 /* The name in files and reports ("requests_per_minute"). */
@@ -84,26 +87,33 @@ struct quota_cost {
 };
 
 __extension__ typedef unsigned __int128 quota_level;
+typedef quota_level quota_packed_level __attribute__((aligned(8)));
 
 struct quota_log; /* what a sliding window has seen */
 
-/* What is used of one dimension, by its enforcement. */
-union quota_use {
-    quota_level level; /* continuous: used times the window in ns; a plain count without window */
-    struct {
-        int64_t used;
-        int64_t start_ns; /* of the window or the period, where anything is used */
-    } window;
-    struct quota_log *log; /* NULL: nothing yet */
+/* What is used of one dimension, by its enforcement, and the most that was used at any admission.
+ * Packed, so that the first three, which OpenAI's accounts mostly have, are few lines of a cache.
+ */
+struct quota_use {
+    union {
+        quota_packed_level level; /* continuous: used times the window in ns */
+        struct {
+            int64_t used;
+            int64_t start_ns; /* of the window or the period, where anything is used */
+        } window;
+        struct quota_log *log; /* sliding window; NULL: nothing yet */
+    };
+    int64_t peak;
 };
 
 struct quota_pool {
     const struct quota_limits *limits; /* not owned */
     int64_t updated_ns;
-    union quota_use use[QUOTA_DIMENSION_COUNT];
-    int64_t peak[QUOTA_DIMENSION_COUNT]; /* most that was used at any admission */
-    uint8_t limited;                     /* a bit for each dimension that has a limit */
-    uint8_t counted;                     /* and for each that is counted */
+    uint8_t limited; /* a bit for each dimension that has a limit */
+    int64_t in_flight;
+    int64_t in_flight_peak;
+    int64_t total; /* what was admitted, where the plan pays for so many */
+    struct quota_use use[QUOTA_TIMED_COUNT];
 };
 
 struct quota_answer {
@@ -154,6 +164,9 @@ void quota_refill(struct quota_pool *pool, int64_t now_ns);
 int64_t quota_used(const struct quota_pool *pool, enum quota_dimension dimension, int64_t now_ns);
 int64_t quota_remaining(const struct quota_pool *pool, enum quota_dimension dimension,
                         int64_t now_ns);
+
+/* The most that was used at any admission, in whole units, rounded up. */
+int64_t quota_peak(const struct quota_pool *pool, enum quota_dimension dimension);
 
 /* The time until the dimension is full again, in ns, rounded up; 0 when it does not refill. For a
  * pool per second: until its next second. */

@@ -374,7 +374,7 @@ static void a_refusal_tells_wait_and_limits(void **state)
     assert_int_equal(set_up.entry.retry_after_ns, 20 * NS_PER_S);
     assert_string_equal(set_up.entry.code, "rate_limit_exceeded");
     struct pool *pool = pools_get(set_up.api.pools, KEY, "m", 0);
-    assert_int_equal(pool->throttled[QUOTA_REQUESTS_PER_MINUTE], 1);
+    assert_int_equal(pool_throttled(pool, QUOTA_REQUESTS_PER_MINUTE), 1);
     assert_int_equal(chat_and_finish(&set_up, 20 * NS_PER_S), 200);
     finish(&set_up);
 }

@@ -505,7 +505,7 @@ static void what_was_used_of_each_quota_is_told(void **state)
     struct pool *pool = pools_get(trial.api.pools, "sk-0000", "m", 0);
     for (int i = 0; i < 3; i++) {
         if (!quota_admit(&pool->quota, 0, 1).admitted)
-            pool->throttled[QUOTA_REQUESTS_PER_MINUTE]++;
+            pool_count_throttled(pool, QUOTA_REQUESTS_PER_MINUTE);
     }
     judge_it(&trial);
     assert_int_equal(trial.result.usage_count, 1);

@@ -131,13 +131,15 @@ static void a_reset_fills_the_pools_but_keeps_what_is_in_flight(void **state)
     assert_true(admit(pools, KEY_A, "m", 0));
     assert_true(admit(pools, KEY_A, "m", 0));
     struct pool *pool = pools_get(pools, KEY_A, "m", 0);
-    pool->throttled[QUOTA_REQUESTS_TOTAL] = 7;
+    pool_count_throttled(pool, QUOTA_REQUESTS_TOTAL);
+    pool_count_throttled(pool, QUOTA_REQUESTS_TOTAL);
+    assert_int_equal(pool_throttled(pool, QUOTA_REQUESTS_TOTAL), 2);
     pools_reset(pools, 5);
     assert_int_equal(quota_used(&pool->quota, QUOTA_REQUESTS_PER_MINUTE, 5), 0);
     assert_int_equal(quota_used(&pool->quota, QUOTA_REQUESTS_TOTAL, 5), 0);
     assert_int_equal(quota_used(&pool->quota, QUOTA_CONCURRENT_REQUESTS, 5), 2);
-    assert_int_equal(pool->throttled[QUOTA_REQUESTS_TOTAL], 0);
-    assert_int_equal(pool->quota.peak[QUOTA_REQUESTS_PER_MINUTE], 0);
+    assert_int_equal(pool_throttled(pool, QUOTA_REQUESTS_TOTAL), 0);
+    assert_int_equal(quota_peak(&pool->quota, QUOTA_REQUESTS_PER_MINUTE), 0);
     quota_finish(&pool->quota);
     quota_finish(&pool->quota);
     pools_free(pools);
