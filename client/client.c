@@ -23,6 +23,7 @@ static bool has_control(const char *text)
     }
     return false;
 }
+
 static char *join(const char *left, size_t left_length, const char *right)
 {
     size_t size = left_length + strlen(right) + 1;

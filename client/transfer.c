@@ -8,8 +8,7 @@
 
 static const char closed_too_early[] = "the connection was closed before the answer was complete";
 
-/* --- how an attempt ended ----------------------------------------------------------------------
- */
+/* --- how an attempt ended --------------------------------------------------------------------- */
 
 /* The same failure must read the same in each run: libcurl's own texts say how many milliseconds it
  * took, and whether sending or receiving met a closed connection first. */

@@ -389,6 +389,7 @@ static void read_body_marker(struct exchange *exchange)
                        marker->valuestring);
     cJSON_Delete(root);
 }
+
 /* Or answers why not. */
 static bool may_administer(struct exchange *exchange)
 {

@@ -310,6 +310,7 @@ static struct model *model_of(struct pools *pools, const char *name)
         return *slot;
     if (pools->model_count >= pools->pool_count_max)
         return NULL;
+    /* At most an eighth full: few look-ups meet another model first. */
     if (8 * (pools->model_count + 1) > pools->model_slots) {
         if (!grow_models(pools))
             return NULL;

@@ -102,8 +102,7 @@ static quota_level level_at(const struct quota_pool *pool, int dimension, int64_
     return refill < level ? level - refill : 0;
 }
 
-/* --- fixed window, and per second, which is one of a period ------------------------------------
- */
+/* --- fixed window, and per second, which is one of a period ----------------------------------- */
 
 enum { PERIODS_MAX = 120 }; /* that one request can take: the limit over a sixtieth of it, cut */
 
