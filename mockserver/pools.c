@@ -39,9 +39,9 @@ struct chunk {
     uint32_t throttled[CHUNK_POOLS][QUOTA_DIMENSION_COUNT];
 };
 
-_Static_assert(sizeof(struct pool) == 3 * CACHE_LINE, "a pool is three lines of the cache");
+_Static_assert(sizeof(struct pool) == (size_t)3 * CACHE_LINE, "a pool is three lines of the cache");
 _Static_assert(sizeof(struct chunk) <= LARGE_PAGE, "a chunk of pools is on one large page");
-_Static_assert(offsetof(struct pool, quota.use[QUOTA_TOKENS_PER_DAY]) <= 2 * CACHE_LINE,
+_Static_assert(offsetof(struct pool, quota.use[QUOTA_TOKENS_PER_DAY]) <= (size_t)2 * CACHE_LINE,
                "the limits that accounts mostly have are in two of them");
 
 /* Two tables with open addressing. A slot of pools holds the upper half of the pool's id and, in

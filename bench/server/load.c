@@ -291,7 +291,9 @@ static char state_of(int pid)
         fail(path);
     fclose(file);
     const char *name_end = strrchr(text, ')');
-    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : '?';
+    if (name_end == NULL || name_end[1] != ' ')
+        return '?';
+    return name_end[2];
 }
 
 static void wait_for_state(int pid, const char *states)
