@@ -223,6 +223,34 @@ static void pointers_stay_good_while_others_are_made(void **state)
     pools_free(NULL);
 }
 
+/* More than are on two large pages. */
+static void refusals_are_counted_for_each_of_many_pools(void **state)
+{
+    (void)state;
+    enum { POOLS = 20000, FIRST = 0, LAST = QUOTA_DIMENSION_COUNT - 1 };
+    struct pools *pools = pools_new();
+    struct pool **made = calloc(POOLS, sizeof(struct pool *));
+    assert_non_null(made);
+    for (int i = 0; i < POOLS; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "sk-of-account-%d", i);
+        made[i] = pools_get(pools, key, "m", 0);
+        for (int j = 0; j < i % 3; j++)
+            pool_count_throttled(made[i], FIRST);
+        for (int j = 0; j < i % 5; j++)
+            pool_count_throttled(made[i], LAST);
+    }
+    for (int i = 0; i < POOLS; i++) {
+        assert_int_equal(pool_throttled(made[i], FIRST), i % 3);
+        assert_int_equal(pool_throttled(made[i], LAST), i % 5);
+    }
+    pools_reset(pools, 0);
+    for (int i = 0; i < POOLS; i++)
+        assert_int_equal(pool_throttled(made[i], FIRST) + pool_throttled(made[i], LAST), 0);
+    free(made);
+    pools_free(pools);
+}
+
 static void models_share_as_the_header_says(void **state)
 {
     (void)state;
@@ -310,6 +338,7 @@ int main(void)
         cmocka_unit_test(no_more_of_a_key_is_kept_than_its_last_four_characters),
         cmocka_unit_test(are_listed_in_the_order_in_which_they_came),
         cmocka_unit_test(pointers_stay_good_while_others_are_made),
+        cmocka_unit_test(refusals_are_counted_for_each_of_many_pools),
         cmocka_unit_test(models_share_as_the_header_says),
         cmocka_unit_test(there_are_no_more_pools_than_are_allowed),
         cmocka_unit_test(limits_can_be_set_again_and_again_for_many_pools),
