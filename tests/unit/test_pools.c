@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -227,7 +228,9 @@ static void pointers_stay_good_while_others_are_made(void **state)
 static void refusals_are_counted_for_each_of_many_pools(void **state)
 {
     (void)state;
-    enum { POOLS = 20000, FIRST = 0, LAST = QUOTA_DIMENSION_COUNT - 1 };
+    enum { POOLS = 20000 };
+    const enum quota_dimension first = QUOTA_REQUESTS_PER_MINUTE;
+    const enum quota_dimension last = QUOTA_REQUESTS_TOTAL;
     struct pools *pools = pools_new();
     struct pool **made = calloc(POOLS, sizeof(struct pool *));
     assert_non_null(made);
@@ -236,17 +239,17 @@ static void refusals_are_counted_for_each_of_many_pools(void **state)
         snprintf(key, sizeof key, "sk-of-account-%d", i);
         made[i] = pools_get(pools, key, "m", 0);
         for (int j = 0; j < i % 3; j++)
-            pool_count_throttled(made[i], FIRST);
+            pool_count_throttled(made[i], first);
         for (int j = 0; j < i % 5; j++)
-            pool_count_throttled(made[i], LAST);
+            pool_count_throttled(made[i], last);
     }
     for (int i = 0; i < POOLS; i++) {
-        assert_int_equal(pool_throttled(made[i], FIRST), i % 3);
-        assert_int_equal(pool_throttled(made[i], LAST), i % 5);
+        assert_int_equal(pool_throttled(made[i], first), i % 3);
+        assert_int_equal(pool_throttled(made[i], last), i % 5);
     }
     pools_reset(pools, 0);
     for (int i = 0; i < POOLS; i++)
-        assert_int_equal(pool_throttled(made[i], FIRST) + pool_throttled(made[i], LAST), 0);
+        assert_int_equal(pool_throttled(made[i], first) + pool_throttled(made[i], last), 0);
     free(made);
     pools_free(pools);
 }
