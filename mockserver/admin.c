@@ -162,7 +162,7 @@ static void change_tier(struct admin *admin, const char *body, size_t length, st
 
 static struct quota_limits current_limits(void *owner, const char *model)
 {
-    return pools_limits(owner, model);
+    return pools_said_limits(owner, model);
 }
 
 static void change_quotas(struct admin *admin, const char *body, size_t length,

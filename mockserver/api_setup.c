@@ -8,7 +8,7 @@ bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int6
 {
     for (size_t i = 0; i < quotas->count; i++) {
         const struct config_quota *quota = &quotas->items[i];
-        if (!pools_set_limits(api->pools, quota->model, &quota->limits, now_ns))
+        if (!pools_set_limits(api->pools, POOLS_SET_UP, quota->model, &quota->limits, now_ns))
             return false;
         for (size_t j = 0; j < quota->shared_by_count; j++) {
             if (!pools_share(api->pools, quota->model, quota->shared_by[j], now_ns))
@@ -18,21 +18,10 @@ bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int6
     return true;
 }
 
-/* Names whose limits the set-up says itself. */
-static bool is_set_up(const void *owner, const char *name)
-{
-    const struct config *config = owner;
-    for (size_t i = 0; i < config->quotas.count; i++) {
-        if (strcmp(config->quotas.items[i].model, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 bool api_change_tier(struct api *api, const struct tier *tier, int64_t now_ns)
 {
     api->tier = tier;
-    return tier == NULL || tier_apply(tier, api->pools, now_ns, is_set_up, api->config);
+    return tier == NULL || tier_apply(tier, api->pools, now_ns);
 }
 
 static void set_rules(struct api *api)
@@ -43,6 +32,21 @@ static void set_rules(struct api *api)
     initial.enforcement = rules->enforcement;
     initial.refused_count = rules->refused_count;
     pools_set_initial(api->pools, &initial);
+}
+
+/* In the place of all limits that there are, those that were set for models that the config does
+ * not name, too. */
+static bool set_limits(struct api *api, int64_t now_ns)
+{
+    const struct config *config = api->config;
+    pools_begin_change(api->pools);
+    for (int i = 0; i < POOLS_SOURCE_COUNT; i++)
+        pools_forget_limits(api->pools, (enum pools_source)i);
+    set_rules(api);
+    bool is_set = api_change_tier(api, config->rules.tier, now_ns) &&
+                  api_change_quotas(api, &config->quotas, now_ns);
+    pools_end_change(api->pools, now_ns);
+    return is_set;
 }
 
 bool api_init(struct api *api, const struct config *config, uint64_t seed, int64_t now_ns)
@@ -93,12 +97,7 @@ bool api_change_config(struct api *api, const struct config *config, int64_t now
     api->change_made = change_made;
     api->config = config;
     start_script(api, now_ns);
-    pools_begin_change(api->pools);
-    set_rules(api);
-    bool is_changed = api_change_tier(api, config->rules.tier, now_ns) &&
-                      api_change_quotas(api, &config->quotas, now_ns);
-    pools_end_change(api->pools, now_ns);
-    return is_changed;
+    return set_limits(api, now_ns);
 }
 
 bool api_reset(struct api *api, int64_t now_ns)
@@ -108,11 +107,7 @@ bool api_reset(struct api *api, int64_t now_ns)
     random_seed(&api->id_random, api->seed, API_STREAM_IDS);
     random_seed(&api->latency_random, api->seed, API_STREAM_LATENCY);
     random_seed(&api->refusal_random, api->seed, API_STREAM_REFUSAL);
-    /* Also limits that were set for models that the config does not name. */
-    pools_forget_limits(api->pools, now_ns);
-    set_rules(api);
-    if (!api_change_tier(api, api->config->rules.tier, now_ns) ||
-        !api_change_quotas(api, &api->config->quotas, now_ns))
+    if (!set_limits(api, now_ns))
         return false;
     pools_reset(api->pools, now_ns);
     store_clear(api->store);

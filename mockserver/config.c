@@ -142,12 +142,10 @@ bool config_quotas_read(struct config_quotas *quotas, const struct json_reader *
             return false;
         struct config_quota *quota = &quotas->items[quotas->count++];
         quota->model = strdup(member->string);
-        if (base != NULL) {
+        if (base != NULL)
             quota->limits = base(owner, member->string);
-        } else {
-            quota_limits_init(&quota->limits);
-            quota->limits.enforcement = QUOTA_ENFORCEMENT_COUNT;
-        }
+        else
+            quota_limits_say_nothing(&quota->limits);
         if (!read_limits(&quota->limits, reader, member, place) ||
             !read_shared_by(quota, reader, member, place))
             return false;
@@ -422,7 +420,7 @@ static bool has_limit(const struct config *config, const struct config_quotas *q
     bool says_else = refusal->step_count > 0 && script_status(&refusal->steps[0]) != 429;
     for (size_t i = 0; i < quotas->count; i++) {
         for (int dimension = 0; dimension < QUOTA_DIMENSION_COUNT; dimension++) {
-            if (quotas->items[i].limits.limit[dimension] != QUOTA_UNLIMITED &&
+            if (quotas->items[i].limits.limit[dimension] >= 0 &&
                 !(says_else && dimension == QUOTA_CONCURRENT_REQUESTS))
                 return true;
         }

@@ -100,8 +100,8 @@ bool config_read(struct config *config, const struct json_reader *reader, const 
 bool config_add_api_key(struct config *config, const char *key, struct error *error);
 
 /* Reads an object of quotas ({"MODEL": {"requests_per_minute": 60, ...}}). Dimensions that are
- * not named keep what *base says for the model (for PATCH), or are unlimited when base is NULL.
- * A limit of null takes the limit away. An enforcement that is not named is the server's. */
+ * not named keep what *base says for the model (for PATCH), or are QUOTA_NOT_SAID when base is
+ * NULL. A limit of null takes the limit away. An enforcement that is not named is the server's. */
 bool config_quotas_read(struct config_quotas *quotas, const struct json_reader *reader,
                         const cJSON *object, const char *pointer,
                         struct quota_limits (*base)(void *owner, const char *model), void *owner);

@@ -14,15 +14,22 @@
  * up once for each model. */
 struct entry {
     char name[POOLS_MODEL_SIZE];
-    struct quota_limits *limits; /* NULL: shares those of `target` */
-    char target[POOLS_MODEL_SIZE];
+    struct quota_limits limits;
+    char target[POOLS_MODEL_SIZE]; /* whose limits it shares; "" none: it has its own */
+};
+
+struct entries {
+    struct entry *items;
+    size_t count;
+    size_t capacity;
 };
 
 struct model {
     char name[POOLS_MODEL_SIZE];
     uint64_t hash;
     const struct model *owner;         /* whose pools it draws from: itself, or a shared name */
-    const struct quota_limits *limits; /* of the owner's pools */
+    const struct quota_limits *limits; /* one of these two, in turns: pools have the former until */
+    struct quota_limits resolved[2];   /* they are given the new ones */
 };
 
 enum {
@@ -48,12 +55,8 @@ _Static_assert(offsetof(struct pool, quota.use[QUOTA_TOKENS_PER_DAY]) <= (size_t
  * the lower half, its number from 1; 0 is free. With 8 bytes a slot a look-up is one cache miss
  * before the pool's own. */
 struct pools {
-    struct entry *entries;
-    size_t entry_count;
-    size_t entry_capacity;
-    struct entry *former_entries; /* while all are changed: what the pools' limits still are */
-    size_t former_count;
-    bool is_changing;
+    struct entries entries[POOLS_SOURCE_COUNT];
+    int changes; /* that have begun and not ended */
 
     struct model **models;
     size_t model_count;
@@ -138,13 +141,6 @@ void pool_count_throttled(struct pool *pool, enum quota_dimension dimension)
     throttled_of(pool)[dimension]++;
 }
 
-static void free_entries(struct entry *entries, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(entries[i].limits);
-    free(entries);
-}
-
 void pools_free(struct pools *pools)
 {
     if (pools == NULL)
@@ -155,8 +151,8 @@ void pools_free(struct pools *pools)
         large_pages_unmap(pools->chunks[i], LARGE_PAGE);
     for (size_t i = 0; i < pools->model_slots && pools->models != NULL; i++)
         free(pools->models[i]);
-    free_entries(pools->entries, pools->entry_count);
-    free_entries(pools->former_entries, pools->former_count);
+    for (int i = 0; i < POOLS_SOURCE_COUNT; i++)
+        free(pools->entries[i].items);
     free(pools->chunks);
     free(pools->models);
     free_table(pools->slots, pools->slot_count * sizeof *pools->slots);
@@ -176,10 +172,10 @@ void pools_set_initial(struct pools *pools, const struct quota_limits *limits)
 
 /* --- whose limits ----------------------------------------------------------------------------- */
 
-static struct entry *find_entry(const struct pools *pools, const char *name, size_t length)
+static struct entry *find_entry(const struct entries *entries, const char *name, size_t length)
 {
-    for (size_t i = 0; i < pools->entry_count; i++) {
-        struct entry *entry = &pools->entries[i];
+    for (size_t i = 0; i < entries->count; i++) {
+        struct entry *entry = &entries->items[i];
         if (strncmp(entry->name, name, length) == 0 && entry->name[length] == '\0')
             return entry;
     }
@@ -208,18 +204,18 @@ static size_t undated_length(const char *name, size_t length)
 }
 
 /* The entry of a name with or without its date. */
-static struct entry *find_dated(const struct pools *pools, const char *name, size_t length)
+static struct entry *find_dated(const struct entries *entries, const char *name, size_t length)
 {
-    struct entry *entry = find_entry(pools, name, length);
-    return entry != NULL ? entry : find_entry(pools, name, undated_length(name, length));
+    struct entry *entry = find_entry(entries, name, length);
+    return entry != NULL ? entry : find_entry(entries, name, undated_length(name, length));
 }
 
-static struct entry *find_prefix(const struct pools *pools, const char *model)
+static struct entry *find_prefix(const struct entries *entries, const char *model)
 {
     struct entry *longest = NULL;
     size_t longest_length = 0;
-    for (size_t i = 0; i < pools->entry_count; i++) {
-        struct entry *entry = &pools->entries[i];
+    for (size_t i = 0; i < entries->count; i++) {
+        struct entry *entry = &entries->items[i];
         size_t length = strlen(entry->name);
         if (entry->name[length - 1] == '*' && strncmp(entry->name, model, length - 1) == 0 &&
             length > longest_length) {
@@ -231,30 +227,70 @@ static struct entry *find_prefix(const struct pools *pools, const char *model)
 }
 
 /* *is_own: each model has a pool of its own under these limits. NULL: there are none. */
-static const struct entry *find_limits(const struct pools *pools, const char *model, bool *is_own)
+static const struct entry *find_limits(const struct entries *entries, const char *model,
+                                       bool *is_own)
 {
     *is_own = false;
-    struct entry *entry = find_dated(pools, model, strlen(model));
+    struct entry *entry = find_dated(entries, model, strlen(model));
     if (entry == NULL && strncmp(model, "ft:", 3) == 0) {
         const char *base = model + 3;
-        entry = find_dated(pools, base, strcspn(base, ":"));
+        entry = find_dated(entries, base, strcspn(base, ":"));
     }
     if (entry == NULL) {
         *is_own = true;
-        entry = find_prefix(pools, model);
+        entry = find_prefix(entries, model);
     }
-    if (entry != NULL && entry->limits == NULL) {
-        entry = find_entry(pools, entry->target, strlen(entry->target));
+    if (entry != NULL && entry->target[0] != '\0') {
+        entry = find_entry(entries, entry->target, strlen(entry->target));
         *is_own = false;
     }
     return entry;
 }
 
+/* What `said` says goes before what is there. */
+static void overlay(struct quota_limits *limits, const struct quota_limits *said)
+{
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+        if (said->limit[i] != QUOTA_NOT_SAID)
+            limits->limit[i] = said->limit[i];
+    }
+    if (said->batch_queue_tokens != QUOTA_NOT_SAID)
+        limits->batch_queue_tokens = said->batch_queue_tokens;
+    if (said->enforcement != QUOTA_ENFORCEMENT_COUNT)
+        limits->enforcement = said->enforcement;
+}
+
+/* *owner: the name whose pools the model draws from. */
+static struct quota_limits resolve_name(const struct pools *pools, const char *name,
+                                        const char **owner)
+{
+    struct quota_limits limits = pools->unlimited;
+    *owner = name;
+    for (int i = 0; i < POOLS_SOURCE_COUNT; i++) {
+        bool is_own;
+        const struct entry *entry = find_limits(&pools->entries[i], name, &is_own);
+        if (entry == NULL)
+            continue;
+        overlay(&limits, &entry->limits);
+        *owner = is_own ? name : entry->name;
+    }
+    return limits;
+}
+
 struct quota_limits pools_limits(const struct pools *pools, const char *model)
 {
+    const char *owner;
+    struct quota_limits limits = resolve_name(pools, model, &owner);
+    return strcmp(owner, model) == 0 ? limits : resolve_name(pools, owner, &owner);
+}
+
+struct quota_limits pools_said_limits(const struct pools *pools, const char *model)
+{
     bool is_own;
-    const struct entry *entry = find_limits(pools, model, &is_own);
-    return entry != NULL ? *entry->limits : pools->unlimited;
+    const struct entry *entry = find_limits(&pools->entries[POOLS_SET_UP], model, &is_own);
+    struct quota_limits nothing;
+    quota_limits_say_nothing(&nothing);
+    return entry != NULL ? entry->limits : nothing;
 }
 
 /* --- models ----------------------------------------------------------------------------------- */
@@ -290,13 +326,14 @@ static struct model *model_of(struct pools *pools, const char *name);
 
 static void resolve(struct pools *pools, struct model *model)
 {
-    bool is_own;
-    const struct entry *entry = find_limits(pools, model->name, &is_own);
+    const char *owner_name;
+    struct quota_limits *next = &model->resolved[model->limits == &model->resolved[0] ? 1 : 0];
+    *next = resolve_name(pools, model->name, &owner_name);
+    model->limits = next;
     model->owner = model;
-    model->limits = entry != NULL ? entry->limits : &pools->unlimited;
-    if (entry == NULL || is_own || strcmp(entry->name, model->name) == 0)
+    if (strcmp(owner_name, model->name) == 0)
         return;
-    const struct model *owner = model_of(pools, entry->name);
+    const struct model *owner = model_of(pools, owner_name);
     if (owner != NULL)
         model->owner = owner;
 }
@@ -331,7 +368,7 @@ static struct model *model_of(struct pools *pools, const char *name)
  * table does not grow meanwhile: names that have limits are in it. */
 static void apply_limits(struct pools *pools, int64_t now_ns)
 {
-    if (pools->is_changing)
+    if (pools->changes > 0)
         return;
     for (size_t i = 0; i < pools->model_slots; i++) {
         if (pools->models[i] != NULL)
@@ -343,86 +380,64 @@ static void apply_limits(struct pools *pools, int64_t now_ns)
     }
 }
 
-static struct entry *add_entry(struct pools *pools, const char *name)
+/* The entry of that name, made when there is none; NULL when memory is out. */
+static struct entry *get_entry(struct entries *entries, const char *name)
 {
-    if (pools->entry_count == pools->entry_capacity) {
-        size_t capacity = pools->entry_capacity > 0 ? 2 * pools->entry_capacity : 16;
-        struct entry *entries = realloc(pools->entries, capacity * sizeof *entries);
-        if (entries == NULL)
+    struct entry *found = find_entry(entries, name, strlen(name));
+    if (found != NULL)
+        return found;
+    if (entries->count == entries->capacity) {
+        size_t capacity = entries->capacity > 0 ? 2 * entries->capacity : 16;
+        struct entry *items = realloc(entries->items, capacity * sizeof *items);
+        if (items == NULL)
             return NULL;
-        pools->entries = entries;
-        pools->entry_capacity = capacity;
+        entries->items = items;
+        entries->capacity = capacity;
     }
-    struct entry *entry = &pools->entries[pools->entry_count++];
-    *entry = (struct entry){.limits = NULL};
+    struct entry *entry = &entries->items[entries->count++];
+    *entry = (struct entry){.target = ""};
     snprintf(entry->name, sizeof entry->name, "%s", name);
     return entry;
 }
 
-bool pools_set_limits(struct pools *pools, const char *name, const struct quota_limits *limits,
-                      int64_t now_ns)
+bool pools_set_limits(struct pools *pools, enum pools_source source, const char *name,
+                      const struct quota_limits *limits, int64_t now_ns)
 {
-    struct quota_limits *copy = malloc(sizeof *copy);
-    struct entry *entry = find_entry(pools, name, strlen(name));
-    if (model_of(pools, name) == NULL) {
-        free(copy);
+    if (model_of(pools, name) == NULL)
         return false;
-    }
-    if (entry == NULL && copy != NULL)
-        entry = add_entry(pools, name);
-    if (entry == NULL || copy == NULL) {
-        free(copy);
+    struct entry *entry = get_entry(&pools->entries[source], name);
+    if (entry == NULL)
         return false;
-    }
-    struct quota_limits *old = entry->limits;
-    *copy = *limits;
-    if (copy->enforcement == QUOTA_ENFORCEMENT_COUNT)
-        copy->enforcement = pools->unlimited.enforcement;
-    copy->refused_count = pools->unlimited.refused_count;
-    entry->limits = copy;
+    entry->limits = *limits;
+    entry->target[0] = '\0';
     apply_limits(pools, now_ns);
-    free(old);
     return true;
 }
 
 bool pools_share(struct pools *pools, const char *name, const char *model, int64_t now_ns)
 {
-    struct entry *entry = find_entry(pools, model, strlen(model));
-    if (entry == NULL)
-        entry = add_entry(pools, model);
+    struct entry *entry = get_entry(&pools->entries[POOLS_SET_UP], model);
     if (entry == NULL)
         return false;
-    struct quota_limits *old = entry->limits;
-    entry->limits = NULL;
     snprintf(entry->target, sizeof entry->target, "%s", name);
     apply_limits(pools, now_ns);
-    free(old);
     return true;
 }
 
 void pools_begin_change(struct pools *pools)
 {
-    pools->is_changing = true;
-    pools->former_entries = pools->entries;
-    pools->former_count = pools->entry_count;
-    pools->entries = NULL;
-    pools->entry_count = 0;
-    pools->entry_capacity = 0;
+    pools->changes++;
 }
 
 void pools_end_change(struct pools *pools, int64_t now_ns)
 {
-    pools->is_changing = false;
+    pools->changes--;
     apply_limits(pools, now_ns);
-    free_entries(pools->former_entries, pools->former_count);
-    pools->former_entries = NULL;
-    pools->former_count = 0;
 }
 
-void pools_forget_limits(struct pools *pools, int64_t now_ns)
+void pools_forget_limits(struct pools *pools, enum pools_source source)
 {
-    pools_begin_change(pools);
-    pools_end_change(pools, now_ns);
+    pools->entries[source].count = 0;
 }
 
 /* --- pools ------------------------------------------------------------------------------------ */
@@ -554,9 +569,17 @@ void pools_each_limits(const struct pools *pools,
                                      const struct quota_limits *limits),
                        void *owner)
 {
-    for (size_t i = 0; i < pools->entry_count; i++) {
-        if (pools->entries[i].limits != NULL)
-            visit(owner, pools->entries[i].name, pools->entries[i].limits);
+    for (int i = POOLS_SOURCE_COUNT; i > 0; i--) {
+        const struct entries *entries = &pools->entries[i - 1];
+        for (size_t j = 0; j < entries->count; j++) {
+            const char *name = entries->items[j].name;
+            bool is_listed = i < POOLS_SOURCE_COUNT &&
+                             find_entry(&pools->entries[i], name, strlen(name)) != NULL;
+            if (is_listed || entries->items[j].target[0] != '\0')
+                continue;
+            struct quota_limits limits = pools_limits(pools, name);
+            visit(owner, name, &limits);
+        }
     }
 }
 

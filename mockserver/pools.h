@@ -1,12 +1,15 @@
 /* pools: which quota pool a request draws from, one for each (owner, model). The owner is a key, an
  * organization or a project.
  *
- * Limits are set by name. Whose they are, in this order:
+ * Limits are set by name, by the set-up and by the usage tier. Whose they are, in this order:
  *
  *     the model of that name, or one that shares them (pools_share): one pool for all these models
  *     the model without its date: "gpt-4o" also covers "gpt-4o-2024-08-06", in the same pool
  *     the base of a fine-tuned model: "gpt-4o" also covers "ft:gpt-4o:acme::7p4lURel", likewise
  *     the longest prefix with a "*": "ft:*", and "*" for all; each model then has its own pool
+ *
+ * All that the set-up has is looked through first. What it does not say there is what the tier has
+ * for the model.
  *
  * A pool is made at the first request of its (owner, model). Owners are told apart by a hash; only
  * their last four characters are kept for people to read.
@@ -46,13 +49,20 @@ void pools_free(struct pools *pools);
 /* At most so many pools instead of POOLS_MAX; below 2^32 - 1. */
 void pools_allow(struct pools *pools, size_t count_max);
 
-/* Sets the limits under `name`, for the pools there are and for those to come. Whether refused
- * requests count is that of pools_set_initial, and so is an enforcement of QUOTA_ENFORCEMENT_COUNT.
- * False when memory is out. */
-bool pools_set_limits(struct pools *pools, const char *name, const struct quota_limits *limits,
-                      int64_t now_ns);
+/* The later goes before the earlier. */
+enum pools_source {
+    POOLS_TIER,
+    POOLS_SET_UP,
+    POOLS_SOURCE_COUNT,
+};
 
-/* Lets `model` share the pools of `name`. False when memory is out. */
+/* Sets the limits under `name`, for the pools there are and for those to come. What is not said is
+ * left to the source before. Whether refused requests count is that of pools_set_initial, and so is
+ * an enforcement of QUOTA_ENFORCEMENT_COUNT. False when memory is out. */
+bool pools_set_limits(struct pools *pools, enum pools_source source, const char *name,
+                      const struct quota_limits *limits, int64_t now_ns);
+
+/* Lets `model` share the pools of `name`, as the set-up says. False when memory is out. */
 bool pools_share(struct pools *pools, const char *name, const char *model, int64_t now_ns);
 
 /* The enforcement where limits do not say theirs, and whether refused requests count; to be set
@@ -64,6 +74,9 @@ const char *pools_shared_name(struct pools *pools, const char *model_name);
 
 /* The limits in force for `model`. */
 struct quota_limits pools_limits(const struct pools *pools, const char *model);
+
+/* What the set-up says of it, which may be nothing. */
+struct quota_limits pools_said_limits(const struct pools *pools, const char *model);
 
 /* The pool of (owner, model), made when there is none; NULL when there are too many or memory is
  * out. The pointer stays good until pools_free. */
@@ -80,19 +93,20 @@ void pools_fetch(const struct pools *pools, uint64_t foreseen);
 void pools_each(const struct pools *pools, void (*visit)(void *owner, const struct pool *pool),
                 void *owner);
 
-/* Every name that has limits, in the order in which they were set. */
+/* Every name that has limits, with those in force: the names of the set-up in the order in which
+ * they were set, then those that only the tier has. */
 void pools_each_limits(const struct pools *pools,
                        void (*visit)(void *owner, const char *name,
                                      const struct quota_limits *limits),
                        void *owner);
 
-/* All limits and shares are set anew, at once: between the two none is there, and no pool is to be
- * asked. What is used of a pool stays used where it is limited before and after. */
+/* What is set and forgotten between the two takes effect at once at the end, and no pool is to be
+ * asked meanwhile. What is used of a pool stays used where it is limited before and after. */
 void pools_begin_change(struct pools *pools);
 void pools_end_change(struct pools *pools, int64_t now_ns);
 
-/* Forgets all limits and shares: then nothing is limited until limits are set again. */
-void pools_forget_limits(struct pools *pools, int64_t now_ns);
+/* Forgets all limits of that source, and for the set-up all shares, while they are changed. */
+void pools_forget_limits(struct pools *pools, enum pools_source source);
 
 /* Fills every pool again, as at the start; requests in flight stay counted. */
 void pools_reset(struct pools *pools, int64_t now_ns);

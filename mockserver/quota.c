@@ -79,6 +79,14 @@ void quota_limits_init(struct quota_limits *limits)
         limits->limit[i] = QUOTA_UNLIMITED;
 }
 
+void quota_limits_say_nothing(struct quota_limits *limits)
+{
+    *limits = (struct quota_limits){.batch_queue_tokens = QUOTA_NOT_SAID,
+                                    .enforcement = QUOTA_ENFORCEMENT_COUNT};
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
+        limits->limit[i] = QUOTA_NOT_SAID;
+}
+
 static bool is_timed(int dimension)
 {
     return dimension < QUOTA_TIMED_COUNT;
@@ -151,8 +159,10 @@ static void empty(struct quota_pool *pool, int dimension)
 static void set_limits(struct quota_pool *pool, const struct quota_limits *limits)
 {
     unsigned limited = 0;
-    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++)
+    for (int i = 0; i < QUOTA_DIMENSION_COUNT; i++) {
+        assert(limits->limit[i] >= QUOTA_UNLIMITED);
         limited |= (limits->limit[i] != QUOTA_UNLIMITED ? 1U : 0U) << i;
+    }
     pool->limits = limits;
     pool->limited = (uint8_t)limited;
 }

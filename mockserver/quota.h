@@ -70,6 +70,8 @@ extern const char *const quota_enforcement_names[QUOTA_ENFORCEMENT_COUNT + 1];
 
 /* A limit that is not set. */
 #define QUOTA_UNLIMITED INT64_C(-1)
+/* A limit of which nothing is said, and which somebody else may say. No pool has it. */
+#define QUOTA_NOT_SAID INT64_C(-2)
 /* The largest limit: keeps limit * window_ns * 2 inside 128 bits with room to spare. */
 #define QUOTA_LIMIT_MAX INT64_C(1000000000000)
 
@@ -129,6 +131,9 @@ struct quota_answer {
 
 /* All dimensions unlimited, continuous, refused requests do not count. */
 void quota_limits_init(struct quota_limits *limits);
+
+/* Nothing is said, nor of the enforcement: that is QUOTA_ENFORCEMENT_COUNT. */
+void quota_limits_say_nothing(struct quota_limits *limits);
 
 /* A full pool at time now_ns. `limits` must stay until they are changed or the pool is freed. */
 void quota_init(struct quota_pool *pool, const struct quota_limits *limits, int64_t now_ns);

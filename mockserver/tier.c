@@ -9,8 +9,7 @@
  * sessions of openai-dotnet show it; free: 3 a minute and 200 a day, as in openai/codex#797. No
  * number is known for gpt-4.1 in tier 1 (it has that of gpt-4o here), for batch queues above tier 1
  * (no limit), for models that are not named (those of gpt-4o) and fine-tuned models of an unknown
- * base (those of gpt-4o-mini): docs/server.md says so. Each tier names the same models, so that
- * another tier takes the place of all of it. */
+ * base (those of gpt-4o-mini): docs/server.md says so. */
 static const struct tier tiers[] = {
     {"free",
      {{"gpt-4o", 3, 200, NONE, NONE},
@@ -89,21 +88,20 @@ const struct tier *tier_find(const char *name)
     return NULL;
 }
 
-bool tier_apply(const struct tier *tier, struct pools *pools, int64_t now_ns,
-                bool (*is_own)(const void *owner, const char *name), const void *owner)
+bool tier_apply(const struct tier *tier, struct pools *pools, int64_t now_ns)
 {
-    for (const struct tier_limits *row = tier->models; row->model != NULL; row++) {
-        if (is_own(owner, row->model))
-            continue;
+    bool is_set = true;
+    pools_begin_change(pools);
+    pools_forget_limits(pools, POOLS_TIER);
+    for (const struct tier_limits *row = tier->models; row->model != NULL && is_set; row++) {
         struct quota_limits limits;
-        quota_limits_init(&limits);
-        limits.enforcement = QUOTA_ENFORCEMENT_COUNT;
+        quota_limits_say_nothing(&limits);
         limits.limit[QUOTA_REQUESTS_PER_MINUTE] = row->requests_per_minute;
         limits.limit[QUOTA_REQUESTS_PER_DAY] = row->requests_per_day;
         limits.limit[QUOTA_TOKENS_PER_MINUTE] = row->tokens_per_minute;
         limits.batch_queue_tokens = row->batch_queue_tokens;
-        if (!pools_set_limits(pools, row->model, &limits, now_ns))
-            return false;
+        is_set = pools_set_limits(pools, POOLS_TIER, row->model, &limits, now_ns);
     }
-    return true;
+    pools_end_change(pools, now_ns);
+    return is_set;
 }

@@ -28,9 +28,8 @@ struct tier {
 /* NULL when there is none of that name. */
 const struct tier *tier_find(const char *name);
 
-/* Sets its limits, but not those under names that are the server's own; what is used stays used.
- * False when memory is out. */
-bool tier_apply(const struct tier *tier, struct pools *pools, int64_t now_ns,
-                bool (*is_own)(const void *owner, const char *name), const void *owner);
+/* Sets its limits in the place of another tier's; what is used stays used. False when memory is
+ * out. */
+bool tier_apply(const struct tier *tier, struct pools *pools, int64_t now_ns);
 
 #endif

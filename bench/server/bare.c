@@ -254,7 +254,7 @@ int main(int argc, char **argv)
     if (bare.pools == NULL)
         fail("pools");
     pools_set_initial(bare.pools, &limits);
-    if (!pools_set_limits(bare.pools, "*", &limits, 0))
+    if (!pools_set_limits(bare.pools, POOLS_SET_UP, "*", &limits, 0))
         fail("limits");
     listen_on(&bare, (uint16_t)strtoul(argv[1], NULL, 10));
     for (;;) {

@@ -112,6 +112,31 @@ def test_reload_starts_the_script_anew_and_keeps_the_command_line(tmp_path):
         assert server.admin("GET", "tier")[1] == {"tier": "1"}
 
 
+def limit_of(server, model):
+    _, headers, _ = server.chat(model=model)
+    return tuple(headers.get("x-ratelimit-limit-" + unit) for unit in ("requests", "tokens"))
+
+
+def test_quotas_go_before_the_tier_which_has_what_they_do_not_say(tmp_path):
+    quotas = {"ft:*": {"requests_per_minute": 20, "requests_per_day": None},
+              "gpt-4o": {"concurrent_requests": 1}}
+    tuned = "ft:gpt-4o-mini:acme::7p4lURel"
+    with serving(tmp_path, {"quotas": quotas}, "--tier", "1") as server:
+        assert limit_of(server, tuned) == ("20", "200000")
+        assert limit_of(server, "gpt-4o") == ("500", "30000")
+        assert server.admin("PUT", "tier", {"tier": "5"})[0] == 200
+        assert limit_of(server, tuned) == ("20", "150000000")
+        assert limit_of(server, "gpt-4o") == ("10000", "30000000")
+        assert server.admin("PATCH", "quotas", {"*": {"requests_per_minute": 2}})[0] == 200
+        assert limit_of(server, "gpt-4.1") == ("2", "30000000")
+        assert limit_of(server, tuned) == ("20", "150000000")
+        limits = server.admin("GET", "quotas")[1]["limits"]
+        assert limits["gpt-4o"] == {"requests_per_minute": 10000, "tokens_per_minute": 30000000,
+                                    "concurrent_requests": 1}
+        assert server.admin("POST", "reload")[0] == 200
+        assert limit_of(server, "gpt-4.1") == ("500", "30000")
+
+
 def test_reload_of_a_scenario(tmp_path):
     path = write_scenario(tmp_path, scenario({"requests": 1}, {}))
     with serving(tmp_path, None, "--scenario", path) as server:

@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < config.quotas.count; i++) {
             for (int dimension = 0; dimension < QUOTA_DIMENSION_COUNT; dimension++) {
                 int64_t limit = config.quotas.items[i].limits.limit[dimension];
-                assert(limit == QUOTA_UNLIMITED || (limit >= 0 && limit <= QUOTA_LIMIT_MAX));
+                assert(limit == QUOTA_NOT_SAID || limit == QUOTA_UNLIMITED ||
+                       (limit >= 0 && limit <= QUOTA_LIMIT_MAX));
             }
         }
     } else {

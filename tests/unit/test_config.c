@@ -60,7 +60,8 @@ static void reads_quotas(void **state)
     assert_int_equal(config.quotas.count, 2);
     assert_string_equal(config.quotas.items[0].model, "ft:gpt-4o-mini:acme::7p4lURel");
     static const int64_t first[QUOTA_DIMENSION_COUNT] = {60, 1000, 30000, QUOTA_LIMIT_MAX, 5, 2, 0};
-    static const int64_t second[QUOTA_DIMENSION_COUNT] = {3, -1, -1, -1, -1, -1, -1};
+    static const int64_t second[QUOTA_DIMENSION_COUNT] = {3,  -2, -1, -2,
+                                                          -2, -2, -2}; /* -2: not said */
     assert_memory_equal(config.quotas.items[0].limits.limit, first, sizeof first);
     assert_memory_equal(config.quotas.items[1].limits.limit, second, sizeof second);
     assert_true(config_can_throttle(&config));

@@ -139,7 +139,7 @@ static void pools_show_limit_use_and_peak_but_never_a_key(void **state)
 {
     struct set_up *set_up = *state;
     struct quota_limits limits = {.limit = {60, -1, -1, -1, -1, 2, -1}};
-    pools_set_limits(set_up->pools, "*", &limits, 0);
+    pools_set_limits(set_up->pools, POOLS_SET_UP, "*", &limits, 0);
     struct pool *pool = pools_get(set_up->pools, "sk-very-secret-key-WXYZ", "gpt-4o", 0);
     quota_admit(&pool->quota, 0, 1);
     quota_admit(&pool->quota, 0, 1);
@@ -258,7 +258,7 @@ static void the_text_keeps_to_the_format(void **state)
 {
     struct set_up *set_up = *state;
     struct quota_limits limits = {.limit = {60, 5, 5, 5, 5, 2, 9}};
-    pools_set_limits(set_up->pools, "*", &limits, 0);
+    pools_set_limits(set_up->pools, POOLS_SET_UP, "*", &limits, 0);
     pools_get(set_up->pools, "sk-very-secret-key-WXYZ", "mo\"del", 0);
     struct journal_entry entry = entry_of("mo\\del\n", JOURNAL_SCRIPTED, 503, NS_PER_S);
     metrics_count(set_up->metrics, &entry);

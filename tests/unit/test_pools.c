@@ -26,7 +26,7 @@ static struct quota_limits per_minute(int64_t requests)
 static void set(struct pools *pools, const char *model, int64_t requests, int64_t now_ns)
 {
     struct quota_limits limits = per_minute(requests);
-    assert_true(pools_set_limits(pools, model, &limits, now_ns));
+    assert_true(pools_set_limits(pools, POOLS_SET_UP, model, &limits, now_ns));
 }
 
 static bool admit(struct pools *pools, const char *key, const char *model, int64_t now_ns)
@@ -114,7 +114,9 @@ static void forgetting_limits_frees_every_model(void **state)
     set(pools, "m", 1, 0);
     assert_true(admit(pools, KEY_A, "m", 0));
     assert_false(admit(pools, KEY_A, "m", 0));
-    pools_forget_limits(pools, 0);
+    pools_begin_change(pools);
+    pools_forget_limits(pools, POOLS_SET_UP);
+    pools_end_change(pools, 0);
     assert_int_equal(pools_limits(pools, "m").limit[QUOTA_REQUESTS_PER_MINUTE], QUOTA_UNLIMITED);
     assert_true(admit(pools, KEY_A, "m", 0));
     assert_true(admit(pools, KEY_A, "n", 0));
@@ -128,7 +130,7 @@ static void a_reset_fills_the_pools_but_keeps_what_is_in_flight(void **state)
     struct quota_limits limits = per_minute(2);
     limits.limit[QUOTA_CONCURRENT_REQUESTS] = 3;
     limits.limit[QUOTA_REQUESTS_TOTAL] = 2;
-    pools_set_limits(pools, "*", &limits, 0);
+    pools_set_limits(pools, POOLS_SET_UP, "*", &limits, 0);
     assert_true(admit(pools, KEY_A, "m", 0));
     assert_true(admit(pools, KEY_A, "m", 0));
     struct pool *pool = pools_get(pools, KEY_A, "m", 0);

@@ -9,11 +9,6 @@
 
 #define KEY "sk-test-aaaaaaaaaaaaAAAA"
 
-static bool is_not_own(const void *owner, const char *name)
-{
-    return owner != NULL && strcmp(owner, name) == 0;
-}
-
 static int64_t limit_of(const struct pools *pools, const char *model,
                         enum quota_dimension dimension)
 {
@@ -24,18 +19,18 @@ static void every_tier_has_the_published_numbers(void **state)
 {
     (void)state;
     struct pools *pools = pools_new();
-    assert_true(tier_apply(tier_find("1"), pools, 0, is_not_own, NULL));
+    assert_true(tier_apply(tier_find("1"), pools, 0));
     assert_int_equal(limit_of(pools, "gpt-4o", QUOTA_REQUESTS_PER_MINUTE), 500);
     assert_int_equal(limit_of(pools, "gpt-4o", QUOTA_TOKENS_PER_MINUTE), 30000);
     assert_int_equal(limit_of(pools, "gpt-4o-2024-08-06", QUOTA_TOKENS_PER_MINUTE), 30000);
     assert_int_equal(limit_of(pools, "gpt-4o-mini", QUOTA_REQUESTS_PER_DAY), 10000);
     assert_int_equal(limit_of(pools, "gpt-3.5-turbo-0125", QUOTA_REQUESTS_PER_MINUTE), 3500);
     assert_int_equal(limit_of(pools, "ft:unknown:acme::1", QUOTA_TOKENS_PER_MINUTE), 200000);
-    assert_true(tier_apply(tier_find("free"), pools, 0, is_not_own, NULL));
+    assert_true(tier_apply(tier_find("free"), pools, 0));
     assert_int_equal(limit_of(pools, "gpt-4o", QUOTA_REQUESTS_PER_MINUTE), 3);
     assert_int_equal(limit_of(pools, "gpt-4o", QUOTA_REQUESTS_PER_DAY), 200);
     assert_int_equal(limit_of(pools, "gpt-4o", QUOTA_TOKENS_PER_MINUTE), QUOTA_UNLIMITED);
-    assert_true(tier_apply(tier_find("5"), pools, 0, is_not_own, NULL));
+    assert_true(tier_apply(tier_find("5"), pools, 0));
     assert_int_equal(limit_of(pools, "gpt-4o-mini", QUOTA_TOKENS_PER_MINUTE), 150000000);
     assert_null(tier_find("6"));
     assert_null(tier_find(""));
@@ -46,30 +41,80 @@ static void raising_the_tier_keeps_what_is_used(void **state)
 {
     (void)state;
     struct pools *pools = pools_new();
-    assert_true(tier_apply(tier_find("1"), pools, 0, is_not_own, "gpt-4"));
+    assert_true(tier_apply(tier_find("1"), pools, 0));
     struct pool *pool = pools_get(pools, KEY, "gpt-4o", 0);
     assert_true(quota_admit(&pool->quota, 0, 30000).admitted);
     assert_false(quota_admit(&pool->quota, 0, 1).admitted);
-    assert_true(tier_apply(tier_find("2"), pools, 0, is_not_own, "gpt-4"));
+    assert_true(tier_apply(tier_find("2"), pools, 0));
     assert_int_equal(quota_used(&pool->quota, QUOTA_TOKENS_PER_MINUTE, 0), 30000);
     assert_true(quota_admit(&pool->quota, 0, 420000).admitted);
     assert_false(quota_admit(&pool->quota, 0, 1).admitted);
-    /* What the set-up says itself is left alone: here nothing, so the default holds. */
-    assert_int_equal(limit_of(pools, "gpt-4", QUOTA_TOKENS_PER_MINUTE), 450000);
     pools_free(pools);
 }
 
-/* A tier that names fewer models would leave limits of the one before. */
-static void all_tiers_name_the_same_models(void **state)
+static void set_up(struct pools *pools, const char *name, enum quota_dimension dimension,
+                   int64_t limit)
+{
+    struct quota_limits limits;
+    quota_limits_say_nothing(&limits);
+    limits.limit[dimension] = limit;
+    assert_true(pools_set_limits(pools, POOLS_SET_UP, name, &limits, 0));
+}
+
+/* Whichever comes first. */
+static void what_the_set_up_says_goes_before_the_tier(void **state)
 {
     (void)state;
-    static const char *const names[] = {"free", "2", "3", "4", "5"};
-    const struct tier *first = tier_find("1");
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const struct tier *tier = tier_find(names[i]);
-        for (size_t j = 0; first->models[j].model != NULL; j++)
-            assert_string_equal(tier->models[j].model, first->models[j].model);
+    for (int is_before = 0; is_before < 2; is_before++) {
+        struct pools *pools = pools_new();
+        if (is_before == 0)
+            assert_true(tier_apply(tier_find("1"), pools, 0));
+        set_up(pools, "ft:*", QUOTA_REQUESTS_PER_MINUTE, 20);
+        set_up(pools, "gpt-4o", QUOTA_CONCURRENT_REQUESTS, 1);
+        set_up(pools, "gpt-4", QUOTA_TOKENS_PER_MINUTE, QUOTA_UNLIMITED);
+        if (is_before == 1)
+            assert_true(tier_apply(tier_find("1"), pools, 0));
+        static const char *const tuned[] = {"ft:gpt-4o-mini:acme::1", "ft:gpt-4.1:acme::1",
+                                            "ft:other:acme::1"};
+        for (size_t i = 0; i < sizeof tuned / sizeof tuned[0]; i++)
+            assert_int_equal(limit_of(pools, tuned[i], QUOTA_REQUESTS_PER_MINUTE), 20);
+        assert_int_equal(limit_of(pools, tuned[0], QUOTA_TOKENS_PER_MINUTE), 200000);
+        assert_int_equal(limit_of(pools, tuned[1], QUOTA_TOKENS_PER_MINUTE), 30000);
+        assert_int_equal(limit_of(pools, "gpt-4o", QUOTA_CONCURRENT_REQUESTS), 1);
+        assert_int_equal(limit_of(pools, "gpt-4o", QUOTA_REQUESTS_PER_MINUTE), 500);
+        assert_int_equal(limit_of(pools, "gpt-4o-2024-08-06", QUOTA_CONCURRENT_REQUESTS), 1);
+        assert_int_equal(limit_of(pools, "gpt-4", QUOTA_TOKENS_PER_MINUTE), QUOTA_UNLIMITED);
+        assert_int_equal(limit_of(pools, "gpt-4", QUOTA_REQUESTS_PER_MINUTE), 500);
+        assert_true(tier_apply(tier_find("5"), pools, 0));
+        assert_int_equal(limit_of(pools, "gpt-4o", QUOTA_REQUESTS_PER_MINUTE), 10000);
+        assert_int_equal(limit_of(pools, "gpt-4o", QUOTA_CONCURRENT_REQUESTS), 1);
+        assert_int_equal(limit_of(pools, tuned[0], QUOTA_REQUESTS_PER_MINUTE), 20);
+        pools_free(pools);
     }
+}
+
+/* For all models, those that the tier names, too; each then has a pool of its own. */
+static void a_prefix_of_the_set_up_goes_before_names_of_the_tier(void **state)
+{
+    (void)state;
+    struct pools *pools = pools_new();
+    assert_true(tier_apply(tier_find("1"), pools, 0));
+    struct pool *shared = pools_get(pools, KEY, "gpt-4o-2024-08-06", 0);
+    assert_ptr_equal(pools_get(pools, KEY, "gpt-4o", 0), shared);
+    set_up(pools, "*", QUOTA_REQUESTS_PER_MINUTE, 2);
+    assert_int_equal(limit_of(pools, "gpt-4o", QUOTA_REQUESTS_PER_MINUTE), 2);
+    assert_int_equal(limit_of(pools, "gpt-4o-2024-08-06", QUOTA_TOKENS_PER_MINUTE), 30000);
+    assert_ptr_not_equal(pools_get(pools, KEY, "gpt-4o-2024-08-06", 0), shared);
+    struct pool *pool = pools_get(pools, KEY, "gpt-4o", 0);
+    assert_true(quota_admit(&pool->quota, 0, 1).admitted);
+    assert_true(quota_admit(&pool->quota, 0, 1).admitted);
+    assert_false(quota_admit(&pool->quota, 0, 1).admitted);
+    pools_begin_change(pools);
+    pools_forget_limits(pools, POOLS_SET_UP);
+    pools_end_change(pools, 0);
+    assert_int_equal(limit_of(pools, "gpt-4o", QUOTA_REQUESTS_PER_MINUTE), 500);
+    assert_int_equal(quota_used(&pool->quota, QUOTA_REQUESTS_PER_MINUTE, 0), 2);
+    pools_free(pools);
 }
 
 int main(void)
@@ -77,7 +122,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_tier_has_the_published_numbers),
         cmocka_unit_test(raising_the_tier_keeps_what_is_used),
-        cmocka_unit_test(all_tiers_name_the_same_models),
+        cmocka_unit_test(what_the_set_up_says_goes_before_the_tier),
+        cmocka_unit_test(a_prefix_of_the_set_up_goes_before_names_of_the_tier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
