@@ -166,16 +166,41 @@ static const struct endpoint other_call = {.read = endpoint_other_read,
                                            .make = endpoint_other_make};
 static const struct endpoint other_plain_call = {.make = endpoint_other_make};
 
+static void begin_call(struct decision *decision)
+{
+    decision->call = (struct endpoint_call){
+        .api = decision->api,
+        .request = decision->request,
+        .deployment = decision->route.deployment,
+        .owner = decision->owner,
+        .names = decision->names,
+        .tokens_max = -1,
+        .answer = &decision->outcome->answer,
+    };
+}
+
+/* What this server cannot read, or would refuse, is a matter of the one behind. */
+static void begin_other_call(struct decision *decision)
+{
+    endpoint_call_free(&decision->call);
+    answer_free(&decision->outcome->answer);
+    api_outcome_init(decision->outcome);
+    decision->endpoint = decision->endpoint == &other_call ? &other_plain_call : &other_call;
+    begin_call(decision);
+}
+
 static void read_endpoint(struct decision *decision)
 {
-    if (decision->endpoint->read == NULL) {
+    if (decision->endpoint->read != NULL && !decision->endpoint->read(&decision->call)) {
+        if (!decision->api->forwards)
+            return;
+        begin_other_call(decision);
+        read_endpoint(decision);
+    } else if (decision->endpoint->read != NULL) {
+        read_model_call(decision);
+    } else {
         decision->names.model = "";
         decision->course = DECISION_PLAIN_CALL;
-    } else if (decision->endpoint->read(&decision->call)) {
-        read_model_call(decision);
-    } else if (decision->endpoint == &other_call) {
-        decision->endpoint = &other_plain_call;
-        read_endpoint(decision);
     }
 }
 
@@ -222,15 +247,7 @@ void decision_read(struct decision *decision, struct api *api, const struct api_
         return;
     const char *allowed = NULL;
     bool has_path = find_route(decision);
-    decision->call = (struct endpoint_call){
-        .api = api,
-        .request = request,
-        .deployment = decision->route.deployment,
-        .owner = decision->owner,
-        .names = decision->names,
-        .tokens_max = -1,
-        .answer = &outcome->answer,
-    };
+    begin_call(decision);
     if (has_path)
         decision->endpoint =
             endpoint_find(request->method, decision->path, decision->call.id, &allowed);

@@ -1,5 +1,6 @@
-/* Endpoints that only the server behind knows (serve --upstream): a POST that names a model, in
- * JSON or in a form, asks that model, and takes a request of its limits. */
+/* What only the server behind knows (serve --upstream): endpoints, and requests that this server
+ * would refuse. A POST that names a model, in JSON or in a form, asks that model, and takes a
+ * request of its limits. */
 #include "base/json_text.h"
 #include "mockserver/api.h"
 #include "mockserver/endpoint.h"
@@ -9,10 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of a longer name, such as a path, the beginning. */
 static void take_model(struct endpoint_call *call, const char *text, size_t length)
 {
-    if (length < sizeof call->model && memchr(text, '\0', length) == NULL)
-        snprintf(call->model, sizeof call->model, "%.*s", (int)length, text);
+    if (memchr(text, '\0', length) != NULL)
+        return;
+    size_t taken = length < sizeof call->model ? length : sizeof call->model - 1;
+    memcpy(call->model, text, taken);
+    call->model[taken] = '\0';
     json_make_utf8(call->model);
 }
 
@@ -30,7 +35,7 @@ static void read_form(struct endpoint_call *call)
     }
 }
 
-/* Words for the model stand in one of these, wherever they are a text. */
+/* Words for the model stand in one of these, wherever they are a text, or in messages. */
 static void read_json(struct endpoint_call *call)
 {
     static const char *const texts[] = {"input", "prompt", "query", NULL};
@@ -45,6 +50,10 @@ static void read_json(struct endpoint_call *call)
         if (text != NULL)
             call->tokens += token_estimate_text(text);
     }
+    const cJSON *message;
+    cJSON_ArrayForEach (message, cJSON_GetObjectItemCaseSensitive(call->root, "messages"))
+        call->tokens +=
+            token_estimate_content(cJSON_GetObjectItemCaseSensitive(message, "content"));
 }
 
 bool endpoint_other_read(struct endpoint_call *call)

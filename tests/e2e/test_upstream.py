@@ -1,6 +1,7 @@
 """`toomany serve --upstream` in front of another `toomany serve`, and what `--record` writes."""
 
 import http.client
+import http.server
 import json
 import pathlib
 import signal
@@ -59,6 +60,53 @@ def test_limits_and_scripts_stand_before_endpoints_that_only_the_upstream_has(
         assert [entry["path"] for entry in upstream.journal()] == [path]
         assert [(entry["model"], entry["decision"]) for entry in server.journal()] == [
             ("whisper-1", "scripted"), ("whisper-1", "served"), ("whisper-1", "throttled")]
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers everything, and keeps the bodies."""
+
+    def do_POST(self):
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.send_header("Content-Length", "8")
+        self.end_headers()
+        self.wfile.write(b'{"up":1}')
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def echo():
+    with http.server.HTTPServer(("127.0.0.1", 0), Echo) as server:
+        server.bodies = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+LONG = "/models/" + "llama-3-70b-instruct-" * 10
+
+
+@pytest.mark.parametrize("path, body, model", [
+    ("/v1/audio/speech", {"model": "m", "input": "Hi", "voice": "x", "response_format": "opus"},
+     "m"),
+    ("/v1/images/generations", {"model": "m", "prompt": "a cat", "stream": True}, "m"),
+    ("/v1/embeddings", {"model": "m", "input": "Hello", "dimensions": 4096}, "m"),
+    ("/v1/responses", {"prompt": {"id": "p"}}, ""),
+    ("/v1/chat/completions", {"model": "m", "messages": MESSAGES, "max_tokens": -1}, "m"),
+    ("/v1/chat/completions", {"model": LONG, "messages": MESSAGES}, LONG[:95]),
+    ("/v1/chat/completions", b"\x1f\x8b compressed", "")])
+def test_what_the_mock_itself_would_refuse_goes_to_the_upstream(tmp_path, echo, path, body, model):
+    ours = {"quotas": {"*": {"requests_per_minute": 1}}}
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with serving(tmp_path, ours, "--upstream",
+                 f"http://127.0.0.1:{echo.server_port}/v1") as server:
+        headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
+        statuses = [server.request("POST", path, data, headers)[0] for _ in range(2)]
+        assert statuses == [200, 429 if model else 200]
+        assert echo.bodies == [data] * statuses.count(200)
+        assert server.journal()[0]["model"] == model
 
 
 def test_faults_stand_before_what_only_the_upstream_has(tmp_path):
