@@ -50,6 +50,7 @@ struct api_request {
     const char *authorization;
     const char *organization; /* OpenAI-Organization */
     const char *project;      /* OpenAI-Project */
+    const char *origin;       /* of the page that sends it */
     const char *body;
     size_t body_length;
     /* The value of another header, or of an argument of the query, or NULL. NULL: there are none.

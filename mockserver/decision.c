@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "base/duration.h"
 #include "base/text.h"
+#include "mockserver/cors.h"
 #include "mockserver/refusal.h"
 #include "mockserver/store.h"
 
@@ -15,6 +16,12 @@
 static bool is_azure(const struct api *api)
 {
     return api->config->rules.dialect == DIALECT_AZURE;
+}
+
+/* Whether pages in a browser may use it. */
+static bool is_open_to_pages(const struct api *api)
+{
+    return api->config->rules.dialect == DIALECT_OPENAI && !api->forwards;
 }
 
 static bool reject(struct decision *decision, int status, const char *message, const char *code,
@@ -243,6 +250,11 @@ void decision_read(struct decision *decision, struct api *api, const struct api_
     decision->request = request;
     decision->key = key_of(api, request, decision->basic_key);
     note_request(decision);
+    if (is_open_to_pages(api) && cors_is_preflight(request)) {
+        cors_answer_preflight(&outcome->answer);
+        entry->decision = JOURNAL_SERVED;
+        return;
+    }
     if (!check_key(decision) || !check_account(decision))
         return;
     const char *allowed = NULL;
@@ -519,6 +531,9 @@ static void add_common_headers(struct decision *decision)
     api_add_model_headers(decision->api, answer,
                           is_rejected ? NULL : decision->account.organization,
                           decision->outcome->latency_ns);
+    if (decision->request != NULL && decision->request->origin != NULL &&
+        is_open_to_pages(decision->api))
+        cors_add_headers(answer);
 }
 
 /* When all is there that the client would have got. */

@@ -195,24 +195,29 @@ static enum MHD_Result queue_answer(struct exchange *exchange)
     return result;
 }
 
-/* The headers that are asked for at every request, by the lengths of their names. */
-static const struct {
+/* Where a name stands among those that are asked for at every request: no two of them share it. */
+#define COMMON_PLACES 32
+#define COMMON_PLACE(first, length) (((first) + (length)) % COMMON_PLACES)
+
+static const struct common_header {
     const char *name;
     enum exchange_header header;
-} common_headers[] = {
-    [6] = {"expect", EXCHANGE_EXPECT},
-    [13] = {"authorization", EXCHANGE_AUTHORIZATION},
-    [14] = {"openai-project", EXCHANGE_PROJECT},
-    [15] = {"idempotency-key", EXCHANGE_IDEMPOTENCY_KEY},
-    [19] = {"openai-organization", EXCHANGE_ORGANIZATION},
-    [23] = {"x-stainless-retry-count", EXCHANGE_RETRY_COUNT},
+} common_headers[COMMON_PLACES] = {
+    [COMMON_PLACE('a', 13)] = {"authorization", EXCHANGE_AUTHORIZATION},
+    [COMMON_PLACE('e', 6)] = {"expect", EXCHANGE_EXPECT},
+    [COMMON_PLACE('i', 15)] = {"idempotency-key", EXCHANGE_IDEMPOTENCY_KEY},
+    [COMMON_PLACE('o', 6)] = {"origin", EXCHANGE_ORIGIN},
+    [COMMON_PLACE('o', 14)] = {"openai-project", EXCHANGE_PROJECT},
+    [COMMON_PLACE('o', 19)] = {"openai-organization", EXCHANGE_ORGANIZATION},
+    [COMMON_PLACE('x', 23)] = {"x-stainless-retry-count", EXCHANGE_RETRY_COUNT},
 };
 
-/* Whether there is one whose name is as long. */
-static bool may_be_common(size_t length)
+/* NULL: it is none of them. */
+static const struct common_header *find_common(const char *name, size_t length)
 {
-    return length < sizeof common_headers / sizeof common_headers[0] &&
-           common_headers[length].name != NULL;
+    const unsigned char first = (unsigned char)name[0] | 0x20U;
+    const struct common_header *common = &common_headers[COMMON_PLACE(first, length)];
+    return common->name != NULL && strcasecmp(name, common->name) == 0 ? common : NULL;
 }
 
 /* libmicrohttpd keeps all that it has read of the request in the connection's memory, with so much
@@ -225,22 +230,18 @@ static enum MHD_Result note_header(void *owner, enum MHD_ValueKind kind, const c
     exchange->memory_used += HELD_FOR_EACH;
     if (kind == MHD_COOKIE_KIND)
         exchange->memory_used += name_length + value_length + 2;
-    if (kind != MHD_HEADER_KIND || !may_be_common(name_length))
-        return MHD_YES;
-    const char *common = common_headers[name_length].name;
-    if ((name[0] | 0x20) != common[0] || strcasecmp(name, common) != 0)
-        return MHD_YES;
-    const char **noted = &exchange->headers[common_headers[name_length].header];
-    if (*noted == NULL)
-        *noted = value;
+    const struct common_header *common =
+        kind == MHD_HEADER_KIND ? find_common(name, name_length) : NULL;
+    if (common != NULL && exchange->headers[common->header] == NULL)
+        exchange->headers[common->header] = value;
     return MHD_YES;
 }
 
 const char *exchange_header(const struct exchange *exchange, const char *name)
 {
-    size_t length = strlen(name);
-    if (may_be_common(length) && strcmp(common_headers[length].name, name) == 0)
-        return exchange->headers[common_headers[length].header];
+    const struct common_header *common = find_common(name, strlen(name));
+    if (common != NULL)
+        return exchange->headers[common->header];
     return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
 }
 
@@ -506,6 +507,7 @@ static void decide_api(struct exchange *exchange)
         .authorization = exchange->headers[EXCHANGE_AUTHORIZATION],
         .organization = exchange->headers[EXCHANGE_ORGANIZATION],
         .project = exchange->headers[EXCHANGE_PROJECT],
+        .origin = exchange->headers[EXCHANGE_ORIGIN],
         .body = exchange->body != NULL ? exchange->body : "",
         .body_length = exchange->body_length,
         .find = find_value,

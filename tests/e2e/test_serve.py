@@ -416,3 +416,38 @@ def test_descriptors_are_not_lost(tmp_path):
         for _ in range(1000):
             server.chat()
         wait_until(lambda: count() <= before, f"{before} descriptors again")
+
+
+PREFLIGHT = {"Origin": "http://page.example", "Access-Control-Request-Method": "POST",
+             "Access-Control-Request-Headers": "authorization,content-type,x-stainless-lang"}
+
+
+def test_a_page_in_a_browser_may_ask(tmp_path):
+    config = {"quotas": {"*": {"requests_per_minute": 1}}}
+    with serving(tmp_path, config, "--api-key", "sk-good-key-0000") as server:
+        status, headers, body = server.request("OPTIONS", "/v1/chat/completions", None, PREFLIGHT)
+        assert (status, body) == (204, b"")
+        assert headers["access-control-allow-origin"] == "*"
+        assert "POST" in headers["access-control-allow-methods"]
+        assert headers["access-control-allow-headers"] == "Authorization, *"
+        ask = {"Origin": "http://page.example", "Content-Type": "application/json"}
+        chat = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+        for key, wanted in (("sk-good-key-0000", 200), ("sk-good-key-0000", 429), ("other", 401)):
+            status, headers, _ = server.request("POST", "/v1/chat/completions", chat,
+                                                {**ask, "Authorization": f"Bearer {key}"})
+            assert status == wanted
+            assert headers["access-control-allow-origin"] == "*"
+            assert headers["access-control-expose-headers"] == "X-Request-ID"
+        status, headers, _ = server.request("OPTIONS", "/_toomany/health", None, PREFLIGHT)
+        assert status >= 400 and "access-control-allow-origin" not in headers
+        _, headers, _ = server.request("GET", "/v1/models", None,
+                                       {"Authorization": "Bearer sk-good-key-0000"})
+        assert "access-control-allow-origin" not in headers
+
+
+def test_no_page_may_ask_what_stands_before_an_upstream(tmp_path):
+    with serving(tmp_path) as behind, serving(tmp_path, {}, "--upstream",
+                                              behind.base_url) as server:
+        status, headers, _ = server.request("OPTIONS", "/v1/chat/completions", None, PREFLIGHT)
+        assert status == 401 and "access-control-allow-origin" not in headers
+        assert behind.journal() == []
