@@ -377,6 +377,7 @@ static const struct script_step *next_step(struct decision *decision)
 {
     struct api *api = decision->api;
     const struct script_request request = {
+        .method = decision->request->method,
         .model = decision->call.model,
         .path = decision->request->path,
         .route = decision->path,

@@ -267,10 +267,20 @@ static void add_path(cJSON *when, const struct journal_entry *entry)
     cJSON_AddStringToObject(when, "path", path);
 }
 
+/* Any, where it is one that no step can ask for. */
+static void add_method(cJSON *when, const struct journal_entry *entry)
+{
+    for (const char *const *method = script_methods; *method != NULL; method++) {
+        if (strcmp(*method, entry->method) == 0)
+            cJSON_AddStringToObject(when, "method", *method);
+    }
+}
+
 static char *step_json(const struct recording *recording, const struct journal_entry *entry)
 {
     cJSON *step = cJSON_CreateObject();
     cJSON *when = cJSON_AddObjectToObject(step, "when");
+    add_method(when, entry);
     add_path(when, entry);
     if (entry->model[0] != '\0' && strlen(entry->model) + 1 < sizeof entry->model)
         cJSON_AddStringToObject(when, "model", entry->model);

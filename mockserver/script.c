@@ -9,6 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
+const char *const script_methods[] = {"DELETE", "GET",  "HEAD", "OPTIONS",
+                                      "PATCH",  "POST", "PUT",  NULL};
+
 static bool is_used_up(const struct script_step *step, const struct script_state *state,
                        int64_t now_ns)
 {
@@ -33,6 +36,8 @@ static bool is_match(const struct script_step *step, struct script_state *state,
         return false;
     if (request->age_ns < step->after_ns ||
         (step->until_ns > 0 && request->age_ns >= step->until_ns))
+        return false;
+    if (step->method != NULL && strcmp(step->method, request->method) != 0)
         return false;
     if (step->model != NULL && strcmp(step->model, request->model) != 0)
         return false;

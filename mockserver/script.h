@@ -49,6 +49,7 @@ struct script_header {
 
 struct script_step {
     /* When it matches; NULL and 0: always. */
+    const char *method; /* one of script_methods */
     char *model;
     char *path;
     char *key_tail;
@@ -95,6 +96,7 @@ struct script {
 };
 
 struct script_request {
+    const char *method;
     const char *model; /* "" where the path has none */
     const char *path;
     const char *route; /* what OpenAI calls an Azure path; or the same */
@@ -104,6 +106,9 @@ struct script_request {
     int64_t age_ns; /* since the server's start */
     bool is_streamed;
 };
+
+/* The methods that a step may ask for, with a NULL at the end. */
+extern const char *const script_methods[];
 
 /* The index of the step to play, or -1. Updates `states` (one a step). */
 int script_next(const struct script *script, struct script_state *states,

@@ -241,9 +241,11 @@ static bool read_answer(struct script_step *step, const struct json_reader *read
 static bool read_when(struct script_step *step, const struct json_reader *reader,
                       const cJSON *object, const char *pointer)
 {
-    static const char *const known[] = {"model", "path",  "key",   "share", "request",
-                                        "every", "after", "until", NULL};
+    static const char *const known[] = {"method",  "model", "path",  "key",   "share",
+                                        "request", "every", "after", "until", NULL};
+    int method = -1;
     if (!json_known_members(reader, object, pointer, known) ||
+        !json_read_word(reader, object, pointer, "method", script_methods, &method) ||
         !json_read_copy(reader, object, pointer, "model", &step->model) ||
         !json_read_copy(reader, object, pointer, "path", &step->path) ||
         !json_read_copy(reader, object, pointer, "key", &step->key_tail) ||
@@ -253,6 +255,7 @@ static bool read_when(struct script_step *step, const struct json_reader *reader
         !json_read_duration(reader, object, pointer, "after", &step->after_ns) ||
         !json_read_duration(reader, object, pointer, "until", &step->until_ns))
         return false;
+    step->method = method >= 0 ? script_methods[method] : NULL;
     if (cJSON_HasObjectItem(object, "until") && step->until_ns <= step->after_ns)
         return json_wrong(reader, pointer, object, "\"until\" later than \"after\"");
     return true;

@@ -324,6 +324,22 @@ def test_own_answers_are_recorded_and_what_cannot_be_is_counted(tmp_path):
         body for _, body in seen]
 
 
+def test_recording_tells_methods_of_one_path_apart(tmp_path):
+    record = tmp_path / "record.json"
+    headers = {"Authorization": "Bearer k", "Content-Type": "multipart/form-data; boundary=X"}
+    form = (b'--X\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+            b'--X\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
+            b'{}\r\n--X--\r\n')
+    with serving(tmp_path, {}, "--record", record) as server:
+        made = json.loads(server.request("POST", "/v1/files", form, headers)[2])
+        listed = json.loads(server.request("GET", "/v1/files", None, headers)[2])
+        assert (made["object"], listed["object"]) == ("file", "list")
+        server.stop()
+    with serving(tmp_path, None, "--scenario", record) as server:
+        assert json.loads(server.request("GET", "/v1/files", None, headers)[2]) == listed
+        assert json.loads(server.request("POST", "/v1/files", form, headers)[2]) == made
+
+
 def test_recording_is_a_scenario_that_check_takes(tmp_path):
     record = tmp_path / "record.json"
     with serving(tmp_path, {}, "--record", record) as server:

@@ -123,7 +123,8 @@ static void reads_every_key_of_a_step(void **state)
 {
     (void)state;
     struct config config = config_of(
-        "{\"script\": [{\"when\": {\"model\": \"m\", \"path\": \"/v1/chat/completions\","
+        "{\"script\": [{\"when\": {\"method\": \"POST\", \"model\": \"m\", \"path\": "
+        "\"/v1/chat/completions\","
         " \"key\": \"AAAA\", \"share\": 0.25, \"request\": 7},"
         " \"times\": 3, \"lasts\": \"10s\", \"latency\": \"1s\","
         " \"answer\": {\"status\": 500, \"error\": \"server_error\", \"message\": \"no\","
@@ -131,6 +132,7 @@ static void reads_every_key_of_a_step(void **state)
         " \"retry_after_form\": \"date\", \"headers\": {\"x-a\": \"1\", \"X-B\": \"\"}}}]}");
     const struct script_step *step = &config.script.steps[0];
     assert_int_equal(config.script.step_count, 1);
+    assert_string_equal(step->method, "POST");
     assert_string_equal(step->model, "m");
     assert_string_equal(step->path, "/v1/chat/completions");
     assert_string_equal(step->key_tail, "AAAA");
@@ -357,6 +359,8 @@ static void every_bad_value_is_told_with_its_place(void **state)
          "/server/script/0/when/modle", "did you mean \"model\"?"},
         {"{\"script\": [{\"answer\": \"ok\", \"when\": {\"model\": 1}}]}",
          "/server/script/0/when/model", "found 1, wanted a string"},
+        {"{\"script\": [{\"answer\": \"ok\", \"when\": {\"method\": \"get\"}}]}",
+         "/server/script/0/when/method", "\"DELETE\", \"GET\""},
         {"{\"script\": [{\"answer\": \"ok\", \"when\": {\"share\": 1.1}}]}",
          "/server/script/0/when/share", "found 1.1, wanted a number from 0 to 1"},
         {"{\"script\": [{\"answer\": \"ok\", \"when\": {\"request\": 0}}]}",
