@@ -237,7 +237,7 @@ static void refusals_are_counted_for_each_of_many_pools(void **state)
     struct pool **made = calloc(POOLS, sizeof(struct pool *));
     assert_non_null(made);
     for (int i = 0; i < POOLS; i++) {
-        char key[24];
+        char key[32];
         snprintf(key, sizeof key, "sk-of-account-%d", i);
         made[i] = pools_get(pools, key, "m", 0);
         for (int j = 0; j < i % 3; j++)
