@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #ifndef MADV_COLLAPSE
@@ -63,7 +64,8 @@ void *large_pages_for_heap(size_t bytes)
 
 void *large_pages_map(size_t bytes)
 {
-    return calloc(1, bytes);
+    void *memory = aligned_alloc(LARGE_PAGE, bytes);
+    return memory != NULL ? memset(memory, 0, bytes) : NULL;
 }
 
 void large_pages_unmap(void *memory, size_t bytes)
