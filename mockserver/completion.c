@@ -54,37 +54,78 @@ static cJSON *usage_object(const struct completion *completion)
     return object;
 }
 
-static cJSON *tool_call_object(const struct completion *completion, int choice,
-                               const char *arguments)
+/* The members in which a call stands, for each kind of tool. */
+static const struct {
+    const char *object;
+    const char *text;
+    const char *reason; /* why the answer ends with it */
+} call_words[] = {
+    [TOOL_FUNCTION] = {"function", "arguments", "tool_calls"},
+    [TOOL_CUSTOM] = {"custom", "input", "tool_calls"},
+    [TOOL_LEGACY_FUNCTION] = {"function_call", "arguments", "function_call"},
+};
+
+/* What a call is added to: the message itself, or the one entry of its tool_calls. */
+static cJSON *call_in(cJSON *message, const struct reply *reply)
 {
-    char id[ID_SIZE];
-    snprintf(id, sizeof id, "call_%016" PRIx64 "%02x", completion->id_bits, (unsigned int)choice);
+    if (reply->tool_kind == TOOL_LEGACY_FUNCTION)
+        return message;
     cJSON *call = cJSON_CreateObject();
-    cJSON_AddStringToObject(call, "id", id);
-    cJSON_AddStringToObject(call, "type", "function");
-    cJSON *function = cJSON_AddObjectToObject(call, "function");
-    cJSON_AddStringToObject(function, "name", completion->reply->tool);
-    cJSON_AddStringToObject(function, "arguments", arguments);
+    cJSON_AddItemToArray(cJSON_AddArrayToObject(message, "tool_calls"), call);
+    return call;
+}
+
+/* Adds the call with its name, or of a stream, once that has been said, NULL for it. */
+static void add_call_words(cJSON *call, const struct reply *reply, const char *name,
+                           const char *text)
+{
+    cJSON *object = cJSON_AddObjectToObject(call, call_words[reply->tool_kind].object);
+    if (name != NULL)
+        cJSON_AddStringToObject(object, "name", name);
+    cJSON_AddStringToObject(object, call_words[reply->tool_kind].text, text);
+}
+
+/* Returns what it was added to. */
+static cJSON *add_call(cJSON *message, const struct completion *completion, int choice,
+                       const char *text)
+{
+    const struct reply *reply = completion->reply;
+    cJSON *call = call_in(message, reply);
+    if (call != message) {
+        char id[ID_SIZE];
+        snprintf(id, sizeof id, "call_%016" PRIx64 "%02x", completion->id_bits,
+                 (unsigned int)choice);
+        cJSON_AddStringToObject(call, "id", id);
+        cJSON_AddStringToObject(call, "type", call_words[reply->tool_kind].object);
+    }
+    add_call_words(call, reply, reply->tool, text);
     return call;
 }
 
 static const char *finish_reason(const struct completion *completion)
 {
-    if (completion->reply->is_cut)
+    const struct reply *reply = completion->reply;
+    if (reply->is_cut)
         return "length";
-    return completion->reply->tool != NULL ? "tool_calls" : "stop";
+    return reply->tool != NULL ? call_words[reply->tool_kind].reason : "stop";
 }
 
 /* Calls of tools are rare enough for a tree. */
-static void add_tool_calls(struct text *text, const struct completion *completion, int choice)
+static void add_tool_call(struct text *text, const struct completion *completion, int choice)
 {
-    cJSON *call = tool_call_object(completion, choice, completion->reply->text);
-    char *printed = cJSON_PrintUnformatted(call);
-    text_add(text, "        \"content\": null,\n        \"tool_calls\": [");
-    text_add(text, printed != NULL ? printed : "");
-    text_add(text, "]");
+    cJSON *message = cJSON_CreateObject();
+    add_call(message, completion, choice, completion->reply->text);
+    const cJSON *called = cJSON_GetArrayItem(message, 0);
+    char *printed = cJSON_PrintUnformatted(called);
+    text_add(text, "        \"content\": null");
+    if (printed != NULL) {
+        text_add(text, ",\n        \"");
+        text_add(text, called->string);
+        text_add(text, "\": ");
+        text_add(text, printed);
+    }
     free(printed);
-    cJSON_Delete(call);
+    cJSON_Delete(message);
 }
 
 static void add_choice(struct text *text, const struct completion *completion, int index)
@@ -93,7 +134,7 @@ static void add_choice(struct text *text, const struct completion *completion, i
     text_add_whole(text, index);
     text_add(text, ",\n      \"message\": {\n        \"role\": \"assistant\",\n");
     if (completion->reply->tool != NULL) {
-        add_tool_calls(text, completion, index);
+        add_tool_call(text, completion, index);
     } else {
         text_add(text, "        \"content\": ");
         text_add_json(text, completion->reply->text);
@@ -163,10 +204,10 @@ static cJSON *first_delta(const struct completion *completion, int index)
     if (completion->reply->tool == NULL) {
         cJSON_AddStringToObject(delta, "content", "");
     } else {
-        cJSON *call = tool_call_object(completion, index, "");
-        cJSON_AddNumberToObject(call, "index", 0);
         cJSON_AddNullToObject(delta, "content");
-        cJSON_AddItemToArray(cJSON_AddArrayToObject(delta, "tool_calls"), call);
+        cJSON *call = add_call(delta, completion, index, "");
+        if (call != delta)
+            cJSON_AddNumberToObject(call, "index", 0);
     }
     cJSON_AddNullToObject(delta, "refusal");
     return delta;
@@ -180,10 +221,10 @@ static cJSON *text_delta(const struct completion *completion, const char *text, 
     if (completion->reply->tool == NULL) {
         cJSON_AddStringToObject(delta, "content", said);
     } else {
-        cJSON *call = cJSON_CreateObject();
-        cJSON_AddNumberToObject(call, "index", 0);
-        cJSON_AddStringToObject(cJSON_AddObjectToObject(call, "function"), "arguments", said);
-        cJSON_AddItemToArray(cJSON_AddArrayToObject(delta, "tool_calls"), call);
+        cJSON *call = call_in(delta, completion->reply);
+        if (call != delta)
+            cJSON_AddNumberToObject(call, "index", 0);
+        add_call_words(call, completion->reply, NULL, said);
     }
     free(part);
     return delta;

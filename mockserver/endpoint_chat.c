@@ -10,7 +10,9 @@
 #include "mockserver/chat_scan.h"
 #include "mockserver/completion.h"
 #include "mockserver/endpoint.h"
+#include "mockserver/stop_sequences.h"
 #include "mockserver/token_estimate.h"
+#include "mockserver/tool_choice.h"
 
 enum { TOKENS_PER_CHAT = 2, TOKENS_PER_MESSAGE = 1, CHOICES_MAX = 128 };
 
@@ -63,6 +65,13 @@ static bool read_usual(struct endpoint_call *call)
     return true;
 }
 
+/* How the answer is to be. */
+static bool read_wishes(struct endpoint_call *call)
+{
+    return !endpoint_is_answered_here(call) ||
+           (stop_sequences_read(call) && tool_choice_read(call));
+}
+
 bool endpoint_chat_read(struct endpoint_call *call)
 {
     if (read_usual(call))
@@ -72,7 +81,8 @@ bool endpoint_chat_read(struct endpoint_call *call)
         !endpoint_read_whole(call, "n", 1, CHOICES_MAX, &choices) ||
         !endpoint_read_whole(call, "max_tokens", 1, INT64_C(1000000000), &call->tokens_max) ||
         !endpoint_read_whole(call, "max_completion_tokens", 1, INT64_C(1000000000),
-                             &call->tokens_max))
+                             &call->tokens_max) ||
+        !read_wishes(call))
         return false;
     call->is_streamed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(call->root, "stream"));
     return true;
@@ -82,6 +92,8 @@ void endpoint_chat_make(struct endpoint_call *call)
 {
     struct reply reply;
     reply_choose(&reply, call->root, call->content, call->tokens_max);
+    if (call->root != NULL)
+        reply_end_before(&reply, cJSON_GetObjectItemCaseSensitive(call->root, "stop"));
     const int64_t choices = choice_count(call);
     call->spoken_tokens = choices * reply.tokens;
     const cJSON *options = cJSON_GetObjectItemCaseSensitive(call->root, "stream_options");

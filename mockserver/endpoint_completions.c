@@ -2,6 +2,7 @@
 #include "mockserver/api.h"
 #include "mockserver/completion.h"
 #include "mockserver/endpoint.h"
+#include "mockserver/stop_sequences.h"
 #include "mockserver/token_estimate.h"
 
 #include <stdlib.h>
@@ -58,7 +59,8 @@ bool endpoint_completions_read(struct endpoint_call *call)
         return endpoint_refuse(call->answer, 400, "'$.prompt' is invalid: 1 to 128 prompts.",
                                "invalid_value", "prompt");
     if (!endpoint_read_whole(call, "n", 1, CHOICES_MAX, &choices) ||
-        !endpoint_read_whole(call, "max_tokens", 0, INT64_C(1000000000), &call->tokens_max))
+        !endpoint_read_whole(call, "max_tokens", 0, INT64_C(1000000000), &call->tokens_max) ||
+        (endpoint_is_answered_here(call) && !stop_sequences_read(call)))
         return false;
     call->tokens = prompt_tokens(call, prompt);
     call->is_streamed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(call->root, "stream"));
@@ -142,6 +144,7 @@ void endpoint_completions_make(struct endpoint_call *call)
 {
     struct reply reply;
     reply_choose(&reply, NULL, call->content, call->tokens_max);
+    reply_end_before(&reply, cJSON_GetObjectItemCaseSensitive(call->root, "stop"));
     const cJSON *n = cJSON_GetObjectItemCaseSensitive(call->root, "n");
     int64_t count = prompt_count(prompt_of(call));
     if (cJSON_IsNumber(n))

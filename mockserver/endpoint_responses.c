@@ -1,10 +1,11 @@
-/* POST /v1/responses: an output message or a function call, whole or as the sequence of events that
- * recorded streams show (no [DONE]). */
+/* POST /v1/responses: an output message or a call of a tool, whole or as the sequence of events
+ * that recorded streams show (no [DONE]). */
 #include "mockserver/api.h"
 #include "mockserver/endpoint.h"
 #include "mockserver/obfuscation.h"
 #include "mockserver/reply.h"
 #include "mockserver/token_estimate.h"
+#include "mockserver/tool_choice.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,8 @@ bool endpoint_responses_read(struct endpoint_call *call)
     call->is_streamed = cJSON_IsTrue(member(call, "stream"));
     /* OpenAI's minimum, as vectorize-io/hindsight#58 shows its refusal. */
     return endpoint_read_whole(call, "max_output_tokens", 16, INT64_C(1000000000),
-                               &call->tokens_max);
+                               &call->tokens_max) &&
+           (!endpoint_is_answered_here(call) || tool_choice_read(call));
 }
 
 /* What the request says of itself, or what OpenAI says where it does not. */
@@ -88,10 +90,34 @@ static cJSON *part_object(const char *text)
     return part;
 }
 
+/* How the one item of the output is told of. */
+struct item_words {
+    const char *id_prefix;
+    const char *type;
+    const char *text; /* the member in which what is said stands */
+    const char *delta_event;
+    const char *done_event;
+};
+
+static const struct item_words *words_of(const struct reply *reply)
+{
+    static const struct item_words message = {
+        "msg_", "message", "text", "response.output_text.delta", "response.output_text.done"};
+    static const struct item_words function = {"fc_", "function_call", "arguments",
+                                               "response.function_call_arguments.delta",
+                                               "response.function_call_arguments.done"};
+    static const struct item_words custom = {"ctc_", "custom_tool_call", "input",
+                                             "response.custom_tool_call_input.delta",
+                                             "response.custom_tool_call_input.done"};
+    if (reply->tool == NULL)
+        return &message;
+    return reply->tool_kind == TOOL_CUSTOM ? &custom : &function;
+}
+
 static const char *item_id(char id[ENDPOINT_OBJECT_ID_SIZE], const struct endpoint_call *call,
                            const struct reply *reply)
 {
-    return endpoint_object_id(id, reply->tool != NULL ? "fc_" : "msg_", call->bits, 1);
+    return endpoint_object_id(id, words_of(reply)->id_prefix, call->bits, 1);
 }
 
 /* A cut answer ends as what it is: not complete. */
@@ -110,10 +136,10 @@ static cJSON *item_object(const struct endpoint_call *call, const struct reply *
     char call_id[ENDPOINT_OBJECT_ID_SIZE];
     cJSON *item = cJSON_CreateObject();
     cJSON_AddStringToObject(item, "id", item_id(id, call, reply));
-    cJSON_AddStringToObject(item, "type", reply->tool != NULL ? "function_call" : "message");
+    cJSON_AddStringToObject(item, "type", words_of(reply)->type);
     cJSON_AddStringToObject(item, "status", status_of(reply, has_ended));
     if (reply->tool != NULL) {
-        cJSON_AddStringToObject(item, "arguments", has_ended ? reply->text : "");
+        cJSON_AddStringToObject(item, words_of(reply)->text, has_ended ? reply->text : "");
         cJSON_AddStringToObject(item, "call_id",
                                 endpoint_object_id(call_id, "call_", call->bits, 2));
         cJSON_AddStringToObject(item, "name", reply->tool);
@@ -207,16 +233,15 @@ static void add_part(struct event_stream *stream, const struct endpoint_call *ca
 }
 
 static void add_text(struct event_stream *stream, const struct endpoint_call *call,
-                     const struct reply *reply, const char *event, const char *name,
-                     const char *text, int64_t due_ns)
+                     const struct reply *reply, int64_t due_ns)
 {
     cJSON *data = item_event(call, reply);
-    cJSON_AddStringToObject(data, name, text);
+    cJSON_AddStringToObject(data, words_of(reply)->text, reply->text);
     if (reply->tool == NULL)
         cJSON_AddArrayToObject(data, "logprobs");
-    else
+    else if (reply->tool_kind != TOOL_CUSTOM)
         cJSON_AddStringToObject(data, "name", reply->tool);
-    event_stream_add(stream, due_ns, event, data);
+    event_stream_add(stream, due_ns, words_of(reply)->done_event, data);
 }
 
 /* `random` is where the padding comes from; NULL: there is none. */
@@ -233,10 +258,7 @@ static void add_delta(struct event_stream *stream, const struct endpoint_call *c
         obfuscation_make(random, strlen(text), padding);
         cJSON_AddStringToObject(data, "obfuscation", padding);
     }
-    event_stream_add(stream, due_ns,
-                     reply->tool != NULL ? "response.function_call_arguments.delta"
-                                         : "response.output_text.delta",
-                     data);
+    event_stream_add(stream, due_ns, words_of(reply)->delta_event, data);
 }
 
 /* Returns when the last of them is due. */
@@ -272,13 +294,9 @@ static void make_stream(struct endpoint_call *call, const struct reply *reply)
     if (reply->tool == NULL)
         add_part(&stream, call, reply, "response.content_part.added", "", begin_ns);
     int64_t end_ns = add_deltas(&stream, call, reply);
-    if (reply->tool == NULL) {
-        add_text(&stream, call, reply, "response.output_text.done", "text", reply->text, end_ns);
+    add_text(&stream, call, reply, end_ns);
+    if (reply->tool == NULL)
         add_part(&stream, call, reply, "response.content_part.done", reply->text, end_ns);
-    } else {
-        add_text(&stream, call, reply, "response.function_call_arguments.done", "arguments",
-                 reply->text, end_ns);
-    }
     add_item(&stream, call, reply, "response.output_item.done", true, end_ns);
     add_state(&stream, call, reply, reply->is_cut ? "response.incomplete" : "response.completed",
               true, end_ns);

@@ -1,20 +1,20 @@
 /* reply: what a model says to a conversation: the words of the script or the set-up, a value that
  * fits the format that was asked for, a call of a tool that was offered, or a sentence.
- *
- * A tool is called where tool_choice demands one, or where it is left open, no words are set, and
- * no tool has answered since the user last spoke; so an agent's loop comes to its end.
  */
 #ifndef TOOMANY_MOCKSERVER_REPLY_H
 #define TOOMANY_MOCKSERVER_REPLY_H
+
+#include "mockserver/tool_choice.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct reply {
-    const char *text; /* what is said; of a call its arguments, which are JSON */
+    const char *text; /* what is said; of a call its arguments, which are JSON, or its input */
     const char *tool; /* the name of the one that is called, or NULL */
-    int64_t tokens;   /* of the text */
+    enum tool_kind tool_kind;
+    int64_t tokens; /* of the text */
     bool is_cut;
     char *owned; /* memory that the text stands in, where nobody else has it; or NULL */
 };
@@ -25,6 +25,11 @@ struct reply {
  * The reply ends after tokens_max, as OpenAI's does in the middle of whatever is being said: a
  * text, a value in a format, the arguments of a call. -1: nothing is cut. */
 void reply_choose(struct reply *reply, const cJSON *root, const char *content, int64_t tokens_max);
+
+/* Ends a text before the first of the sequences of "stop" (or NULL) that is in it, as its natural
+ * end: it is no longer cut. */
+void reply_end_before(struct reply *reply, const cJSON *stop);
+
 void reply_free(struct reply *reply);
 
 #endif

@@ -22,6 +22,9 @@ CALL_EVENTS = ["response.created", "response.in_progress", "response.output_item
                *["response.function_call_arguments.delta"] * 4,
                "response.function_call_arguments.done", "response.output_item.done",
                "response.completed"]
+CUSTOM_EVENTS = ["response.created", "response.in_progress", "response.output_item.added",
+                 "response.custom_tool_call_input.delta", "response.custom_tool_call_input.done",
+                 "response.output_item.done", "response.completed"]
 PARSED = {"city": "test", "degrees": 0, "kind": "test", "days": []}
 
 WANTED = {
@@ -75,6 +78,22 @@ PYTHON_WANTED = {
     "responses usage": True,
     "responses parsed": PARSED,
     "responses after tool": TEXT,
+    "chat allowed tool": "other",
+    "chat custom tool": [["custom", "code", "test", None, "tool_calls"]] * 2,
+    "chat stream custom tool": ["test", "code", "tool_calls"],
+    "chat function call": [["weather", '{"city":"test"}', "function_call"],
+                           ["other", "{}", "function_call"]],
+    "chat stream function call": ["weather", '{"city":"test"}', "function_call"],
+    "chat no function call": TEXT,
+    "tool choice refused": [["invalid_request_error", "tool_choice"]] * 3,
+    "chat stop": ["This is a", "stop", 3],
+    "chat stream stop": ["This is a", "stop"],
+    "chat stop refused": ["array_above_max_length", "stop"],
+    "completions stop": ["This is a", "stop"],
+    "responses allowed tool": "other",
+    "responses custom tool": ["custom_tool_call", "code", "test"],
+    "responses after custom tool": TEXT,
+    "responses stream custom tool": CUSTOM_EVENTS,
 }
 
 

@@ -19,6 +19,7 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
           "additionalProperties": False}
 CHAT_TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
 TOOLS = [{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": True}]
+CUSTOM_TOOL = {"type": "custom", "custom": {"name": "code"}}
 LONG_TOOLS = [{"type": "function", "name": "weather", "strict": True, "parameters": {
     "type": "object", "properties": {"c" * 100: {"type": "string"}}, "required": ["c" * 100]}}]
 
@@ -90,7 +91,13 @@ ANSWERS = [
     ("chat cut", "/chat/completions", {"messages": MESSAGES, "max_completion_tokens": 2}),
     ("chat tool cut", "/chat/completions", {"messages": MESSAGES, "tools": CHAT_TOOLS,
                                             "max_tokens": 2}),
+    ("chat custom tool", "/chat/completions", {"messages": MESSAGES, "tool_choice": "required",
+                                               "tools": [CUSTOM_TOOL]}),
+    ("chat function call", "/chat/completions", {"messages": MESSAGES,
+                                                 "functions": [{"name": "weather"}]}),
     ("responses", "/responses", {"input": "Hello"}),
+    ("responses custom tool", "/responses", {"input": "Hello", "tool_choice": "required",
+                                             "tools": [{"type": "custom", "name": "code"}]}),
     ("responses tool", "/responses", {"input": "Hello", "tools": TOOLS}),
     ("responses schema", "/responses", {"input": "Hello", "text": {"format": {
         "type": "json_schema", "name": "s", "strict": True, "schema": SCHEMA}}}),
@@ -133,7 +140,8 @@ def event_schema(kind):
 
 
 STREAMED = ("/chat/completions", "/responses", "/completions")
-STREAMS = [case for case in ANSWERS if case[1] in STREAMED]
+# Of chats in streams, only calls of functions are described.
+STREAMS = [case for case in ANSWERS if case[1] in STREAMED and case[0] != "chat custom tool"]
 
 
 def with_reasons(chunks):

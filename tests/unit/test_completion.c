@@ -96,6 +96,46 @@ static void a_call_of_a_tool_has_no_content(void **state)
     free(text);
 }
 
+static cJSON *chat_of(const struct reply *reply)
+{
+    struct completion completion = {.model = "m", .reply = reply, .choice_count = 1, .id_bits = 7};
+    size_t length = 0;
+    char *text = completion_chat(&completion, &length);
+    cJSON *root = cJSON_ParseWithOpts(text, NULL, 1);
+    assert_non_null(root);
+    free(text);
+    return root;
+}
+
+static void a_call_of_a_custom_tool_has_an_input(void **state)
+{
+    (void)state;
+    struct reply reply = calls_tool();
+    reply.tool_kind = TOOL_CUSTOM;
+    cJSON *root = chat_of(&reply);
+    assert_true(cJSON_IsNull(json_at(root, "choices.0.message.content")));
+    assert_text_at(root, "choices.0.message.tool_calls.0.type", "custom");
+    assert_text_at(root, "choices.0.message.tool_calls.0.id", "call_000000000000000700");
+    assert_text_at(root, "choices.0.message.tool_calls.0.custom.name", "look_up");
+    assert_text_at(root, "choices.0.message.tool_calls.0.custom.input", reply.text);
+    assert_text_at(root, "choices.0.finish_reason", "tool_calls");
+    cJSON_Delete(root);
+}
+
+static void a_call_of_a_legacy_function_stands_in_the_message(void **state)
+{
+    (void)state;
+    struct reply reply = calls_tool();
+    reply.tool_kind = TOOL_LEGACY_FUNCTION;
+    cJSON *root = chat_of(&reply);
+    assert_true(cJSON_IsNull(json_at(root, "choices.0.message.content")));
+    assert_text_at(root, "choices.0.message.function_call.name", "look_up");
+    assert_text_at(root, "choices.0.message.function_call.arguments", reply.text);
+    assert_false(cJSON_HasObjectItem(json_at(root, "choices.0.message"), "tool_calls"));
+    assert_text_at(root, "choices.0.finish_reason", "function_call");
+    cJSON_Delete(root);
+}
+
 static void stream(struct answer *answer, const struct completion *completion,
                    const struct pace *pace)
 {
@@ -181,14 +221,49 @@ static void arguments_of_a_tool_are_streamed(void **state)
     answer_free(&answer);
 }
 
+/* Puts the words of a streamed call together, which stand at `place` in each delta. */
+static void assert_streamed_call(enum tool_kind kind, const char *place, const char *words,
+                                 const char *reason)
+{
+    struct answer answer;
+    struct reply reply = calls_tool();
+    reply.tool_kind = kind;
+    struct completion completion = {.model = "m", .reply = &reply, .choice_count = 1};
+    char said[64] = "";
+    stream(&answer, &completion, &(struct pace){0});
+    for (size_t i = 0; i < answer.piece_count - 2; i++) {
+        cJSON *event = event_at(&answer, i);
+        const cJSON *call = json_at(event, place);
+        assert_int_equal(cJSON_HasObjectItem(call, "name"), i == 0);
+        strcat(said, json_at(call, words)->valuestring);
+        cJSON_Delete(event);
+    }
+    assert_string_equal(said, reply.text);
+    cJSON *event = event_at(&answer, answer.piece_count - 2);
+    assert_text_at(event, "choices.0.finish_reason", reason);
+    cJSON_Delete(event);
+    answer_free(&answer);
+}
+
+static void other_calls_are_streamed(void **state)
+{
+    (void)state;
+    assert_streamed_call(TOOL_CUSTOM, "choices.0.delta.tool_calls.0.custom", "input", "tool_calls");
+    assert_streamed_call(TOOL_LEGACY_FUNCTION, "choices.0.delta.function_call", "arguments",
+                         "function_call");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_chat_completion_has_the_recorded_shape),
         cmocka_unit_test(a_call_of_a_tool_has_no_content),
+        cmocka_unit_test(a_call_of_a_custom_tool_has_an_input),
+        cmocka_unit_test(a_call_of_a_legacy_function_stands_in_the_message),
         cmocka_unit_test(a_stream_has_the_recorded_sequence),
         cmocka_unit_test(usage_comes_in_a_chunk_of_its_own),
         cmocka_unit_test(arguments_of_a_tool_are_streamed),
+        cmocka_unit_test(other_calls_are_streamed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

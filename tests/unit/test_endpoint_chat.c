@@ -267,6 +267,38 @@ static void the_stream_of_a_cut_answer_ends_with_that_reason(void **state)
     world_end(&world);
 }
 
+static void an_answer_ends_before_a_stop_sequence(void **state)
+{
+    (void)state;
+    assert_chat("\"stop\": \" test\"", "content", "This is a", "stop", 3);
+    assert_chat("\"stop\": [\"x\", \"is\"]", "content", "Th", "stop", 1);
+    assert_chat("\"stop\": \" test\", \"max_tokens\": 4", "content", "This is a", "stop", 3);
+    assert_chat("\"stop\": \" test\", \"max_tokens\": 2", "content", "This is ", "length", 2);
+}
+
+static void its_stream_does_so_too(void **state)
+{
+    (void)state;
+    struct api_world world;
+    char said[64] = "";
+    world_start(&world, "{}");
+    assert_int_equal(world_post(&world, "/v1/chat/completions",
+                                "{\"model\": \"m\", \"messages\": [{}], \"stream\": true, "
+                                "\"stop\": [\" test\"]}"),
+                     200);
+    const struct answer *answer = &world.outcome.answer;
+    for (size_t i = 0; i + 2 < answer->piece_count; i++) {
+        cJSON *event = event_at(answer, i);
+        strcat(said, json_at(event, "choices.0.delta.content")->valuestring);
+        cJSON_Delete(event);
+    }
+    assert_string_equal(said, "This is a");
+    cJSON *last = event_at(answer, answer->piece_count - 2);
+    assert_text_at(last, "choices.0.finish_reason", "stop");
+    cJSON_Delete(last);
+    world_end(&world);
+}
+
 /* Every chunk, also the first, the last and that of the usage, as recorded. */
 static void chunks_are_padded_unless_that_is_not_wanted(void **state)
 {
@@ -306,6 +338,8 @@ int main(void)
         cmocka_unit_test(deep_nesting_and_nul_bytes_are_bad_json),
         cmocka_unit_test(an_answer_that_is_too_long_is_cut),
         cmocka_unit_test(the_stream_of_a_cut_answer_ends_with_that_reason),
+        cmocka_unit_test(an_answer_ends_before_a_stop_sequence),
+        cmocka_unit_test(its_stream_does_so_too),
         cmocka_unit_test(chunks_are_padded_unless_that_is_not_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

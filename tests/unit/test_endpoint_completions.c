@@ -123,6 +123,29 @@ static void a_text_that_is_too_long_is_cut(void **state)
     world_end(&world);
 }
 
+static void a_text_ends_before_a_stop_sequence(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(world_post(&world, PATH, "{\"model\": \"m\", \"stop\": [\"x\", \" test\"]}"),
+                     200);
+    assert_text_at(world.root, "choices.0.text", "This is a");
+    assert_text_at(world.root, "choices.0.finish_reason", "stop");
+    assert_number_at(world.root, "usage.completion_tokens", 3);
+    assert_int_equal(
+        world_post(&world, PATH, "{\"model\": \"m\", \"stop\": \"test\", \"max_tokens\": 1}"), 200);
+    assert_text_at(world.root, "choices.0.text", "This");
+    assert_text_at(world.root, "choices.0.finish_reason", "length");
+    assert_int_equal(
+        world_post(&world, PATH, "{\"model\": \"m\", \"stop\": \" is\", \"stream\": true}"), 200);
+    assert_int_equal(world.outcome.answer.piece_count, 3); /* the text, its end, [DONE] */
+    cJSON *event = event_at(&world.outcome.answer, 0);
+    assert_text_at(event, "choices.0.text", "This");
+    cJSON_Delete(event);
+    world_end(&world);
+}
+
 /* Without max_tokens sixteen are. */
 static void sixteen_tokens_are_the_default(void **state)
 {
@@ -153,6 +176,7 @@ int main(void)
         cmocka_unit_test(usage_counts_each_short_prompt),
         cmocka_unit_test(a_stream_ends_with_done),
         cmocka_unit_test(a_text_that_is_too_long_is_cut),
+        cmocka_unit_test(a_text_ends_before_a_stop_sequence),
         cmocka_unit_test(sixteen_tokens_are_the_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

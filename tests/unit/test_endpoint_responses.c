@@ -99,6 +99,39 @@ static void a_call_of_a_function_is_streamed(void **state)
     world_end(&world);
 }
 
+static void a_call_of_a_custom_tool_is_streamed(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(world_post(&world, PATH,
+                                "{\"model\": \"m\", \"input\": \"Hi\", \"stream\": true, "
+                                "\"tool_choice\": {\"type\": \"custom\", \"name\": \"c\"}, "
+                                "\"tools\": [{\"type\": \"function\", \"name\": \"f\"}, "
+                                "{\"type\": \"custom\", \"name\": \"c\"}]}"),
+                     200);
+    const struct answer *answer = &world.outcome.answer;
+    assert_events(answer, (const char *const[]){
+                              "response.created", "response.in_progress",
+                              "response.output_item.added", "response.custom_tool_call_input.delta",
+                              "response.custom_tool_call_input.done", "response.output_item.done",
+                              "response.completed", NULL});
+    cJSON *done = event_at(answer, 4);
+    assert_text_at(done, "input", "test");
+    assert_false(cJSON_HasObjectItem(done, "name"));
+    cJSON_Delete(done);
+    cJSON *last = event_at(answer, answer->piece_count - 1);
+    const cJSON *item = json_at(last, "response.output.0");
+    assert_text_at(item, "type", "custom_tool_call");
+    assert_text_at(item, "name", "c");
+    assert_text_at(item, "input", "test");
+    assert_text_at(item, "status", "completed");
+    assert_memory_equal(json_at(item, "id")->valuestring, "ctc_", 4);
+    assert_memory_equal(json_at(item, "call_id")->valuestring, "call_", 5);
+    cJSON_Delete(last);
+    world_end(&world);
+}
+
 #define FIFTY "01234567890123456789012345678901234567890123456789"
 
 static void an_answer_that_is_too_long_is_incomplete(void **state)
@@ -230,6 +263,7 @@ int main(void)
         cmocka_unit_test(items_and_parts_are_counted),
         cmocka_unit_test(a_stream_has_the_recorded_sequence),
         cmocka_unit_test(a_call_of_a_function_is_streamed),
+        cmocka_unit_test(a_call_of_a_custom_tool_is_streamed),
         cmocka_unit_test(an_answer_that_is_too_long_is_incomplete),
         cmocka_unit_test(the_stream_of_a_cut_call_ends_incomplete),
         cmocka_unit_test(deltas_are_padded_unless_that_is_not_wanted),

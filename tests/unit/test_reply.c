@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #define CHAT_TOOLS                                                                                 \
-    "\"tools\": [{\"type\": \"custom\", \"name\": \"c\"},"                                         \
+    "\"tools\": [{\"type\": \"web_search\", \"name\": \"c\"},"                                     \
     " {\"type\": \"function\", \"function\": {\"name\": \"a\"}},"                                  \
     " {\"type\": \"function\", \"function\": {\"name\": \"b\", \"parameters\": {\"type\": "        \
     "\"object\", \"properties\": {\"x\": {\"const\": 1}}, \"required\": [\"x\"]}}}]"
@@ -57,6 +57,9 @@ static void says_what_it_should(void **state)
         {"{\"input\": [{\"role\": \"user\"}, {\"type\": \"function_call_output\"}], \"tools\": "
          "[{\"type\": \"function\", \"name\": \"a\"}]}",
          NULL, COMPLETION_CONTENT, NULL, NULL},
+        {"{" ASKED ", \"tools\": [{\"type\": \"custom\", \"custom\": {\"name\": \"c\"}}]}", NULL,
+         NULL, "c", "test"},
+        {"{" ASKED ", \"functions\": [{\"name\": \"a\"}]}", NULL, NULL, "a", "{}"},
         {"{\"tools\": 7, \"tool_choice\": {}, \"response_format\": 1, \"text\": []}", NULL,
          COMPLETION_CONTENT, NULL, NULL},
     };
@@ -111,9 +114,46 @@ static void ends_after_the_tokens_that_it_may_have(void **state)
     }
 }
 
+/* Before the first of them, as its natural end; a call ends as it would. */
+static void ends_before_a_stop_sequence(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body; /* NULL: nothing but text was asked for */
+        const char *stop;
+        int64_t tokens_max;
+        const char *said;
+        bool is_cut;
+    } cases[] = {
+        {NULL, "\" test\"", -1, "This is a", false},
+        {NULL, "[\"test\", \"is\"]", -1, "Th", false},
+        {NULL, "\"This\"", -1, "", false},
+        {NULL, "\"never\"", -1, "This is a test!", false},
+        {NULL, "\"never\"", 2, "This is ", true},
+        {NULL, "\" a\"", 2, "This is ", true}, /* would be complete only after the last token */
+        {NULL, "\"is \"", 2, "Th", false},
+        {"{" ASKED ", " CHAT_TOOLS "}", "\"}\"", -1, "{}", false},
+        {"{" ASKED ", \"response_format\": {\"type\": \"json_object\"}}", "\"}\"", -1, "{", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cJSON *root = cases[i].body != NULL ? cJSON_Parse(cases[i].body) : NULL;
+        cJSON *stop = cJSON_Parse(cases[i].stop);
+        struct reply reply;
+        reply_choose(&reply, root, NULL, cases[i].tokens_max);
+        reply_end_before(&reply, stop);
+        assert_string_equal(reply.text, cases[i].said);
+        assert_int_equal(reply.tokens, (strlen(cases[i].said) + 3) / 4);
+        assert_int_equal(reply.is_cut, cases[i].is_cut);
+        reply_free(&reply);
+        cJSON_Delete(stop);
+        cJSON_Delete(root);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(says_what_it_should),
-                                       cmocka_unit_test(ends_after_the_tokens_that_it_may_have)};
+                                       cmocka_unit_test(ends_after_the_tokens_that_it_may_have),
+                                       cmocka_unit_test(ends_before_a_stop_sequence)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,6 +74,63 @@ chunks = [strict(chunk) for chunk in client.chat.completions.create(
 seen["chat stream cut"] = ["".join(chunk.choices[0].delta.content or "" for chunk in chunks),
                            chunks[-1].choices[0].finish_reason]
 
+# ---- which tool is called, and where a text ends ----
+OTHER = {"type": "function", "function": {"name": "other", "parameters": PARAMETERS}}
+CUSTOM = {"type": "custom", "custom": {"name": "code"}}
+ALLOWED = {"mode": "required", "tools": [{"type": "function", "function": {"name": "other"}}]}
+
+
+def chat(**members):
+    return client.chat.completions.create(model=MODEL, messages=MESSAGES, **members)
+
+
+called = strict(chat(tools=[*CHAT_TOOLS, OTHER],
+                     tool_choice={"type": "allowed_tools", "allowed_tools": ALLOWED}))
+seen["chat allowed tool"] = called.choices[0].message.tool_calls[0].function.name
+seen["chat custom tool"] = []
+for choice in ("required", CUSTOM):
+    answer = strict(chat(tools=[CUSTOM], tool_choice=choice)).choices[0]
+    call = answer.message.tool_calls[0]
+    seen["chat custom tool"].append([call.type, call.custom.name, call.custom.input,
+                                     answer.message.content, answer.finish_reason])
+# The SDK declares functions only in streams.
+chunks = list(chat(tools=[CUSTOM], tool_choice=CUSTOM, stream=True))
+calls = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or []]
+seen["chat stream custom tool"] = ["".join(call.custom["input"] for call in calls),
+                                   calls[0].custom["name"], chunks[-1].choices[0].finish_reason]
+FUNCTIONS = [{"name": "weather", "parameters": PARAMETERS}, {"name": "other"}]
+seen["chat function call"] = []
+for choice in ("auto", {"name": "other"}):
+    answer = strict(chat(functions=FUNCTIONS, function_call=choice)).choices[0]
+    called = answer.message.function_call
+    seen["chat function call"].append([called.name, called.arguments, answer.finish_reason])
+chunks = [strict(chunk) for chunk in chat(functions=FUNCTIONS, stream=True)]
+calls = [chunk.choices[0].delta.function_call for chunk in chunks[:-1]]
+seen["chat stream function call"] = [calls[0].name, "".join(call.arguments for call in calls),
+                                     chunks[-1].choices[0].finish_reason]
+seen["chat no function call"] = chat(functions=FUNCTIONS,
+                                     function_call="none").choices[0].message.content
+seen["tool choice refused"] = []
+for members in ({"tool_choice": "required"}, {"tools": CHAT_TOOLS, "tool_choice": "foo"},
+                {"tools": CHAT_TOOLS, "tool_choice": CUSTOM}):
+    try:
+        chat(**members)
+    except openai.BadRequestError as error:
+        seen["tool choice refused"].append([error.type, error.param])
+
+stopped = strict(chat(stop=["never", " test"]))
+seen["chat stop"] = [stopped.choices[0].message.content, stopped.choices[0].finish_reason,
+                     stopped.usage.completion_tokens]
+chunks = [strict(chunk) for chunk in chat(stop=" test", stream=True)]
+seen["chat stream stop"] = ["".join(chunk.choices[0].delta.content or "" for chunk in chunks),
+                            chunks[-1].choices[0].finish_reason]
+try:
+    chat(stop=list("12345"))
+except openai.BadRequestError as error:
+    seen["chat stop refused"] = [error.code, error.param]
+stopped = strict(client.completions.create(model=MODEL, prompt="a", stop=" test"))
+seen["completions stop"] = [stopped.choices[0].text, stopped.choices[0].finish_reason]
+
 # ---- responses ----
 response = strict(client.responses.create(model=MODEL, input="Say this is a test."))
 seen["responses"] = response.output_text
@@ -93,6 +150,20 @@ again = client.responses.create(model=MODEL, tools=TOOLS, input=[
 seen["responses after tool"] = again.output_text
 seen["responses stream tool"] = [strict(event).type for event in client.responses.create(
     model=MODEL, input="Hi", stream=True, tools=TOOLS)]
+OTHER = {"type": "function", "name": "other", "parameters": PARAMETERS, "strict": True}
+CUSTOM = {"type": "custom", "name": "code"}
+called = strict(client.responses.create(model=MODEL, input="Hi", tools=[*TOOLS, OTHER], tool_choice={
+    "type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "other"}]}))
+seen["responses allowed tool"] = called.output[0].name
+called = strict(client.responses.create(model=MODEL, input="Hi", tools=[*TOOLS, CUSTOM],
+                                        tool_choice=CUSTOM)).output[0]
+seen["responses custom tool"] = [called.type, called.name, called.input]
+again = client.responses.create(model=MODEL, tools=[CUSTOM], input=[
+    {"role": "user", "content": "Hi"}, called,
+    {"type": "custom_tool_call_output", "call_id": called.call_id, "output": "mild"}])
+seen["responses after custom tool"] = again.output_text
+seen["responses stream custom tool"] = [strict(event).type for event in client.responses.create(
+    model=MODEL, input="Hi", stream=True, tools=[CUSTOM], tool_choice="required")]
 cut = strict(client.responses.create(model="long", input="Hi", max_output_tokens=16))
 seen["responses cut"] = [cut.output_text, cut.status, cut.incomplete_details.reason,
                          cut.usage.output_tokens]
