@@ -1,6 +1,7 @@
 #include "mockserver/completion.h"
 
 #include "base/text.h"
+#include "mockserver/logprobs.h"
 #include "mockserver/token_estimate.h"
 
 #include <inttypes.h>
@@ -128,6 +129,28 @@ static void add_tool_call(struct text *text, const struct completion *completion
     cJSON_Delete(message);
 }
 
+/* Of a part of the text, or null: arguments of a call have none. */
+static cJSON *logprobs_of(const struct completion *completion, const char *text, size_t length)
+{
+    if (!completion->has_logprobs || completion->reply->tool != NULL)
+        return cJSON_CreateNull();
+    return logprobs_chat(text, length, completion->has_top_logprobs);
+}
+
+static void add_logprobs(struct text *text, const struct completion *completion)
+{
+    const char *said = completion->reply->text;
+    cJSON *logprobs = logprobs_of(completion, said, strlen(said));
+    char *printed = cJSON_PrintUnformatted(logprobs);
+    text_add(text, printed != NULL ? printed : "null");
+    free(printed);
+    cJSON_Delete(logprobs);
+}
+
+#define AFTER_CONTENT                                                                              \
+    ",\n        \"refusal\": null,\n        \"annotations\": []\n      },\n      \"logprobs\": "
+#define BEFORE_REASON ",\n      \"finish_reason\": \""
+
 static void add_choice(struct text *text, const struct completion *completion, int index)
 {
     text_add(text, index == 0 ? "\n    {\n      \"index\": " : ",\n    {\n      \"index\": ");
@@ -139,8 +162,13 @@ static void add_choice(struct text *text, const struct completion *completion, i
         text_add(text, "        \"content\": ");
         text_add_json(text, completion->reply->text);
     }
-    text_add(text, ",\n        \"refusal\": null,\n        \"annotations\": []\n      },\n"
-                   "      \"logprobs\": null,\n      \"finish_reason\": \"");
+    if (completion->has_logprobs) {
+        text_add(text, AFTER_CONTENT);
+        add_logprobs(text, completion);
+        text_add(text, BEFORE_REASON);
+    } else {
+        text_add(text, AFTER_CONTENT "null" BEFORE_REASON); /* the usual one, in one piece */
+    }
     text_add(text, finish_reason(completion));
     text_add(text, "\"\n    }");
 }
@@ -182,14 +210,14 @@ static cJSON *chunk(const struct completion *completion)
 
 /* Sends `delta` as the next chunk of a choice; `reason` ends the choice. */
 static void add_delta(struct event_stream *stream, const struct completion *completion, int index,
-                      cJSON *delta, const char *reason, int64_t due_ns)
+                      cJSON *delta, cJSON *logprobs, const char *reason, int64_t due_ns)
 {
     cJSON *root = chunk(completion);
     cJSON *choice = cJSON_CreateObject();
     cJSON_AddItemToArray(cJSON_AddArrayToObject(root, "choices"), choice);
     cJSON_AddNumberToObject(choice, "index", index);
     cJSON_AddItemToObject(choice, "delta", delta);
-    cJSON_AddNullToObject(choice, "logprobs");
+    cJSON_AddItemToObject(choice, "logprobs", logprobs);
     cJSON_AddItemToObject(choice, "finish_reason",
                           reason != NULL ? cJSON_CreateString(reason) : cJSON_CreateNull());
     if (completion->include_usage)
@@ -241,17 +269,20 @@ void completion_chat_stream(const struct completion *completion, const struct pa
     if (completion->is_padded)
         event_stream_pad(&stream, completion->id_bits);
     for (int i = 0; i < completion->choice_count; i++)
-        add_delta(&stream, completion, i, first_delta(completion, i), NULL, 0);
+        add_delta(&stream, completion, i, first_delta(completion, i),
+                  logprobs_of(completion, "", 0), NULL, 0);
     int64_t due_ns = pace->first_token_ns;
     for (int64_t token = 0; *text != '\0'; token += step) {
         size_t length = token_estimate_bytes(text, step);
         due_ns = pace_due_ns(pace, token);
         for (int i = 0; i < completion->choice_count; i++)
-            add_delta(&stream, completion, i, text_delta(completion, text, length), NULL, due_ns);
+            add_delta(&stream, completion, i, text_delta(completion, text, length),
+                      logprobs_of(completion, text, length), NULL, due_ns);
         text += length;
     }
     for (int i = 0; i < completion->choice_count; i++)
-        add_delta(&stream, completion, i, cJSON_CreateObject(), finish_reason(completion), due_ns);
+        add_delta(&stream, completion, i, cJSON_CreateObject(), cJSON_CreateNull(),
+                  finish_reason(completion), due_ns);
     if (completion->include_usage) {
         cJSON *root = chunk(completion);
         cJSON_AddArrayToObject(root, "choices");

@@ -24,6 +24,8 @@ struct completion {
     int64_t created_s;  /* Unix time */
     bool include_usage; /* of a stream: one chunk more, that tells the usage */
     bool is_padded;     /* of a stream: see obfuscation.h */
+    bool has_logprobs;  /* of a text: see logprobs.h */
+    bool has_top_logprobs;
 };
 
 /* A chat.completion and its length. The caller frees the text; NULL when memory is out. */

@@ -6,6 +6,7 @@
 #include "mockserver/token_estimate.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,12 @@ bool endpoint_read_whole(struct endpoint_call *call, const char *name, int64_t l
     char message[256];
     if (!cJSON_IsNumber(item)) {
         snprintf(message, sizeof message, "Invalid type for '%s': expected an integer.", name);
+        return endpoint_refuse(call->answer, 400, message, "invalid_type", name);
+    }
+    if (floor(item->valuedouble) != item->valuedouble) {
+        snprintf(message, sizeof message,
+                 "Invalid type for '%s': expected an integer, but got a decimal number instead.",
+                 name);
         return endpoint_refuse(call->answer, 400, message, "invalid_type", name);
     }
     if (item->valuedouble < (double)low) {

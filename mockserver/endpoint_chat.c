@@ -10,6 +10,7 @@
 #include "mockserver/chat_scan.h"
 #include "mockserver/completion.h"
 #include "mockserver/endpoint.h"
+#include "mockserver/logprobs.h"
 #include "mockserver/stop_sequences.h"
 #include "mockserver/token_estimate.h"
 #include "mockserver/tool_choice.h"
@@ -69,7 +70,7 @@ static bool read_usual(struct endpoint_call *call)
 static bool read_wishes(struct endpoint_call *call)
 {
     return !endpoint_is_answered_here(call) ||
-           (stop_sequences_read(call) && tool_choice_read(call));
+           (stop_sequences_read(call) && logprobs_read(call) && tool_choice_read(call));
 }
 
 bool endpoint_chat_read(struct endpoint_call *call)
@@ -86,6 +87,13 @@ bool endpoint_chat_read(struct endpoint_call *call)
         return false;
     call->is_streamed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(call->root, "stream"));
     return true;
+}
+
+static void want_logprobs(struct completion *completion, const cJSON *root)
+{
+    const cJSON *top = cJSON_GetObjectItemCaseSensitive(root, "top_logprobs");
+    completion->has_logprobs = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "logprobs"));
+    completion->has_top_logprobs = cJSON_IsNumber(top) && top->valuedouble > 0;
 }
 
 void endpoint_chat_make(struct endpoint_call *call)
@@ -107,6 +115,8 @@ void endpoint_chat_make(struct endpoint_call *call)
         .include_usage = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(options, "include_usage")),
         .is_padded = endpoint_is_padded(call),
     };
+    if (call->root != NULL)
+        want_logprobs(&completion, call->root);
     if (call->is_streamed) {
         completion_chat_stream(&completion, &call->pace, call->answer);
     } else {

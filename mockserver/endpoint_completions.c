@@ -2,6 +2,7 @@
 #include "mockserver/api.h"
 #include "mockserver/completion.h"
 #include "mockserver/endpoint.h"
+#include "mockserver/logprobs.h"
 #include "mockserver/stop_sequences.h"
 #include "mockserver/token_estimate.h"
 
@@ -42,6 +43,14 @@ static int64_t prompt_tokens(struct endpoint_call *call, const cJSON *prompt)
     return tokens;
 }
 
+static bool read_wishes(struct endpoint_call *call)
+{
+    int64_t top = -1;
+    return !endpoint_is_answered_here(call) ||
+           (stop_sequences_read(call) &&
+            endpoint_read_whole(call, "logprobs", 0, LOGPROBS_TOP_MAX_COMPLETION, &top));
+}
+
 bool endpoint_completions_read(struct endpoint_call *call)
 {
     int64_t choices = 1;
@@ -60,7 +69,7 @@ bool endpoint_completions_read(struct endpoint_call *call)
                                "invalid_value", "prompt");
     if (!endpoint_read_whole(call, "n", 1, CHOICES_MAX, &choices) ||
         !endpoint_read_whole(call, "max_tokens", 0, INT64_C(1000000000), &call->tokens_max) ||
-        (endpoint_is_answered_here(call) && !stop_sequences_read(call)))
+        !read_wishes(call))
         return false;
     call->tokens = prompt_tokens(call, prompt);
     call->is_streamed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(call->root, "stream"));
@@ -79,13 +88,24 @@ static cJSON *head(const struct endpoint_call *call)
     return root;
 }
 
-static void add_choice(cJSON *choices, int64_t index, const char *text, const char *reason)
+/* Of a part of the text, or null. */
+static cJSON *logprobs_of(const struct endpoint_call *call, const char *text, size_t begin,
+                          size_t length)
+{
+    const cJSON *top = cJSON_GetObjectItemCaseSensitive(call->root, "logprobs");
+    if (!cJSON_IsNumber(top))
+        return cJSON_CreateNull();
+    return logprobs_completion(text, begin, length, top->valuedouble > 0);
+}
+
+static void add_choice(cJSON *choices, int64_t index, const char *text, cJSON *logprobs,
+                       const char *reason)
 {
     cJSON *choice = cJSON_CreateObject();
     cJSON_AddItemToArray(choices, choice);
     cJSON_AddStringToObject(choice, "text", text);
     cJSON_AddNumberToObject(choice, "index", (double)index);
-    cJSON_AddNullToObject(choice, "logprobs");
+    cJSON_AddItemToObject(choice, "logprobs", logprobs);
     cJSON_AddItemToObject(choice, "finish_reason",
                           reason != NULL ? cJSON_CreateString(reason) : cJSON_CreateNull());
 }
@@ -96,13 +116,12 @@ static bool wants_usage(const struct endpoint_call *call)
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(options, "include_usage"));
 }
 
+/* `reason` ends a choice, whose last chunk has no text. */
 static void add_chunk(struct event_stream *stream, const struct endpoint_call *call, int64_t index,
-                      const char *text, size_t length, const char *reason, int64_t due_ns)
+                      const char *part, cJSON *logprobs, const char *reason, int64_t due_ns)
 {
-    char *part = strndup(text, length);
     cJSON *root = head(call);
-    add_choice(cJSON_AddArrayToObject(root, "choices"), index, part != NULL ? part : "", reason);
-    free(part);
+    add_choice(cJSON_AddArrayToObject(root, "choices"), index, part, logprobs, reason);
     if (wants_usage(call))
         cJSON_AddNullToObject(root, "usage");
     event_stream_add(stream, due_ns, NULL, root);
@@ -116,19 +135,22 @@ static const char *finish_reason(const struct reply *reply)
 static void make_stream(struct endpoint_call *call, const struct reply *reply, int64_t count)
 {
     struct event_stream stream;
-    const char *text = reply->text;
+    size_t begin = 0;
     int64_t step = event_stream_step(reply->tokens * count);
     int64_t due_ns = call->pace.first_token_ns;
     event_stream_begin(&stream, ANSWER_STREAM_DATA);
-    for (int64_t token = 0; *text != '\0'; token += step) {
-        size_t length = token_estimate_bytes(text, step);
+    for (int64_t token = 0; reply->text[begin] != '\0'; token += step) {
+        size_t length = token_estimate_bytes(reply->text + begin, step);
+        char *part = strndup(reply->text + begin, length);
         due_ns = pace_due_ns(&call->pace, token);
         for (int64_t i = 0; i < count; i++)
-            add_chunk(&stream, call, i, text, length, NULL, due_ns);
-        text += length;
+            add_chunk(&stream, call, i, part != NULL ? part : "",
+                      logprobs_of(call, reply->text, begin, length), NULL, due_ns);
+        free(part);
+        begin += length;
     }
     for (int64_t i = 0; i < count; i++)
-        add_chunk(&stream, call, i, "", 0, finish_reason(reply), due_ns);
+        add_chunk(&stream, call, i, "", cJSON_CreateNull(), finish_reason(reply), due_ns);
     if (wants_usage(call)) {
         cJSON *root = head(call);
         cJSON_AddArrayToObject(root, "choices");
@@ -156,7 +178,8 @@ void endpoint_completions_make(struct endpoint_call *call)
         cJSON *root = head(call);
         cJSON *choices = cJSON_AddArrayToObject(root, "choices");
         for (int64_t i = 0; i < count; i++)
-            add_choice(choices, i, reply.text, finish_reason(&reply));
+            add_choice(choices, i, reply.text, logprobs_of(call, reply.text, 0, strlen(reply.text)),
+                       finish_reason(&reply));
         cJSON_AddItemToObject(root, "usage",
                               completion_usage(endpoint_prompt_tokens(call), call->spoken_tokens));
         endpoint_answer_json(call, root);

@@ -48,11 +48,8 @@ static bool continues_character(char byte)
 /* Wherever a character is cut. */
 static size_t bytes_of(const char *text, int64_t count)
 {
-    size_t length = strlen(text);
-    if (count >= (int64_t)length)
-        return length;
-    size_t bytes = (size_t)count * TOKEN_CHARACTERS;
-    return bytes < length ? bytes : length;
+    bool is_more_than_any = count > INT64_MAX / TOKEN_CHARACTERS;
+    return strnlen(text, is_more_than_any ? SIZE_MAX : (size_t)count * TOKEN_CHARACTERS);
 }
 
 size_t token_estimate_bytes(const char *text, int64_t count)

@@ -13,6 +13,7 @@ from test_real_clients import NODE_FOLDER, PROBES, node_sdk, python_sdk
 from toomany import MODEL, PATIENCE_S, environment, serving
 
 TEXT = "This is a test!"
+TOKENS = ["This", " is ", "a te", "st!"]
 LONG = "Of this, no more than 16 tokens are let through. " * 2
 TEXT_EVENTS = ["response.created", "response.in_progress", "response.output_item.added",
                "response.content_part.added", *["response.output_text.delta"] * 4,
@@ -90,6 +91,10 @@ PYTHON_WANTED = {
     "chat stream stop": ["This is a", "stop"],
     "chat stop refused": ["array_above_max_length", "stop"],
     "completions stop": ["This is a", "stop"],
+    "chat logprobs": [[token, 1, token, True] for token in TOKENS],
+    "chat stream logprobs": True,
+    "chat logprobs refused": [["invalid_request_error", "top_logprobs"]] * 2,
+    "completions logprobs": [TOKENS, [0, 4, 8, 12], True],
     "responses allowed tool": "other",
     "responses custom tool": ["custom_tool_call", "code", "test"],
     "responses after custom tool": TEXT,

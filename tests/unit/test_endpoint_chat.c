@@ -135,6 +135,9 @@ static void a_bad_body_gets_the_right_400(void **state)
          "integer_below_min_value", "n"},
         {"{\"model\": \"m\", \"messages\": [{}], \"n\": 129}",
          "Invalid 'n': integer above maximum value. ", "integer_above_max_value", "n"},
+        {"{\"model\": \"m\", \"messages\": [{}], \"n\": 1.5}",
+         "Invalid type for 'n': expected an integer, but got a decimal number instead.",
+         "invalid_type", "n"},
         {"{\"model\": \"m\", \"messages\": [{}], \"max_tokens\": \"9\"}",
          "Invalid type for 'max_tokens': ", "invalid_type", "max_tokens"},
     };
@@ -299,6 +302,39 @@ static void its_stream_does_so_too(void **state)
     world_end(&world);
 }
 
+/* Those of a stream's chunks together are those of the whole answer; a call has none. */
+static void tokens_have_logprobs_where_they_are_wanted(void **state)
+{
+    (void)state;
+#define WANTED "{\"model\": \"m\", \"messages\": [{}], \"logprobs\": true, \"top_logprobs\": 2"
+    static const char *const tokens[] = {"This", " is ", "a te", "st!"};
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(world_post(&world, "/v1/chat/completions", WANTED "}"), 200);
+    cJSON *content = cJSON_Duplicate(json_at(world.root, "choices.0.logprobs.content"), true);
+    assert_int_equal(cJSON_GetArraySize(content), 4);
+    assert_int_equal(world_post(&world, "/v1/chat/completions", WANTED ", \"stream\": true}"), 200);
+    for (int i = 0; i < 6; i++) {
+        cJSON *event = event_at(&world.outcome.answer, (size_t)i);
+        const cJSON *logprobs = json_at(event, "choices.0.logprobs");
+        if (i == 0) {
+            assert_null(json_at(logprobs, "content")->child);
+        } else if (i <= 4) {
+            assert_text_at(logprobs, "content.0.token", tokens[i - 1]);
+            assert_text_at(logprobs, "content.0.top_logprobs.0.token", tokens[i - 1]);
+            assert_true(cJSON_Compare(json_at(logprobs, "content.0"),
+                                      cJSON_GetArrayItem(content, i - 1), true));
+        } else {
+            assert_true(cJSON_IsNull(logprobs));
+        }
+        cJSON_Delete(event);
+    }
+    cJSON_Delete(content);
+    assert_int_equal(world_post(&world, "/v1/chat/completions", WANTED TOOL "}"), 200);
+    assert_true(cJSON_IsNull(json_at(world.root, "choices.0.logprobs")));
+    world_end(&world);
+}
+
 /* Every chunk, also the first, the last and that of the usage, as recorded. */
 static void chunks_are_padded_unless_that_is_not_wanted(void **state)
 {
@@ -340,6 +376,7 @@ int main(void)
         cmocka_unit_test(the_stream_of_a_cut_answer_ends_with_that_reason),
         cmocka_unit_test(an_answer_ends_before_a_stop_sequence),
         cmocka_unit_test(its_stream_does_so_too),
+        cmocka_unit_test(tokens_have_logprobs_where_they_are_wanted),
         cmocka_unit_test(chunks_are_padded_unless_that_is_not_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,6 +146,30 @@ static void a_text_ends_before_a_stop_sequence(void **state)
     world_end(&world);
 }
 
+static void tokens_have_logprobs_where_they_are_wanted(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(world_post(&world, PATH, "{\"model\": \"m\", \"logprobs\": 1}"), 200);
+    const cJSON *logprobs = json_at(world.root, "choices.0.logprobs");
+    assert_int_equal(cJSON_GetArraySize(json_at(logprobs, "tokens")), 4);
+    assert_text_at(logprobs, "tokens.3", "st!");
+    assert_number_at(logprobs, "text_offset.3", 12);
+    double logprob = json_at(logprobs, "token_logprobs.3")->valuedouble;
+    assert_number_at(logprobs, "top_logprobs.3.st!", logprob);
+    assert_int_equal(
+        world_post(&world, PATH, "{\"model\": \"m\", \"logprobs\": 1, \"stream\": true}"), 200);
+    cJSON *event = event_at(&world.outcome.answer, 3);
+    assert_text_at(event, "choices.0.logprobs.tokens.0", "st!");
+    assert_number_at(event, "choices.0.logprobs.token_logprobs.0", logprob);
+    assert_number_at(event, "choices.0.logprobs.text_offset.0", 12);
+    cJSON_Delete(event);
+    assert_int_equal(world_post(&world, PATH, "{\"model\": \"m\", \"logprobs\": 6}"), 400);
+    assert_text_at(world.root, "error.param", "logprobs");
+    world_end(&world);
+}
+
 /* Without max_tokens sixteen are. */
 static void sixteen_tokens_are_the_default(void **state)
 {
@@ -177,6 +201,7 @@ int main(void)
         cmocka_unit_test(a_stream_ends_with_done),
         cmocka_unit_test(a_text_that_is_too_long_is_cut),
         cmocka_unit_test(a_text_ends_before_a_stop_sequence),
+        cmocka_unit_test(tokens_have_logprobs_where_they_are_wanted),
         cmocka_unit_test(sixteen_tokens_are_the_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,6 +131,23 @@ except openai.BadRequestError as error:
 stopped = strict(client.completions.create(model=MODEL, prompt="a", stop=" test"))
 seen["completions stop"] = [stopped.choices[0].text, stopped.choices[0].finish_reason]
 
+probable = strict(chat(logprobs=True, top_logprobs=2)).choices[0].logprobs
+seen["chat logprobs"] = [[entry.token, len(entry.top_logprobs), bytes(entry.bytes).decode(),
+                          entry.logprob < 0] for entry in probable.content]
+chunks = [strict(chunk).choices[0] for chunk in chat(logprobs=True, top_logprobs=2, stream=True)]
+seen["chat stream logprobs"] = [entry for chunk in chunks if chunk.logprobs
+                                for entry in chunk.logprobs.content] == probable.content
+seen["chat logprobs refused"] = []
+for members in ({"top_logprobs": 2}, {"logprobs": True, "top_logprobs": 21}):
+    try:
+        chat(**members)
+    except openai.BadRequestError as error:
+        seen["chat logprobs refused"].append([error.type, error.param])
+probable = strict(client.completions.create(model=MODEL, prompt="a", logprobs=1)).choices[0].logprobs
+seen["completions logprobs"] = [
+    probable.tokens, probable.text_offset, probable.top_logprobs == [
+        {token: logprob} for token, logprob in zip(probable.tokens, probable.token_logprobs)]]
+
 # ---- responses ----
 response = strict(client.responses.create(model=MODEL, input="Say this is a test."))
 seen["responses"] = response.output_text
