@@ -182,11 +182,6 @@ bool endpoint_is_padded(const struct endpoint_call *call)
     return !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(options, "include_obfuscation"));
 }
 
-bool endpoint_is_answered_here(const struct endpoint_call *call)
-{
-    return call->api == NULL || !call->api->forwards;
-}
-
 bool endpoint_refuse_missing(struct endpoint_call *call, const char *name)
 {
     char message[128];

@@ -101,9 +101,6 @@ int64_t endpoint_text_tokens(struct endpoint_call *call, const char *text);
 /* Whether the events of its stream are padded: they are where "stream_options" does not say no. */
 bool endpoint_is_padded(const struct endpoint_call *call);
 
-/* Whether the answer is made here: another server judges by itself what it is asked. */
-bool endpoint_is_answered_here(const struct endpoint_call *call);
-
 /* Refuses a member that is not there. */
 bool endpoint_refuse_missing(struct endpoint_call *call, const char *name);
 

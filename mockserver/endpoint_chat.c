@@ -69,8 +69,7 @@ static bool read_usual(struct endpoint_call *call)
 /* How the answer is to be. */
 static bool read_wishes(struct endpoint_call *call)
 {
-    return !endpoint_is_answered_here(call) ||
-           (stop_sequences_read(call) && logprobs_read(call) && tool_choice_read(call));
+    return stop_sequences_read(call) && logprobs_read(call) && tool_choice_read(call);
 }
 
 bool endpoint_chat_read(struct endpoint_call *call)

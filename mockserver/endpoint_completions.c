@@ -46,9 +46,8 @@ static int64_t prompt_tokens(struct endpoint_call *call, const cJSON *prompt)
 static bool read_wishes(struct endpoint_call *call)
 {
     int64_t top = -1;
-    return !endpoint_is_answered_here(call) ||
-           (stop_sequences_read(call) &&
-            endpoint_read_whole(call, "logprobs", 0, LOGPROBS_TOP_MAX_COMPLETION, &top));
+    return stop_sequences_read(call) &&
+           endpoint_read_whole(call, "logprobs", 0, LOGPROBS_TOP_MAX_COMPLETION, &top);
 }
 
 bool endpoint_completions_read(struct endpoint_call *call)

@@ -53,7 +53,7 @@ bool endpoint_responses_read(struct endpoint_call *call)
     /* OpenAI's minimum, as vectorize-io/hindsight#58 shows its refusal. */
     return endpoint_read_whole(call, "max_output_tokens", 16, INT64_C(1000000000),
                                &call->tokens_max) &&
-           (!endpoint_is_answered_here(call) || tool_choice_read(call));
+           tool_choice_read(call);
 }
 
 /* What the request says of itself, or what OpenAI says where it does not. */
