@@ -129,6 +129,34 @@ bool endpoint_read_body(struct endpoint_call *call, const char *model_otherwise)
     return true;
 }
 
+static bool is_decimal(const cJSON *number)
+{
+    return number->valuedouble != floor(number->valuedouble);
+}
+
+/* As OpenAI's messages call it. */
+static const char *type_of(const cJSON *item)
+{
+    if (cJSON_IsNumber(item))
+        return is_decimal(item) ? "a decimal number" : "an integer";
+    if (cJSON_IsString(item))
+        return "a string";
+    if (cJSON_IsBool(item))
+        return "a boolean";
+    if (cJSON_IsNull(item))
+        return "null";
+    return cJSON_IsArray(item) ? "an array" : "an object";
+}
+
+bool endpoint_refuse_type(struct endpoint_call *call, const char *name, const char *wanted,
+                          const cJSON *item)
+{
+    char message[256];
+    snprintf(message, sizeof message, "Invalid type for '%s': expected %s, but got %s instead.",
+             name, wanted, type_of(item));
+    return endpoint_refuse(call->answer, 400, message, "invalid_type", name);
+}
+
 bool endpoint_read_whole(struct endpoint_call *call, const char *name, int64_t low, int64_t high,
                          int64_t *value)
 {
@@ -136,16 +164,8 @@ bool endpoint_read_whole(struct endpoint_call *call, const char *name, int64_t l
     if (item == NULL || cJSON_IsNull(item))
         return true;
     char message[256];
-    if (!cJSON_IsNumber(item)) {
-        snprintf(message, sizeof message, "Invalid type for '%s': expected an integer.", name);
-        return endpoint_refuse(call->answer, 400, message, "invalid_type", name);
-    }
-    if (floor(item->valuedouble) != item->valuedouble) {
-        snprintf(message, sizeof message,
-                 "Invalid type for '%s': expected an integer, but got a decimal number instead.",
-                 name);
-        return endpoint_refuse(call->answer, 400, message, "invalid_type", name);
-    }
+    if (!cJSON_IsNumber(item) || is_decimal(item))
+        return endpoint_refuse_type(call, name, "an integer", item);
     if (item->valuedouble < (double)low) {
         snprintf(message, sizeof message,
                  "Invalid '%s': integer below minimum value. Expected a value >= %" PRId64

@@ -101,6 +101,10 @@ int64_t endpoint_text_tokens(struct endpoint_call *call, const char *text);
 /* Whether the events of its stream are padded: they are where "stream_options" does not say no. */
 bool endpoint_is_padded(const struct endpoint_call *call);
 
+/* Refuses a member that is of another type than the `wanted` one ("an integer"). */
+bool endpoint_refuse_type(struct endpoint_call *call, const char *name, const char *wanted,
+                          const cJSON *item);
+
 /* Refuses a member that is not there. */
 bool endpoint_refuse_missing(struct endpoint_call *call, const char *name);
 
