@@ -167,6 +167,11 @@ struct member {
     bool (*read)(struct reader *reader);
 };
 
+#define MEMBER(name, read)                                                                         \
+    {                                                                                              \
+        (name), sizeof(name) - 1, (read)                                                           \
+    }
+
 /* The row of the table that a key names, or `count`. */
 static size_t find_member(const struct span *key, const struct member *table, size_t count)
 {
@@ -178,6 +183,16 @@ static size_t find_member(const struct span *key, const struct member *table, si
 }
 
 /* ---- members ---- */
+
+/* Whose messages are texts and nothing else. */
+static const struct member roles[] = {
+    MEMBER("user", NULL),
+    MEMBER("assistant", NULL),
+    MEMBER("system", NULL),
+    MEMBER("developer", NULL),
+};
+
+enum { ROLES = sizeof roles / sizeof roles[0] };
 
 static bool read_model(struct reader *reader)
 {
@@ -193,7 +208,7 @@ static bool read_model(struct reader *reader)
 static bool read_role(struct reader *reader)
 {
     struct span span;
-    return scan_string(reader, &span);
+    return scan_string(reader, &span) && find_member(&span, roles, ROLES) < ROLES;
 }
 
 static bool read_content(struct reader *reader)
@@ -214,11 +229,6 @@ static bool read_max_completion_tokens(struct reader *reader)
 {
     return scan_count(reader, &reader->scan->max_completion_tokens);
 }
-
-#define MEMBER(name, read)                                                                         \
-    {                                                                                              \
-        (name), sizeof(name) - 1, (read)                                                           \
-    }
 
 static bool read_messages(struct reader *reader);
 
@@ -244,6 +254,7 @@ enum {
     MEMBERS = sizeof members / sizeof members[0],
     HAS_MESSAGES = 1 << 0, /* the places of these in `members` */
     HAS_MODEL = 1 << 1,
+    IS_MESSAGE = (1 << MESSAGE_MEMBERS) - 1, /* all of them */
 };
 
 /* An object of such members, none of them twice; *seen says which by their places in the table. */
@@ -273,7 +284,7 @@ static bool read_messages(struct reader *reader)
         return false;
     do {
         unsigned int seen;
-        if (!scan_object(reader, message_members, MESSAGE_MEMBERS, &seen))
+        if (!scan_object(reader, message_members, MESSAGE_MEMBERS, &seen) || seen != IS_MESSAGE)
             return false;
         reader->scan->message_count++;
     } while (take(reader, ','));

@@ -184,6 +184,51 @@ bool endpoint_read_whole(struct endpoint_call *call, const char *name, int64_t l
     return true;
 }
 
+bool endpoint_read_flag(struct endpoint_call *call, const char *name, bool *value)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(call->root, name);
+    if (item == NULL || cJSON_IsNull(item))
+        return true;
+    if (!cJSON_IsBool(item))
+        return endpoint_refuse_type(call, name, "a boolean", item);
+    *value = cJSON_IsTrue(item);
+    return true;
+}
+
+/* "'a' and 'b'", "'a', 'b', and 'c'", as OpenAI lists them. */
+static void list_words(const char *const words[], char *list, size_t size)
+{
+    size_t count = 0;
+    while (words[count] != NULL)
+        count++;
+    size_t used = 0;
+    for (size_t i = 0; i < count && used < size; i++) {
+        bool is_last = i + 1 == count;
+        const char *before = i == 0 ? "" : !is_last ? ", " : count == 2 ? " and " : ", and ";
+        used += (size_t)snprintf(list + used, size - used, "%s'%s'", before, words[i]);
+    }
+}
+
+bool endpoint_check_word(struct endpoint_call *call, const cJSON *item, const char *place,
+                         const char *const words[])
+{
+    if (item == NULL)
+        return endpoint_refuse_missing(call, place);
+    if (!cJSON_IsString(item))
+        return endpoint_refuse_type(call, place, "a string", item);
+    for (size_t i = 0; words[i] != NULL; i++) {
+        if (strcmp(item->valuestring, words[i]) == 0)
+            return true;
+    }
+    char list[200];
+    char message[400];
+    list_words(words, list, sizeof list);
+    snprintf(message, sizeof message, "Invalid value: '%.100s'. Supported values are: %s.",
+             item->valuestring, list);
+    json_make_utf8(message); /* it may have been cut in the middle of a character */
+    return endpoint_refuse(call->answer, 400, message, "invalid_value", place);
+}
+
 int64_t endpoint_prompt_tokens(const struct endpoint_call *call)
 {
     return call->tokens + call->short_texts;

@@ -101,6 +101,14 @@ int64_t endpoint_text_tokens(struct endpoint_call *call, const char *text);
 /* Whether the events of its stream are padded: they are where "stream_options" does not say no. */
 bool endpoint_is_padded(const struct endpoint_call *call);
 
+/* Reads the true or false that stands in `name`, if it does. */
+bool endpoint_read_flag(struct endpoint_call *call, const char *name, bool *value);
+
+/* Whether `item` (NULL: missing), which has to stand at `place`, is one of `words`
+ * (NULL-terminated); else refuses it. */
+bool endpoint_check_word(struct endpoint_call *call, const cJSON *item, const char *place,
+                         const char *const words[]);
+
 /* Refuses a member that is of another type than the `wanted` one ("an integer"). */
 bool endpoint_refuse_type(struct endpoint_call *call, const char *name, const char *wanted,
                           const cJSON *item);

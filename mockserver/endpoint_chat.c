@@ -7,10 +7,12 @@
  */
 #include "base/text.h"
 #include "mockserver/api.h"
+#include "mockserver/chat_message.h"
 #include "mockserver/chat_scan.h"
 #include "mockserver/completion.h"
 #include "mockserver/endpoint.h"
 #include "mockserver/logprobs.h"
+#include "mockserver/response_format.h"
 #include "mockserver/stop_sequences.h"
 #include "mockserver/token_estimate.h"
 #include "mockserver/tool_choice.h"
@@ -33,12 +35,15 @@ static bool read_messages(struct endpoint_call *call)
             "empty array instead.",
             "empty_array", "messages");
     call->tokens = TOKENS_PER_CHAT;
+    size_t index = 0;
     const cJSON *message;
     cJSON_ArrayForEach (message, messages) {
         if (!cJSON_IsObject(message))
             return endpoint_refuse(call->answer, 400,
                                    "Invalid type for 'messages[]': expected an object.",
                                    "invalid_type", "messages");
+        if (!chat_message_check(call, message, index++))
+            return false;
         call->tokens +=
             TOKENS_PER_MESSAGE +
             token_estimate_content(cJSON_GetObjectItemCaseSensitive(message, "content"));
@@ -84,8 +89,8 @@ bool endpoint_chat_read(struct endpoint_call *call)
                              &call->tokens_max) ||
         !read_wishes(call))
         return false;
-    call->is_streamed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(call->root, "stream"));
-    return true;
+    return endpoint_read_flag(call, "stream", &call->is_streamed) &&
+           response_format_check_chat(call);
 }
 
 static void want_logprobs(struct completion *completion, const cJSON *root)

@@ -71,8 +71,7 @@ bool endpoint_completions_read(struct endpoint_call *call)
         !read_wishes(call))
         return false;
     call->tokens = prompt_tokens(call, prompt);
-    call->is_streamed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(call->root, "stream"));
-    return true;
+    return endpoint_read_flag(call, "stream", &call->is_streamed);
 }
 
 static cJSON *head(const struct endpoint_call *call)

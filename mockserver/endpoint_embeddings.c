@@ -51,6 +51,28 @@ static bool wants_base64(const struct endpoint_call *call)
     return cJSON_IsString(format) && strcmp(format->valuestring, "base64") == 0;
 }
 
+static bool is_said(const cJSON *item)
+{
+    return item != NULL && !cJSON_IsNull(item);
+}
+
+static bool check_format(struct endpoint_call *call)
+{
+    static const char *const formats[] = {"float", "base64", NULL};
+    const cJSON *format = cJSON_GetObjectItemCaseSensitive(call->root, "encoding_format");
+    return !is_said(format) || endpoint_check_word(call, format, "encoding_format", formats);
+}
+
+/* SciPhi-AI/R2R#768 */
+static bool check_dimensions(struct endpoint_call *call)
+{
+    if (strcmp(call->model, "text-embedding-ada-002") != 0 ||
+        !is_said(cJSON_GetObjectItemCaseSensitive(call->root, "dimensions")))
+        return true;
+    return endpoint_refuse(call->answer, 400, "This model does not support specifying dimensions.",
+                           NULL, NULL);
+}
+
 static bool refuse_input(struct endpoint_call *call)
 {
     return endpoint_refuse(call->answer, 400,
@@ -67,7 +89,8 @@ bool endpoint_embeddings_read(struct endpoint_call *call)
     if (input == NULL)
         return endpoint_refuse_missing(call, "input");
     int64_t dimensions = dimensions_of_model(call->model);
-    if (!endpoint_read_whole(call, "dimensions", 1, dimensions, &dimensions))
+    if (!endpoint_read_whole(call, "dimensions", 1, dimensions, &dimensions) ||
+        !check_dimensions(call) || !check_format(call))
         return false;
     if (is_one_input(input)) {
         call->tokens = tokens_of(call, input);

@@ -1,5 +1,5 @@
-/* /v1/files: uploaded as multipart/form-data, listed, read and deleted. Any purpose is taken; a
- * file for batches has to be named .jsonl, as OpenAI demands. */
+/* /v1/files: uploaded as multipart/form-data, listed, read and deleted. A file for
+ * batches has to be named .jsonl, as OpenAI demands. */
 #include "base/duration.h"
 #include "base/json_text.h"
 #include "mockserver/api.h"
@@ -61,8 +61,8 @@ static bool read_form(struct endpoint_call *call, struct form *form)
                      part.filename[0] != '\0' ? part.filename : "file");
             json_make_utf8(form->filename);
         } else if (strcmp(part.name, "purpose") == 0) {
-            snprintf(form->purpose, sizeof form->purpose, "%.*s",
-                     (int)(part.length < sizeof form->purpose ? part.length : 0), part.data);
+            size_t length = part.length < STORE_PURPOSE_SIZE ? part.length : STORE_PURPOSE_SIZE - 1;
+            snprintf(form->purpose, sizeof form->purpose, "%.*s", (int)length, part.data);
             json_make_utf8(form->purpose);
         }
     }
@@ -74,12 +74,31 @@ static bool read_form(struct endpoint_call *call, struct form *form)
     return true;
 }
 
+/* The words: orhanerday/open-ai#100, with today's purposes. */
+static bool check_purpose(struct endpoint_call *call, const char *purpose)
+{
+    static const char *const purposes[] = {"assistants", "batch",     "fine-tune",
+                                           "vision",     "user_data", "evals"};
+    for (size_t i = 0; i < sizeof purposes / sizeof purposes[0]; i++) {
+        if (strcmp(purpose, purposes[i]) == 0)
+            return true;
+    }
+    char message[STORE_PURPOSE_SIZE + 128];
+    snprintf(message, sizeof message,
+             "'%s' is not one of ['assistants', 'batch', 'fine-tune', 'vision', 'user_data', "
+             "'evals'] - 'purpose'",
+             purpose);
+    return endpoint_refuse(call->answer, 400, message, NULL, NULL);
+}
+
 static bool check_form(struct endpoint_call *call, const struct form *form)
 {
     if (form->content == NULL)
         return endpoint_refuse_missing(call, "file");
     if (form->purpose[0] == '\0')
         return endpoint_refuse_missing(call, "purpose");
+    if (!check_purpose(call, form->purpose))
+        return false;
     const char *ending = strrchr(form->filename, '.');
     /* BerriAI/litellm#37527 */
     if (strcmp(form->purpose, "batch") == 0 && (ending == NULL || strcmp(ending, ".jsonl") != 0))

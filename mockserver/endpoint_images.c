@@ -28,14 +28,20 @@ bool endpoint_images_read(struct endpoint_call *call)
         return endpoint_refuse(call->answer, 400,
                                "Invalid type for 'prompt': expected a string that is not empty.",
                                "invalid_type", "prompt");
-    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(call->root, "stream")))
+    bool is_streamed = false;
+    if (!endpoint_read_flag(call, "stream", &is_streamed))
+        return false;
+    if (is_streamed)
         return endpoint_refuse(call->answer, 400,
                                "Unsupported value: 'stream' does not support true with this mock "
                                "server. Send the request without 'stream'.",
                                "unsupported_value", "stream");
     call->images = 1;
     call->tokens = endpoint_text_tokens(call, prompt->valuestring);
-    return endpoint_read_whole(call, "n", 1, IMAGES_MAX, &call->images);
+    if (!endpoint_read_whole(call, "n", 1, IMAGES_MAX, &call->images))
+        return false;
+    return call->images == 1 || strcmp(call->model, "dall-e-3") != 0 ||
+           endpoint_refuse(call->answer, 400, "You must provide n=1 for this model.", NULL, NULL);
 }
 
 /* dall-e gives addresses unless base64 is asked for, gpt-image always base64. Nothing is there. */

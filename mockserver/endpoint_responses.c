@@ -4,6 +4,7 @@
 #include "mockserver/endpoint.h"
 #include "mockserver/obfuscation.h"
 #include "mockserver/reply.h"
+#include "mockserver/response_format.h"
 #include "mockserver/token_estimate.h"
 #include "mockserver/tool_choice.h"
 
@@ -49,7 +50,9 @@ bool endpoint_responses_read(struct endpoint_call *call)
             call->tokens += item_tokens(item);
         }
     }
-    call->is_streamed = cJSON_IsTrue(member(call, "stream"));
+    if (!endpoint_read_flag(call, "stream", &call->is_streamed) ||
+        !response_format_check_response(call))
+        return false;
     /* OpenAI's minimum, as vectorize-io/hindsight#58 shows its refusal. */
     return endpoint_read_whole(call, "max_output_tokens", 16, INT64_C(1000000000),
                                &call->tokens_max) &&

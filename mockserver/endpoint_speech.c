@@ -96,6 +96,21 @@ static int find_format(const struct endpoint_call *call)
     return -1;
 }
 
+static bool check_stream_format(struct endpoint_call *call)
+{
+    static const char name[] = "stream_format";
+    static const char *const stream_formats[] = {"sse", "audio", NULL};
+    const cJSON *format = cJSON_GetObjectItemCaseSensitive(call->root, name);
+    if (format == NULL || cJSON_IsNull(format))
+        return true;
+    if (!endpoint_check_word(call, format, name, stream_formats))
+        return false;
+    return strcmp(format->valuestring, "audio") == 0 ||
+           endpoint_refuse(call->answer, 400,
+                           "Unsupported value: 'stream_format' is audio with this mock server.",
+                           "unsupported_value", name);
+}
+
 bool endpoint_speech_read(struct endpoint_call *call)
 {
     if (!endpoint_read_body(call, NULL))
@@ -115,12 +130,8 @@ bool endpoint_speech_read(struct endpoint_call *call)
                                "Unsupported value: 'response_format' is mp3, wav or pcm with this "
                                "mock server.",
                                "unsupported_value", "response_format");
-    if (strcmp(text_of(call, "stream_format"), "sse") == 0)
-        return endpoint_refuse(call->answer, 400,
-                               "Unsupported value: 'stream_format' is audio with this mock server.",
-                               "unsupported_value", "stream_format");
     call->tokens = token_estimate_text(input);
-    return true;
+    return check_stream_format(call);
 }
 
 void endpoint_speech_make(struct endpoint_call *call)

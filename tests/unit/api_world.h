@@ -150,4 +150,34 @@ static inline cJSON *event_at(const struct answer *answer, size_t index)
     return root;
 }
 
+/* A request that gets a 400, with these words. */
+struct world_refusal {
+    const char *path;
+    const char *body;
+    const char *message;
+    const char *code;  /* NULL: null */
+    const char *param; /* likewise */
+};
+
+static inline void world_assert_refused(const struct world_refusal *cases, size_t count)
+{
+    struct api_world world;
+    world_start(&world, "{}");
+    for (size_t i = 0; i < count; i++) {
+        if (world_post(&world, cases[i].path, cases[i].body) != 400)
+            fail_msg("%s was taken", cases[i].body);
+        assert_text_at(world.root, "error.message", cases[i].message);
+        assert_text_at(world.root, "error.type", "invalid_request_error");
+        if (cases[i].code != NULL)
+            assert_text_at(world.root, "error.code", cases[i].code);
+        else
+            assert_true(cJSON_IsNull(json_at(world.root, "error.code")));
+        if (cases[i].param != NULL)
+            assert_text_at(world.root, "error.param", cases[i].param);
+        else
+            assert_true(cJSON_IsNull(json_at(world.root, "error.param")));
+    }
+    world_end(&world);
+}
+
 #endif

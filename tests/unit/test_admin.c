@@ -105,7 +105,8 @@ static void assert_failure(const struct set_up *set_up, int status, const char *
 static int chat(struct set_up *set_up, const char *model)
 {
     char body[200];
-    snprintf(body, sizeof body, "{\"model\": \"%s\", \"messages\": [{}]}", model);
+    snprintf(body, sizeof body,
+             "{\"model\": \"%s\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}]}", model);
     struct api_request request = {.method = "POST",
                                   .path = "/v1/chat/completions",
                                   .authorization = "Bearer " SECRET_KEY,

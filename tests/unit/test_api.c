@@ -162,7 +162,8 @@ static void decides_in_order(void **state)
         {"Bearer " KEY, "PUT", "/v1/none", "{", 404, JOURNAL_REJECTED},
         {"Bearer " KEY, "PUT", CHAT, "{", 405, JOURNAL_REJECTED},
         {"Bearer " KEY, "POST", CHAT, "{", 400, JOURNAL_REJECTED},
-        {"Bearer " KEY, "POST", CHAT, "{\"model\": \"none\", \"messages\": [{}]}", 404,
+        {"Bearer " KEY, "POST", CHAT,
+         "{\"model\": \"none\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}]}", 404,
          JOURNAL_REJECTED},
         {"Bearer " KEY, "POST", CHAT, BODY, 500, JOURNAL_SCRIPTED},
         {"Bearer " KEY, "POST", CHAT, BODY, 200, JOURNAL_SERVED},
@@ -194,7 +195,8 @@ static void a_rejected_request_uses_no_step_and_no_quota(void **state)
         assert_int_equal(ask(&set_up, "Bearer k", "GET", CHAT, BODY, 0), 405);
         assert_int_equal(ask(&set_up, "Bearer " KEY, "POST", CHAT, "{}", 0), 400);
         assert_int_equal(
-            ask(&set_up, "Bearer " KEY, "POST", CHAT, "{\"model\": \"n\", \"messages\": [{}]}", 0),
+            ask(&set_up, "Bearer " KEY, "POST", CHAT,
+                "{\"model\": \"n\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}]}", 0),
             404);
         assert_null(set_up.outcome.pool);
     }
@@ -680,7 +682,8 @@ static void a_reset_goes_back_to_the_start(void **state)
     quota_limits_init(&item.limits);
     item.limits.limit[QUOTA_REQUESTS_TOTAL] = 0;
     assert_true(api_change_quotas(&set_up.api, &set, NS_PER_HOUR));
-    static const char other_body[] = "{\"model\": \"other\", \"messages\": [{}]}";
+    static const char other_body[] =
+        "{\"model\": \"other\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}]}";
     assert_int_equal(ask(&set_up, "Bearer " KEY, "POST", CHAT, other_body, NS_PER_HOUR), 429);
     assert_true(api_reset(&set_up.api, NS_PER_HOUR));
     assert_int_equal(api_make_timed_changes(&set_up.api, NS_PER_HOUR), NS_PER_HOUR + 20 * NS_PER_S);

@@ -20,7 +20,8 @@ static void reads_what_is_to_be_known(void **state)
 {
     (void)state;
     struct chat_scan scan;
-    assert_true(scans(" { \"model\" : \"gpt-4o\" , \"messages\" : [ {\"content\":\"12345678\"} ,\n"
+    assert_true(scans(" { \"model\" : \"gpt-4o\" , \"messages\" : [ "
+                      "{\"role\":\"system\",\"content\":\"12345678\"} ,\n"
                       "{\"role\":\"user\",\"content\":\"1234567\"}], \"max_tokens\":64,\t"
                       "\"max_completion_tokens\": 999999999 , \"temperature\":-0.25}\r\n",
                       &scan));
@@ -39,11 +40,13 @@ static void counts_characters(void **state)
 {
     (void)state;
     struct chat_scan scan;
-    assert_true(
-        scans("{\"model\":\"m\",\"messages\":[{\"content\":\"\\n\\\"\\\\\xe2\x82\xac\"}]}", &scan));
+    assert_true(scans("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":"
+                      "\"\\n\\\"\\\\\xe2\x82\xac\"}]}",
+                      &scan));
     assert_int_equal(scan.text_tokens, 1);
-    assert_true(
-        scans("{\"model\":\"m\",\"messages\":[{\"content\":\"\\n\\\"\xe2\x82\xac\"}]}", &scan));
+    assert_true(scans(
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"\\n\\\"\xe2\x82\xac\"}]}",
+        &scan));
     assert_int_equal(scan.text_tokens, 0);
 }
 
@@ -54,7 +57,8 @@ static void sees_every_place_of_a_word(void **state)
     struct chat_scan scan;
     for (int length = 0; length <= 40; length++) {
         char body[200];
-        snprintf(body, sizeof body, "{\"model\":\"m\",\"messages\":[{\"content\":\"%.*s\"}]}",
+        snprintf(body, sizeof body,
+                 "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"%.*s\"}]}",
                  length, "~ abcdefghijklmnopqrstuvwxyz~ABCDEFGHIJKLMNOP");
         assert_true(scans(body, &scan));
         assert_int_equal(scan.text_tokens, length / 4);
@@ -93,12 +97,19 @@ static void leaves_all_else_alone(void **state)
         "{\"model\":\"m\",\"messages\":[]}",
         "{\"model\":\"m\",\"messages\":{}}",
         "{\"model\":\"m\",\"messages\":[{}]}",
-        "{\"model\":\"m\",\"messages\":[{\"content\":[]}]}",
-        "{\"model\":\"m\",\"messages\":[{\"content\":null}]}",
-        "{\"model\":\"m\",\"messages\":[{\"content\":\"\\u00e9\"}]}",
-        "{\"model\":\"m\",\"messages\":[{\"content\":\"\\x\"}]}",
-        "{\"model\":\"m\",\"messages\":[{\"content\":\"\xc3\"}]}",
-        "{\"model\":\"m\",\"messages\":[{\"content\":\"a\",\"content\":\"b\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"content\":\"a\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"human\",\"content\":\"a\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"tool\",\"content\":\"a\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"User\",\"content\":\"a\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"use\",\"content\":\"a\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"\",\"content\":\"a\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[]}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":null}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"\\u00e9\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"\\x\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"\xc3\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"content\":\"b\"}]}",
         "{\"model\":\"m\"," MESSAGES ",\"max_tokens\":0}",
         "{\"model\":\"m\"," MESSAGES ",\"max_tokens\":-1}",
         "{\"model\":\"m\"," MESSAGES ",\"max_tokens\":01}",

@@ -93,36 +93,6 @@ static void lists_say_their_ends(void **state)
 #define ASKED "\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]"
 #define INPUT "\"model\": \"m\", \"input\": \"Hello\""
 
-/* A request that gets a 400, with these words. */
-struct refused {
-    const char *path;
-    const char *body;
-    const char *message;
-    const char *code;  /* NULL: null */
-    const char *param; /* likewise */
-};
-
-static void assert_refused(const struct refused *cases, size_t count)
-{
-    struct api_world world;
-    world_start(&world, "{}");
-    for (size_t i = 0; i < count; i++) {
-        if (world_post(&world, cases[i].path, cases[i].body) != 400)
-            fail_msg("%s was taken", cases[i].body);
-        assert_text_at(world.root, "error.message", cases[i].message);
-        assert_text_at(world.root, "error.type", "invalid_request_error");
-        if (cases[i].code != NULL)
-            assert_text_at(world.root, "error.code", cases[i].code);
-        else
-            assert_true(cJSON_IsNull(json_at(world.root, "error.code")));
-        if (cases[i].param != NULL)
-            assert_text_at(world.root, "error.param", cases[i].param);
-        else
-            assert_true(cJSON_IsNull(json_at(world.root, "error.param")));
-    }
-    world_end(&world);
-}
-
 #define INTEGER(name, found)                                                                       \
     "Invalid type for '" name "': expected an integer, but got " found " instead.",                \
         "invalid_type", name
@@ -130,7 +100,7 @@ static void assert_refused(const struct refused *cases, size_t count)
 static void only_whole_numbers_are_integers(void **state)
 {
     (void)state;
-    static const struct refused cases[] = {
+    static const struct world_refusal cases[] = {
         {"/v1/chat/completions", "{" ASKED ", \"n\": 1.5}", INTEGER("n", "a decimal number")},
         {"/v1/chat/completions", "{" ASKED ", \"max_tokens\": 1.5}",
          INTEGER("max_tokens", "a decimal number")},
@@ -147,13 +117,39 @@ static void only_whole_numbers_are_integers(void **state)
         {"/v1/chat/completions", "{" ASKED ", \"n\": []}", INTEGER("n", "an array")},
         {"/v1/chat/completions", "{" ASKED ", \"n\": {}}", INTEGER("n", "an object")},
     };
-    assert_refused(cases, sizeof cases / sizeof cases[0]);
+    world_assert_refused(cases, sizeof cases / sizeof cases[0]);
     struct api_world world;
     world_start(&world, "{}");
     assert_int_equal(
         world_post(&world, "/v1/chat/completions", "{" ASKED ", \"n\": 2.0, \"max_tokens\": 1e1}"),
         200);
     assert_int_equal(cJSON_GetArraySize(json_at(world.root, "choices")), 2);
+    world_end(&world);
+}
+
+#define BOOLEAN(found)                                                                             \
+    "Invalid type for 'stream': expected a boolean, but got " found " instead.", "invalid_type",   \
+        "stream"
+
+static void a_stream_is_wanted_or_not(void **state)
+{
+    (void)state;
+    static const struct world_refusal cases[] = {
+        {"/v1/chat/completions", "{" ASKED ", \"stream\": \"true\"}", BOOLEAN("a string")},
+        {"/v1/chat/completions", "{" ASKED ", \"stream\": 1}", BOOLEAN("an integer")},
+        {"/v1/completions", "{\"model\": \"m\", \"stream\": 1.5}", BOOLEAN("a decimal number")},
+        {"/v1/responses", "{" INPUT ", \"stream\": {}}", BOOLEAN("an object")},
+        {"/v1/images/generations", "{\"prompt\": \"a\", \"stream\": []}", BOOLEAN("an array")},
+    };
+    world_assert_refused(cases, sizeof cases / sizeof cases[0]);
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(world_post(&world, "/v1/chat/completions", "{" ASKED ", \"stream\": null}"),
+                     200);
+    assert_int_equal(world.outcome.answer.stream, ANSWER_NOT_STREAMED);
+    assert_int_equal(world_post(&world, "/v1/chat/completions", "{" ASKED ", \"stream\": true}"),
+                     200);
+    assert_int_not_equal(world.outcome.answer.stream, ANSWER_NOT_STREAMED);
     world_end(&world);
 }
 
@@ -271,6 +267,7 @@ int main(void)
         cmocka_unit_test(every_row_that_asks_a_model_refuses_a_bad_body),
         cmocka_unit_test(lists_say_their_ends),
         cmocka_unit_test(only_whole_numbers_are_integers),
+        cmocka_unit_test(a_stream_is_wanted_or_not),
         cmocka_unit_test(tools_and_formats_get_the_least_valid_answer),
         cmocka_unit_test(the_same_seed_and_request_give_the_same_answer),
         cmocka_unit_test(a_scenario_may_say_the_content),

@@ -39,10 +39,13 @@ static void estimates_as_recorded(void **state)
              repeat('x', 114));
     assert_int_equal(tokens_of(messages), 31);
     snprintf(messages, sizeof messages,
-             "[{\"content\": \"%s\"}, {\"content\": \"\"}, {\"content\": \"%.22s\"}]",
+             "[{\"role\": \"user\", \"content\": \"%s\"}, {\"role\": \"user\", \"content\": \"\"}, "
+             "{\"role\": \"user\", \"content\": "
+             "\"%.22s\"}]",
              repeat('x', 114), repeat('x', 114));
     assert_int_equal(tokens_of(messages), 38);
-    snprintf(messages, sizeof messages, "[{\"content\": \"%s\"}]", repeat('x', 21));
+    snprintf(messages, sizeof messages, "[{\"role\": \"user\", \"content\": \"%s\"}]",
+             repeat('x', 21));
     assert_int_equal(tokens_of(messages), 8);
 }
 
@@ -53,21 +56,28 @@ static void counts_characters_parts_and_images(void **state)
         const char *messages;
         int64_t tokens;
     } cases[] = {
-        {"[{}]", 3},
-        {"[{\"content\": null}]", 3},
-        {"[{\"content\": 7}]", 3},
-        {"[{\"content\": \"xxx\"}]", 3}, /* three quarters of a token are cut */
-        {"[{\"content\": \"xxxx\"}]", 4},
-        {"[{\"content\": \"\\u00e9\\u00e9\\u00e9\\u00e9\"}]", 4}, /* characters, not bytes */
-        {"[{\"content\": \"\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\"}]",
+        {"[{\"role\": \"user\", \"content\": \"\"}]", 3},
+        {"[{\"role\": \"assistant\", \"content\": null}]", 3},
+        {"[{\"role\": \"assistant\"}]", 3},
+        {"[{\"role\": \"user\", \"content\": \"xxx\"}]", 3}, /* three quarters of a token are cut */
+        {"[{\"role\": \"user\", \"content\": \"xxxx\"}]", 4},
+        {"[{\"role\": \"user\", \"content\": \"\\u00e9\\u00e9\\u00e9\\u00e9\"}]",
+         4}, /* characters, not bytes */
+        {"[{\"role\": \"user\", \"content\": "
+         "\"\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\"}]",
          4},
-        {"[{\"content\": \"xxx\"}, {\"content\": \"xxx\"}]", 4}, /* cut in each, not in the sum */
-        {"[{\"content\": []}]", 3},
-        {"[{\"content\": [{\"type\": \"text\", \"text\": \"xxxxxxxx\"}]}]", 5},
-        {"[{\"content\": [{\"text\": \"xxx\"}, {\"text\": \"xxx\"}]}]", 3},
-        {"[{\"content\": [{\"type\": \"image_url\", \"image_url\": {\"url\": \"data:\"}}]}]", 768},
-        {"[{\"content\": [{\"type\": \"file\", \"file\": {}}, {\"text\": \"xxxx\"}]}]", 769},
-        {"[{\"content\": [1, null, \"x\", {\"type\": \"input_audio\"}]}]", 3},
+        {"[{\"role\": \"user\", \"content\": \"xxx\"}, {\"role\": \"user\", \"content\": \"xxx\"}]",
+         4}, /* cut in each, not in the sum */
+        {"[{\"role\": \"user\", \"content\": []}]", 3},
+        {"[{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"xxxxxxxx\"}]}]", 5},
+        {"[{\"role\": \"user\", \"content\": [{\"text\": \"xxx\"}, {\"text\": \"xxx\"}]}]", 3},
+        {"[{\"role\": \"user\", \"content\": [{\"type\": \"image_url\", \"image_url\": {\"url\": "
+         "\"data:\"}}]}]",
+         768},
+        {"[{\"role\": \"user\", \"content\": [{\"type\": \"file\", \"file\": {}}, {\"text\": "
+         "\"xxxx\"}]}]",
+         769},
+        {"[{\"role\": \"user\", \"content\": [1, null, \"x\", {\"type\": \"input_audio\"}]}]", 3},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int64_t tokens = tokens_of(cases[i].messages);
@@ -80,7 +90,8 @@ static void tools_formats_and_the_largest_answer_are_not_counted(void **state)
 {
     (void)state;
     static const char body[] =
-        "{\"model\": \"m\", \"messages\": [{\"content\": \"xxxx\"}], \"max_tokens\": 2048,"
+        "{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"xxxx\"}], "
+        "\"max_tokens\": 2048,"
         " \"max_completion_tokens\": 2048, \"stream\": false, \"temperature\": 0.5,"
         " \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"xxxxxxxxxxxxxxxx\"}}],"
         " \"response_format\": {\"type\": \"json_object\"}}";
@@ -112,14 +123,19 @@ static void a_bad_body_gets_the_right_400(void **state)
         {"null", not_json, NULL, NULL},
         {"\"m\"", not_json, NULL, NULL},
         {"{\"model\": \"m\"} {}", not_json, NULL, NULL},
-        {"{\"model\": \"\xff\", \"messages\": [{}]}", not_json, NULL, NULL},
-        {"{\"model\": \"m\", \"model\": \"n\", \"messages\": [{}]}", not_json, NULL, NULL},
+        {"{\"model\": \"\xff\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}]}", not_json,
+         NULL, NULL},
+        {"{\"model\": \"m\", \"model\": \"n\", \"messages\": [{\"role\": \"user\", \"content\": "
+         "\"\"}]}",
+         not_json, NULL, NULL},
         {"{}", "you must provide a model parameter", NULL, NULL},
-        {"{\"model\": 4, \"messages\": [{}]}", "you must provide a model parameter", NULL, NULL},
+        {"{\"model\": 4, \"messages\": [{\"role\": \"user\", \"content\": \"\"}]}",
+         "you must provide a model parameter", NULL, NULL},
         {"{\"model\": null}", "you must provide a model parameter", NULL, NULL},
-        {"{\"model\": \"\", \"messages\": [{}]}", "you must provide a model parameter", NULL, NULL},
-        {"{\"Model\": \"m\", \"messages\": [{}]}", "you must provide a model parameter", NULL,
-         NULL},
+        {"{\"model\": \"\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}]}",
+         "you must provide a model parameter", NULL, NULL},
+        {"{\"Model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}]}",
+         "you must provide a model parameter", NULL, NULL},
         {"{\"model\": \"m\"}", "Missing required parameter: 'messages'.",
          "missing_required_parameter", "messages"},
         {"{\"model\": \"m\", \"messages\": {}}", "Invalid type for 'messages': ", "invalid_type",
@@ -128,17 +144,18 @@ static void a_bad_body_gets_the_right_400(void **state)
          "Invalid type for 'messages': ", "invalid_type", "messages"},
         {"{\"model\": \"m\", \"messages\": []}", "Invalid 'messages': empty array.", "empty_array",
          "messages"},
-        {"{\"model\": \"m\", \"messages\": [{}, \"hi\"]}",
+        {"{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}, \"hi\"]}",
          "Invalid type for 'messages[]': ", "invalid_type", "messages"},
-        {"{\"model\": \"m\", \"messages\": [{}], \"n\": 0}",
+        {"{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}], \"n\": 0}",
          "Invalid 'n': integer below minimum value. Expected a value >= 1, but got 0 instead.",
          "integer_below_min_value", "n"},
-        {"{\"model\": \"m\", \"messages\": [{}], \"n\": 129}",
+        {"{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}], \"n\": 129}",
          "Invalid 'n': integer above maximum value. ", "integer_above_max_value", "n"},
-        {"{\"model\": \"m\", \"messages\": [{}], \"n\": 1.5}",
+        {"{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}], \"n\": 1.5}",
          "Invalid type for 'n': expected an integer, but got a decimal number instead.",
          "invalid_type", "n"},
-        {"{\"model\": \"m\", \"messages\": [{}], \"max_tokens\": \"9\"}",
+        {"{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}], "
+         "\"max_tokens\": \"9\"}",
          "Invalid type for 'max_tokens': ", "invalid_type", "max_tokens"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -176,11 +193,15 @@ static void a_model_id_has_a_longest_length(void **state)
     char body[1100];
     struct endpoint_call request;
     struct answer answer;
-    snprintf(body, sizeof body, "{\"model\": \"%s\", \"messages\": [{}]}", repeat('m', 95));
+    snprintf(body, sizeof body,
+             "{\"model\": \"%s\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}]}",
+             repeat('m', 95));
     assert_true(read_body(&request, body, strlen(body), &answer));
     assert_string_equal(request.model, repeat('m', 95));
     endpoint_call_free(&request);
-    snprintf(body, sizeof body, "{\"model\": \"%s\", \"messages\": [{}]}", repeat('m', 96));
+    snprintf(body, sizeof body,
+             "{\"model\": \"%s\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}]}",
+             repeat('m', 96));
     assert_false(read_body(&request, body, strlen(body), &answer));
     assert_int_equal(answer.status, 400);
     assert_string_equal(answer.code, "invalid_value");
@@ -210,7 +231,8 @@ static void assert_chat(const char *members, const char *place, const char *text
     char at[64];
     struct api_world world;
     world_start(&world, "{}");
-    snprintf(body, sizeof body, "{\"model\": \"m\", \"messages\": [{\"role\": \"user\"}], %s}",
+    snprintf(body, sizeof body,
+             "{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}], %s}",
              members);
     assert_int_equal(world_post(&world, "/v1/chat/completions", body), 200);
     snprintf(at, sizeof at, "choices.0.message.%s", place);
@@ -230,7 +252,8 @@ static void an_answer_that_is_too_long_is_cut(void **state)
     ", \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"parameters\": "      \
     "{\"type\": \"object\", \"required\": [\"city\"]}}}]"
 #define FORMAT                                                                                     \
-    ", \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"schema\": {\"type\": " \
+    ", \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"name\": \"s\", "       \
+    "\"schema\": {\"type\": "                                                                      \
     "\"object\", \"required\": [\"city\"]}}}"
     static const char arguments[] = "tool_calls.0.function.arguments";
     assert_chat("\"max_tokens\": 1", "content", "This", "length", 1);
@@ -251,7 +274,8 @@ static void the_stream_of_a_cut_answer_ends_with_that_reason(void **state)
     world_start(&world, "{\"models\": {\"m\": {\"content\": \"xx\u20acyy\"}}}");
     assert_int_equal(
         world_post(&world, "/v1/chat/completions",
-                   "{\"model\": \"m\", \"messages\": [{}], \"stream\": true, \"n\": 2, "
+                   "{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}], "
+                   "\"stream\": true, \"n\": 2, "
                    "\"max_tokens\": 1, \"stream_options\": {\"include_usage\": true}}"),
         200);
     const struct answer *answer = &world.outcome.answer;
@@ -344,7 +368,8 @@ static void chunks_are_padded_unless_that_is_not_wanted(void **state)
         struct api_world world;
         world_start(&world, "{\"models\": {\"m\": {\"content\": \"a\\n\u20acb c d\"}}}");
         snprintf(body, sizeof body,
-                 "{\"model\": \"m\", \"messages\": [{}], \"stream\": true, \"stream_options\": "
+                 "{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}], "
+                 "\"stream\": true, \"stream_options\": "
                  "{\"include_usage\": true%s}}",
                  wanted ? "" : ", \"include_obfuscation\": false");
         assert_int_equal(world_post(&world, "/v1/chat/completions", body), 200);

@@ -111,6 +111,29 @@ static void bad_inputs_are_refused(void **state)
     world_end(&world);
 }
 
+static void what_a_model_has_not_is_refused(void **state)
+{
+    (void)state;
+    static const struct world_refusal cases[] = {
+        {PATH, "{\"model\": \"m\", \"input\": \"a\", \"encoding_format\": \"foo\"}",
+         "Invalid value: 'foo'. Supported values are: 'float' and 'base64'.", "invalid_value",
+         "encoding_format"},
+        {PATH, "{\"model\": \"m\", \"input\": \"a\", \"encoding_format\": 7}",
+         "Invalid type for 'encoding_format': expected a string, but got an integer instead.",
+         "invalid_type", "encoding_format"},
+        {PATH, "{\"model\": \"text-embedding-ada-002\", \"input\": \"a\", \"dimensions\": 1536}",
+         "This model does not support specifying dimensions.", NULL, NULL},
+    };
+    world_assert_refused(cases, sizeof cases / sizeof cases[0]);
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(world_post(&world, PATH,
+                                "{\"model\": \"text-embedding-ada-002\", \"input\": \"a\", "
+                                "\"dimensions\": null, \"encoding_format\": null}"),
+                     200);
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +142,7 @@ int main(void)
         cmocka_unit_test(equal_texts_have_equal_vectors),
         cmocka_unit_test(base64_when_asked_for),
         cmocka_unit_test(bad_inputs_are_refused),
+        cmocka_unit_test(what_a_model_has_not_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,28 @@ static void lists_by_purpose_and_page(void **state)
     world_end(&world);
 }
 
+#define PURPOSES "['assistants', 'batch', 'fine-tune', 'vision', 'user_data', 'evals'] - 'purpose'"
+
+static void a_purpose_is_one_of_those_there_are(void **state)
+{
+    (void)state;
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(upload(&world, FORM("answers", "in.jsonl", "1")), 400);
+    assert_text_at(world.root, "error.message", "'answers' is not one of " PURPOSES);
+    assert_text_at(world.root, "error.type", "invalid_request_error");
+    assert_int_equal(upload(&world, FORM("assistants-of-whom-none-has-ever-heard", "a", "1")), 400);
+    assert_text_at(world.root, "error.message",
+                   "'assistants-of-whom-none-has-eve' is not one of " PURPOSES);
+    assert_int_equal(upload(&world, FORM("assistants", "a", "1")), 200);
+    assert_int_equal(upload(&world, FORM("batch", "a.jsonl", "1")), 200);
+    assert_int_equal(upload(&world, FORM("fine-tune", "a", "1")), 200);
+    assert_int_equal(upload(&world, FORM("vision", "a", "1")), 200);
+    assert_int_equal(upload(&world, FORM("user_data", "a", "1")), 200);
+    assert_int_equal(upload(&world, FORM("evals", "a", "1")), 200);
+    world_end(&world);
+}
+
 static void a_wrong_upload_is_told_what_is_wrong(void **state)
 {
     (void)state;
@@ -173,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_what_was_uploaded),
         cmocka_unit_test(lists_by_purpose_and_page),
+        cmocka_unit_test(a_purpose_is_one_of_those_there_are),
         cmocka_unit_test(a_wrong_upload_is_told_what_is_wrong),
         cmocka_unit_test(only_steps_that_name_its_path_play),
         cmocka_unit_test(steps_play_on_every_endpoint_that_asks_a_model),

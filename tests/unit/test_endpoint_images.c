@@ -33,10 +33,26 @@ static void images_come_as_asked_for(void **state)
     world_end(&world);
 }
 
+static void dall_e_3_makes_one_image_a_request(void **state)
+{
+    (void)state;
+    static const struct world_refusal cases[] = {
+        {PATH, "{\"model\": \"dall-e-3\", \"prompt\": \"a\", \"n\": 2}",
+         "You must provide n=1 for this model.", NULL, NULL},
+    };
+    world_assert_refused(cases, sizeof cases / sizeof cases[0]);
+    struct api_world world;
+    world_start(&world, "{}");
+    assert_int_equal(
+        world_post(&world, PATH, "{\"model\": \"dall-e-3\", \"prompt\": \"a\", \"n\": 1}"), 200);
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(images_come_as_asked_for),
+        cmocka_unit_test(dall_e_3_makes_one_image_a_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,6 +53,12 @@ static void what_is_missing_or_not_there_is_refused(void **state)
     assert_int_equal(world_post(&world, PATH, "{\"model\": \"m\", \"voice\": \"a\"}"), 400);
     assert_text_at(world.root, "error.param", "input");
     assert_int_equal(world_post(&world, PATH, BODY ", \"response_format\": \"flac\"}"), 400);
+    assert_int_equal(world_post(&world, PATH, BODY ", \"stream_format\": \"audio\"}"), 200);
+    assert_int_equal(world_post(&world, PATH, BODY ", \"stream_format\": \"sse\"}"), 400);
+    assert_text_at(world.root, "error.code", "unsupported_value");
+    assert_int_equal(world_post(&world, PATH, BODY ", \"stream_format\": \"chunks\"}"), 400);
+    assert_text_at(world.root, "error.message",
+                   "Invalid value: 'chunks'. Supported values are: 'sse' and 'audio'.");
     char body[6000];
     snprintf(body, sizeof body, "{\"model\": \"m\", \"voice\": \"a\", \"input\": \"%04097d\"}", 0);
     assert_int_equal(world_post(&world, PATH, body), 400);
