@@ -105,32 +105,30 @@ static const char *find_duplicate(const cJSON *object)
     return duplicate;
 }
 
-static bool check_duplicates(const cJSON *item, const char *pointer, const char *file,
-                             struct error *error)
+/* The first name that stands twice in one object, and its place; or NULL. */
+static const char *find_repeated(const cJSON *item, const char *pointer,
+                                 char place[JSON_POINTER_SIZE])
 {
     if (!cJSON_IsObject(item) && !cJSON_IsArray(item))
-        return true;
-    char place[JSON_POINTER_SIZE];
-    if (cJSON_IsObject(item)) {
-        const char *duplicate = find_duplicate(item);
-        if (duplicate != NULL) {
-            error_set(error, json_pointer_member(place, pointer, duplicate),
-                      "this key stands twice; keep one of them");
-            error_prefix_place(error, file);
-            return false;
-        }
+        return NULL;
+    const char *repeated = cJSON_IsObject(item) ? find_duplicate(item) : NULL;
+    if (repeated != NULL) {
+        json_pointer_member(place, pointer, repeated);
+        return repeated;
     }
+    char inner[JSON_POINTER_SIZE];
     size_t index = 0;
     const cJSON *member;
     cJSON_ArrayForEach (member, item) {
         if (cJSON_IsObject(item))
-            json_pointer_member(place, pointer, member->string);
+            json_pointer_member(inner, pointer, member->string);
         else
-            json_pointer_item(place, pointer, index++);
-        if (!check_duplicates(member, place, file, error))
-            return false;
+            json_pointer_item(inner, pointer, index++);
+        repeated = find_repeated(member, inner, place);
+        if (repeated != NULL)
+            return repeated;
     }
-    return true;
+    return NULL;
 }
 
 cJSON *json_parse(const char *text, size_t length, const char *file, struct error *error)
@@ -145,11 +143,31 @@ cJSON *json_parse(const char *text, size_t length, const char *file, struct erro
         error_set_run(error, file, "out of memory");
         return NULL;
     }
-    if (!check_duplicates(root, "", file, error)) {
-        cJSON_Delete(root);
-        return NULL;
+    char place[JSON_POINTER_SIZE];
+    if (find_repeated(root, "", place) == NULL)
+        return root;
+    error_set(error, place, "this key stands twice; keep one of them");
+    error_prefix_place(error, file);
+    cJSON_Delete(root);
+    return NULL;
+}
+
+bool json_is_unread(const char *text, size_t length, char what[JSON_UNREAD_SIZE])
+{
+    struct json_text_fault fault;
+    char place[JSON_POINTER_SIZE];
+    if (!json_text_check(text, length, &fault)) {
+        snprintf(what, JSON_UNREAD_SIZE, "%s", fault.unread != NULL ? fault.unread : "");
+        return fault.unread != NULL;
     }
-    return root;
+    cJSON *root = cJSON_ParseWithLength(text, length);
+    const char *repeated = find_repeated(root, "", place);
+    if (repeated != NULL) {
+        snprintf(what, JSON_UNREAD_SIZE, "a repeated member: '%.80s'", repeated);
+        json_make_utf8(what); /* it may have been cut in the middle of a character */
+    }
+    cJSON_Delete(root);
+    return repeated != NULL;
 }
 
 cJSON *json_load(const char *path, struct error *error)

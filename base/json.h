@@ -43,7 +43,13 @@ char *json_file_bytes(const char *path, size_t bytes_max, size_t *length, struct
  * duplicate key. */
 cJSON *json_parse(const char *text, size_t length, const char *file, struct error *error);
 
-/* Both of the above. */
+enum { JSON_UNREAD_SIZE = 128 };
+
+/* Whether a text that json_parse has refused is JSON all the same, as RFC 8259 has it: `what` is
+ * then what of it is not read here, such as "a repeated member: 'model'". */
+bool json_is_unread(const char *text, size_t length, char what[JSON_UNREAD_SIZE]);
+
+/* A file's bytes, parsed. */
 cJSON *json_load(const char *path, struct error *error);
 
 /* False when `object` is not an object or has a member that is not in `known` (NULL-terminated);

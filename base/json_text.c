@@ -34,7 +34,16 @@ struct scan {
 static bool fail(struct scan *scan, const char *message)
 {
     scan->fault->offset = scan->at;
+    scan->fault->unread = NULL;
     snprintf(scan->fault->message, sizeof scan->fault->message, "%s", message);
+    return false;
+}
+
+/* What RFC 8259 has, and readers may leave out. */
+static bool fail_unread(struct scan *scan, const char *message, const char *unread)
+{
+    fail(scan, message);
+    scan->fault->unread = unread;
     return false;
 }
 
@@ -103,7 +112,7 @@ static bool scan_unicode_escape(struct scan *scan)
     unsigned low = 0;
     if (value == 0) {
         scan->at = start;
-        return fail(scan, "a NUL character in a string");
+        return fail_unread(scan, "a NUL character in a string", "\\u0000 in a string");
     }
     bool is_high = value >= 0xd800 && value <= 0xdbff;
     bool is_low = value >= 0xdc00 && value <= 0xdfff;
@@ -115,7 +124,9 @@ static bool scan_unicode_escape(struct scan *scan)
     bool is_pair = is_high && low >= 0xdc00 && low <= 0xdfff;
     if ((is_high && !is_pair) || is_low) {
         scan->at = start;
-        return fail(scan, "half of a surrogate pair; write both halves, or the character itself");
+        return fail_unread(scan,
+                           "half of a surrogate pair; write both halves, or the character itself",
+                           "half of a surrogate pair in a string");
     }
     return true;
 }
@@ -196,7 +207,8 @@ static bool scan_number(struct scan *scan)
     if (scan->at - start <= JSON_NUMBER_LENGTH_MAX)
         return true;
     scan->at = start;
-    return fail(scan, "a number of more than 60 characters");
+    static const char message[] = "a number of more than 60 characters";
+    return fail_unread(scan, message, message);
 }
 
 static bool scan_word(struct scan *scan)
@@ -236,7 +248,8 @@ static bool scan_member(struct scan *scan)
 static bool scan_parts(struct scan *scan, char close)
 {
     if (++scan->depth > JSON_DEPTH_MAX)
-        return fail(scan, "nested deeper than 64 levels");
+        return fail_unread(scan, "nested deeper than 64 levels",
+                           "objects and arrays nested more than 64 deep");
     scan->at++;
     skip_space(scan);
     if (peek(scan) == close) {

@@ -24,6 +24,8 @@ enum {
 struct json_text_fault {
     size_t offset; /* of the byte where it stops being JSON */
     char message[JSON_TEXT_MESSAGE_SIZE];
+    const char *unread; /* what is there that JSON may have and readers here do not take ("a number
+                         * of ..."), or NULL */
 };
 
 /* True for JSON nested at most JSON_DEPTH_MAX deep; else fills *fault. */

@@ -51,14 +51,22 @@ static const char *text_of(const cJSON *object, const char *name)
     return cJSON_IsString(item) ? item->valuestring : NULL;
 }
 
+/* A line that is no object: no JSON, or none that is read here. */
+static bool refuse_text(struct work *work, const cJSON *root, const char *text, size_t length,
+                        int64_t number)
+{
+    char unread[JSON_UNREAD_SIZE];
+    if (root == NULL && json_is_unread(text, length, unread))
+        return fail(work, "invalid_json_line", "", number,
+                    "This mock server does not read JSON with %s.", unread);
+    return fail(work, "invalid_json_line", "", number, "This line is not parseable as valid JSON.");
+}
+
 /* The codes are those that stdapi-ai/stdapi.ai#240 lists; the message of invalid_json_line is its,
  * the words of the others are ours. */
 static bool check_line(struct work *work, const cJSON *root, int64_t number)
 {
     static const char *const needed[] = {"custom_id", "method", "url"};
-    if (!cJSON_IsObject(root))
-        return fail(work, "invalid_json_line", "", number,
-                    "This line is not parseable as valid JSON.");
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
         if (text_of(root, needed[i]) == NULL)
             return fail(work, "missing_required_parameter", needed[i], number,
@@ -174,7 +182,9 @@ static bool do_line(struct work *work, const char *text, size_t length, int64_t 
              BATCH_REQUESTS_MAX);
         return true;
     }
-    if (!check_line(work, root, number)) {
+    bool is_good = cJSON_IsObject(root) ? check_line(work, root, number)
+                                        : refuse_text(work, root, text, length, number);
+    if (!is_good) {
         cJSON_Delete(root);
         return true;
     }

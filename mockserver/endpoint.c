@@ -101,14 +101,27 @@ bool endpoint_refuse(struct answer *answer, int status, const char *message, con
     return false;
 }
 
-bool endpoint_read_body(struct endpoint_call *call, const char *model_otherwise)
+/* What is no JSON, or no object of it. OpenAI's words are for that alone: it reads what JSON has
+ * and this server does not. */
+static bool refuse_body(struct endpoint_call *call)
 {
-    call->root = json_parse(call->request->body, call->request->body_length, "body", NULL);
-    if (call->root == NULL || !cJSON_IsObject(call->root)) {
+    char unread[JSON_UNREAD_SIZE];
+    char message[JSON_UNREAD_SIZE + 64];
+    const struct api_request *request = call->request;
+    if (call->root != NULL || !json_is_unread(request->body, request->body_length, unread)) {
         openai_error_answer_kind(call->answer, openai_error_find("invalid_request_error"),
                                  &(struct openai_names){0}, -1);
         return false;
     }
+    snprintf(message, sizeof message, "This mock server does not read JSON with %s.", unread);
+    return endpoint_refuse(call->answer, 400, message, NULL, NULL);
+}
+
+bool endpoint_read_body(struct endpoint_call *call, const char *model_otherwise)
+{
+    call->root = json_parse(call->request->body, call->request->body_length, "body", NULL);
+    if (!cJSON_IsObject(call->root))
+        return refuse_body(call);
     if (call->deployment != NULL && call->deployment[0] != '\0') {
         snprintf(call->model, sizeof call->model, "%s", call->deployment);
         return true;

@@ -200,6 +200,20 @@ static void what_is_wrong_with_the_file_is_told_when_it_is_validated(void **stat
     }
 }
 
+static void a_line_that_is_json_but_not_read_is_told_so(void **state)
+{
+    (void)state;
+    struct api_world world;
+    char id[64];
+    world_start(&world, "{}");
+    make_batch(&world, "{\"custom_id\": \"1\", \"custom_id\": \"2\"}", id);
+    get_batch(&world, id, 60);
+    assert_text_at(world.root, "errors.data.0.code", "invalid_json_line");
+    assert_text_at(world.root, "errors.data.0.message",
+                   "This mock server does not read JSON with a repeated member: 'custom_id'.");
+    world_end(&world);
+}
+
 static void can_be_cancelled_and_listed(void **state)
 {
     (void)state;
@@ -272,6 +286,7 @@ int main(void)
         cmocka_unit_test(answers_are_those_of_the_seed),
         cmocka_unit_test(a_full_queue_fails_the_batch),
         cmocka_unit_test(what_is_wrong_with_the_file_is_told_when_it_is_validated),
+        cmocka_unit_test(a_line_that_is_json_but_not_read_is_told_so),
         cmocka_unit_test(can_be_cancelled_and_listed),
         cmocka_unit_test(a_wrong_request_is_refused_at_once),
     };

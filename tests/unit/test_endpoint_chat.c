@@ -127,7 +127,9 @@ static void a_bad_body_gets_the_right_400(void **state)
          NULL, NULL},
         {"{\"model\": \"m\", \"model\": \"n\", \"messages\": [{\"role\": \"user\", \"content\": "
          "\"\"}]}",
-         not_json, NULL, NULL},
+         "This mock server does not read JSON with a repeated member: 'model'.", NULL, NULL},
+        {"{\"model\": \"a\\u0000\"}",
+         "This mock server does not read JSON with \\u0000 in a string.", NULL, NULL},
         {"{}", "you must provide a model parameter", NULL, NULL},
         {"{\"model\": 4, \"messages\": [{\"role\": \"user\", \"content\": \"\"}]}",
          "you must provide a model parameter", NULL, NULL},
@@ -209,7 +211,7 @@ static void a_model_id_has_a_longest_length(void **state)
     answer_free(&answer);
 }
 
-static void deep_nesting_and_nul_bytes_are_bad_json(void **state)
+static void deep_nesting_and_nul_bytes_are_refused(void **state)
 {
     (void)state;
     static char body[100000];
@@ -218,6 +220,8 @@ static void deep_nesting_and_nul_bytes_are_bad_json(void **state)
     memset(body, '[', sizeof body);
     assert_false(read_body(&request, body, sizeof body, &answer));
     assert_int_equal(answer.status, 400);
+    assert_non_null(strstr(answer.body, "\"This mock server does not read JSON with objects and "
+                                        "arrays nested more than 64 deep.\""));
     answer_free(&answer);
     assert_false(read_body(&request, "{}\0", 3, &answer));
     assert_int_equal(answer.status, 400);
@@ -396,7 +400,7 @@ int main(void)
         cmocka_unit_test(tools_formats_and_the_largest_answer_are_not_counted),
         cmocka_unit_test(a_bad_body_gets_the_right_400),
         cmocka_unit_test(a_model_id_has_a_longest_length),
-        cmocka_unit_test(deep_nesting_and_nul_bytes_are_bad_json),
+        cmocka_unit_test(deep_nesting_and_nul_bytes_are_refused),
         cmocka_unit_test(an_answer_that_is_too_long_is_cut),
         cmocka_unit_test(the_stream_of_a_cut_answer_ends_with_that_reason),
         cmocka_unit_test(an_answer_ends_before_a_stop_sequence),

@@ -94,6 +94,54 @@ static void a_key_that_stands_twice_is_named(void **state)
     cJSON_Delete(parse("{\"a\": {\"a\": 1}, \"A\": [{\"a\": 1}, {\"a\": 1}]}"));
 }
 
+static void tells_json_that_is_not_read_from_what_is_none(void **state)
+{
+    (void)state;
+    char deep[200] = "";
+    char deepest[200] = "";
+    memset(deep, '[', JSON_DEPTH_MAX + 1);
+    memset(deepest, '[', JSON_DEPTH_MAX);
+    memset(deepest + JSON_DEPTH_MAX, ']', JSON_DEPTH_MAX);
+    const struct {
+        const char *text;
+        const char *what; /* NULL: no JSON, or JSON that is read */
+    } cases[] = {
+        {"{\"model\": 1, \"model\": 2}", "a repeated member: 'model'"},
+        {"{\"k\": [1, {\"x/y\": 1, \"x/y\": 3}]}", "a repeated member: 'x/y'"},
+        {"[\"a\\u0000\"]", "\\u0000 in a string"},
+        {"[\"\\ud83d\"]", "half of a surrogate pair in a string"},
+        {"[0.0000000000000000000000000000000000000000000000000000000000001]",
+         "a number of more than 60 characters"},
+        {deep, "objects and arrays nested more than 64 deep"},
+        {deepest, NULL},
+        {"{\"a\": 1}", NULL},
+        {"{\"a\": 1, \"a\"}", NULL},
+        {"[\"\xff\"]", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char what[JSON_UNREAD_SIZE];
+        bool is_unread = json_is_unread(cases[i].text, strlen(cases[i].text), what);
+        if (is_unread != (cases[i].what != NULL))
+            fail_msg("%s", cases[i].text);
+        if (is_unread)
+            assert_string_equal(what, cases[i].what);
+    }
+}
+
+static void a_long_repeated_name_is_cut_between_characters(void **state)
+{
+    (void)state;
+    char name[200] = "x";
+    char text[500];
+    char what[JSON_UNREAD_SIZE];
+    for (int i = 0; i < 90; i++)
+        strcat(name, "\xc3\xa9");
+    snprintf(text, sizeof text, "{\"%s\": 1, \"%s\": 2}", name, name);
+    assert_true(json_is_unread(text, strlen(text), what));
+    assert_true(json_is_utf8(what, strlen(what)));
+}
+
 /* cJSON's own look-up would take seconds for them. */
 static void a_hundred_thousand_keys_are_read(void **state)
 {
@@ -422,6 +470,8 @@ int main(void)
         cmocka_unit_test(parses_values),
         cmocka_unit_test(a_syntax_error_has_its_line_and_column),
         cmocka_unit_test(a_key_that_stands_twice_is_named),
+        cmocka_unit_test(tells_json_that_is_not_read_from_what_is_none),
+        cmocka_unit_test(a_long_repeated_name_is_cut_between_characters),
         cmocka_unit_test(a_hundred_thousand_keys_are_read),
         cmocka_unit_test(loads_a_file),
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
