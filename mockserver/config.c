@@ -3,6 +3,7 @@
 #include "base/duration.h"
 #include "mockserver/account.h"
 #include "mockserver/script_json.h"
+#include "mockserver/shared_quotas.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,8 @@ static bool read_shared_by(struct config_quota *quota, const struct json_reader 
         return true;
     char place[JSON_POINTER_SIZE];
     json_pointer_member(place, pointer, "shared_by");
+    if (cJSON_GetArraySize(list) == 0)
+        return json_wrong(reader, place, list, "at least one model, or no \"shared_by\"");
     quota->shared_by =
         json_items(reader, list, place, CONFIG_SHARED_BY_MAX, sizeof *quota->shared_by);
     if (quota->shared_by == NULL)
@@ -150,7 +153,7 @@ bool config_quotas_read(struct config_quotas *quotas, const struct json_reader *
             !read_shared_by(quota, reader, member, place))
             return false;
     }
-    return true;
+    return shared_quotas_check(quotas, reader, pointer);
 }
 
 /* A duration, {"low": ..., "high": ...}: drawn evenly from between, or a distribution. */

@@ -368,7 +368,7 @@ static bool keep(struct recorder *recorder, struct recording *recording,
     void *steps = recorder->steps;
     if (recording == NULL || recording->is_incomplete || entry->fault != NULL ||
         (entry->abandoned && !has_said_done(recording)) || entry->status < 200 ||
-        entry->status > SCRIPT_STATUS_MAX || !is_text(recording) ||
+        entry->status > SCRIPT_STATUS_MAX || entry->path[0] != '/' || !is_text(recording) ||
         recorder->count >= SCRIPT_STEPS_MAX ||
         !reserve(&steps, &recorder->capacity, recorder->count + 1, sizeof *recorder->steps))
         return false;

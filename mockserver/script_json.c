@@ -2,6 +2,7 @@
 
 #include "mockserver/config.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,6 +161,17 @@ static bool check_wait(const struct script_step *step, const struct json_reader 
     return true;
 }
 
+/* 204 and 304 end with their headers (RFC 9110, 15.3.5 and 15.4.5). */
+static bool check_body(const struct script_step *step, const struct json_reader *reader,
+                       const cJSON *object, const char *pointer)
+{
+    bool has_room = step->status != 204 && step->status != 304;
+    if (has_room || (step->body != NULL && step->body[0] == '\0'))
+        return true;
+    return json_wrong(reader, pointer, object, "\"body\": \"\" beside status %d, which has no body",
+                      step->status);
+}
+
 /* Notes of the writer ("$comment") aside. */
 static bool has_member_beside(const cJSON *object, const char *name)
 {
@@ -190,7 +202,7 @@ static bool check_answer(const struct script_step *step, const struct json_reade
     if (step->content == NULL && step->body == NULL && !is_error)
         return json_wrong(reader, pointer, object,
                           "\"error\", \"body\" or \"content\" (or the word \"ok\" instead)");
-    return check_wait(step, reader, object, pointer);
+    return check_body(step, reader, object, pointer) && check_wait(step, reader, object, pointer);
 }
 
 static bool read_answer(struct script_step *step, const struct json_reader *reader,
@@ -238,6 +250,36 @@ static bool read_answer(struct script_step *step, const struct json_reader *read
     return check_answer(step, reader, item, pointer);
 }
 
+/* Refuses a condition that no request meets. */
+static bool refuse_condition(const struct json_reader *reader, const char *pointer,
+                             const char *name, const char *value, const char *wanted)
+{
+    char place[JSON_POINTER_SIZE];
+    cJSON *found = cJSON_CreateString(value);
+    json_wrong(reader, json_pointer_member(place, pointer, name), found, "%s", wanted);
+    cJSON_Delete(found);
+    return false;
+}
+
+static bool check_path(const struct script_step *step, const struct json_reader *reader,
+                       const char *pointer)
+{
+    return step->path == NULL || step->path[0] == '/' ||
+           refuse_condition(reader, pointer, "path", step->path,
+                            "a path that begins with \"/\", such as \"/v1/chat/completions\"");
+}
+
+static bool check_key(const struct script_step *step, const struct json_reader *reader,
+                      const char *pointer)
+{
+    enum { TAIL_LENGTH = 4 }; /* what the journal shows of a key, and metrics */
+    bool is_tail = step->key_tail == NULL || strlen(step->key_tail) == TAIL_LENGTH;
+    for (const char *byte = step->key_tail; is_tail && byte != NULL && *byte != '\0'; byte++)
+        is_tail = isgraph((unsigned char)*byte) != 0;
+    return is_tail || refuse_condition(reader, pointer, "key", step->key_tail,
+                                       "the last four characters of the key, such as \"wxyz\"");
+}
+
 static bool read_when(struct script_step *step, const struct json_reader *reader,
                       const cJSON *object, const char *pointer)
 {
@@ -256,6 +298,8 @@ static bool read_when(struct script_step *step, const struct json_reader *reader
         !json_read_duration(reader, object, pointer, "until", &step->until_ns))
         return false;
     step->method = method >= 0 ? script_methods[method] : NULL;
+    if (!check_path(step, reader, pointer) || !check_key(step, reader, pointer))
+        return false;
     if (cJSON_HasObjectItem(object, "until") && step->until_ns <= step->after_ns)
         return json_wrong(reader, pointer, object, "\"until\" later than \"after\"");
     return true;

@@ -130,6 +130,19 @@ static void a_refusal_comes_back_as_it_was(void **state)
     assert_int_equal(scenario.expectations.count, 1);
 }
 
+/* Bug: what was recorded is a scenario that is refused. */
+static void what_no_step_can_say_is_left_out(void **state)
+{
+    (void)state;
+    struct journal_entry entry = answered(1, 204);
+    record(&entry, "text/plain", "");
+    entry = answered(2, 404);
+    snprintf(entry.path, sizeof entry.path, "*");
+    record(&entry, "text/plain", "no such path");
+    assert_int_equal(loaded()->step_count, 1);
+    assert_int_equal(loaded()->steps[0].status, 204);
+}
+
 /* Bug: an event is torn, in the middle of a character even; bytes are lost between two; or the
  * times of the pieces are those of the clock. */
 static void a_stream_comes_back_event_by_event(void **state)
@@ -430,6 +443,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_refusal_comes_back_as_it_was, start, stop),
+        cmocka_unit_test_setup_teardown(what_no_step_can_say_is_left_out, start, stop),
         cmocka_unit_test_setup_teardown(a_stream_comes_back_event_by_event, start, stop),
         cmocka_unit_test_setup_teardown(streams_without_events_are_loaded, start, stop),
         cmocka_unit_test_setup_teardown(own_streams_keep_their_times, start, stop),
