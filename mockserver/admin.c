@@ -232,14 +232,16 @@ void admin_answer(struct admin *admin, const char *method, const char *path, con
         const char *methods[4];
         const char *allow;
     } known[] = {
-        {"health", {"GET"}, "GET"},
-        {"journal", {"GET"}, "GET"},
-        {"quotas", {"GET", "PATCH"}, "GET, PATCH"},
+        {"health", {"GET"}, "GET, HEAD"},
+        {"journal", {"GET"}, "GET, HEAD"},
+        {"quotas", {"GET", "PATCH"}, "GET, HEAD, PATCH"},
         {"reset", {"POST"}, "POST"},
         {"reload", {"POST"}, "POST"},
-        {"metrics", {"GET"}, "GET"},
-        {"tier", {"GET", "PUT", "POST"}, "GET, PUT, POST"},
+        {"metrics", {"GET"}, "GET, HEAD"},
+        {"tier", {"GET", "PUT", "POST"}, "GET, HEAD, PUT, POST"},
     };
+    if (strcmp(method, "HEAD") == 0)
+        method = "GET"; /* RFC 9110, 9.3.2; whoever sends the answer leaves its body out */
     const char *name = path + strlen(ADMIN_PREFIX);
     const char *allow = NULL;
     bool is_allowed = false;

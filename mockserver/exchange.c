@@ -540,11 +540,13 @@ static bool has_room_for_headers(const struct exchange *exchange)
     return used <= exchange->server->connection_memory;
 }
 
-/* Sends it past libmicrohttpd. */
-static void leave_library(struct answer *answer)
+/* Sends it past libmicrohttpd, which would leave out the body by itself where HEAD asks. */
+static void leave_library(struct exchange *exchange)
 {
+    struct answer *answer = &exchange->outcome.answer;
     answer_header(answer, "connection", "close");
-    wire_make(answer, WIRE_LENGTH, 0);
+    if (wire_make(answer, WIRE_LENGTH, 0) && strcmp(exchange->method, MHD_HTTP_METHOD_HEAD) == 0)
+        wire_cut(answer, wire_head_length(answer), ANSWER_CLOSES);
 }
 
 static enum MHD_Result finish_request(struct exchange *exchange)
@@ -562,7 +564,7 @@ static enum MHD_Result finish_request(struct exchange *exchange)
     if (exchange->outcome.is_forwarded)
         return forward_start(exchange) ? MHD_YES : MHD_NO;
     if (!answer->is_raw && !exchange->server->stopping && !has_room_for_headers(exchange))
-        leave_library(answer);
+        leave_library(exchange);
     if (answer->is_raw && !exchange->server->stopping) {
         start_raw(exchange);
         return MHD_YES;

@@ -129,6 +129,43 @@ def test_bad_body_is_400_in_openais_form(server, name):
     assert error_of(send(server, with_body(BODIES[name])))[:2] == BAD_REQUEST
 
 
+UNREAD = {
+    "a repeated member: 'model'": GOOD[:-1] + ', "model": "m"}',
+    "\\u0000 in a string": GOOD.replace("Hello", "\\u0000"),
+    "objects and arrays nested more than 64 deep": GOOD.replace('"Hello"', "[" * 64 + "]" * 64),
+}
+
+
+@pytest.mark.parametrize("what", UNREAD)
+def test_json_that_is_not_read_is_not_said_to_be_none(server, what):
+    answer = send(server, with_body(UNREAD[what]))
+    assert error_of(answer)[:2] == BAD_REQUEST
+    assert answer[1]["error"]["message"] == f"This mock server does not read JSON with {what}."
+
+
+def test_head_of_an_admin_endpoint_is_get_without_a_body(server):
+    for name in ("health", "journal", "quotas", "metrics", "tier"):
+        with connect(server) as connection:
+            connection.sendall(f"HEAD /_toomany/{name} HTTP/1.1\r\nHost: localhost\r\n"
+                               "Connection: close\r\n\r\n".encode())
+            head, _, body = read_all(connection).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        assert b"\r\ncontent-length: " in head.lower() and body == b""
+    reset = request("HEAD /_toomany/reset HTTP/1.1").replace(b"Host: x", b"Host: localhost")
+    assert send(server, reset)[0] == 405
+    assert send(server, request("HEAD /v1/models HTTP/1.1", KEY))[0] == 405
+
+
+def test_head_with_long_headers_has_no_body_either(server):
+    with connect(server) as connection:
+        connection.sendall(request("HEAD /_toomany/health HTTP/1.1", "X-Long: " + "x" * 5500,
+                                   *(f"X-{number}: y" for number in range(10, 40)))
+                           .replace(b"Host: x", b"Host: localhost"))
+        head, _, body = read_all(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 "), head
+    assert body == b""
+
+
 def test_chat_without_length_is_400(server):
     assert error_of(send(server, request(CHAT, KEY)))[:2] == BAD_REQUEST
 
