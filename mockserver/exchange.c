@@ -1,6 +1,7 @@
 #include "base/duration.h"
 #include "base/text.h"
 #include "mockserver/peer.h"
+#include "mockserver/request_target.h"
 #include "mockserver/server_parts.h"
 #include "mockserver/wire.h"
 
@@ -295,7 +296,7 @@ static struct exchange *exchange_new(struct server *server, struct MHD_Connectio
         return NULL;
     exchange->method = method;
     exchange->is_post = strcmp(method, "POST") == 0;
-    exchange->path = path;
+    exchange->path = request_target_path(path);
     exchange->server = server;
     exchange->link = link;
     exchange->connection = connection;

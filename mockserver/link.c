@@ -1,5 +1,6 @@
 #include "mockserver/answer.h"
 #include "mockserver/openai_error.h"
+#include "mockserver/request_target.h"
 #include "mockserver/server_parts.h"
 #include "mockserver/tls.h"
 
@@ -265,6 +266,7 @@ void *on_first_line(void *owner, const char *uri, struct MHD_Connection *connect
         return NULL;
     link->is_receiving = true;
     link->first_line_ns = server->run_started_ns;
+    uri = request_target_path(uri);
     size_t length = strcspn(uri, "?");
     length = length < sizeof link->path ? length : sizeof link->path - 1;
     memcpy(link->path, uri, length);

@@ -143,6 +143,19 @@ def test_json_that_is_not_read_is_not_said_to_be_none(server, what):
     assert answer[1]["error"]["message"] == f"This mock server does not read JSON with {what}."
 
 
+@pytest.mark.parametrize("authority", ["http://x", "HTTP://127.0.0.1:8429", "https://[::1]:1"])
+def test_target_with_scheme_and_authority_is_its_path(server, authority):
+    chat = with_body(GOOD, first=f"POST {authority}/v1/chat/completions HTTP/1.1")
+    assert send(server, chat)[0] == 200
+    models = send(server, request(f"GET {authority}/v1/models?limit=1 HTTP/1.1", KEY))
+    assert models[0] == 200 and models[1]["object"] == "list"
+    assert send(server, request(f"GET {authority} HTTP/1.1", KEY))[0] == 404
+    paths = [entry["path"] for entry in server.journal()[-3:]]
+    assert paths == ["/v1/chat/completions", "/v1/models", "/"]
+    # Admin endpoints are guarded as by their path alone: "Host: x" is another machine.
+    assert send(server, request(f"GET {authority}/_toomany/health HTTP/1.1"))[0] == 403
+
+
 def test_head_of_an_admin_endpoint_is_get_without_a_body(server):
     for name in ("health", "journal", "quotas", "metrics", "tier"):
         with connect(server) as connection:

@@ -109,6 +109,14 @@ def test_what_the_mock_itself_would_refuse_goes_to_the_upstream(tmp_path, echo, 
         assert server.journal()[0]["model"] == model
 
 
+def test_upstream_is_asked_by_the_path_alone(tmp_path):
+    with serving(tmp_path) as upstream, serving(
+            tmp_path, {}, "--upstream", upstream.base_url) as server:
+        target = f"http://127.0.0.1:{server.port}/v1/models?limit=1"
+        assert server.request("GET", target, None, {"Authorization": "Bearer k"})[0] == 200
+        assert [entry["path"] for entry in upstream.journal()] == ["/v1/models"]
+
+
 def test_faults_stand_before_what_only_the_upstream_has(tmp_path):
     ours = {"script": [{"answer": {"fault": "proxy_page"}, "when": {"path": "/v1/vector_stores*"}}]}
     auth = {"Authorization": "Bearer k"}
