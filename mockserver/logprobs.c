@@ -13,9 +13,7 @@ bool logprobs_read(struct endpoint_call *call)
     const cJSON *wanted = cJSON_GetObjectItemCaseSensitive(call->root, "logprobs");
     int64_t top = -1;
     if (wanted != NULL && !cJSON_IsBool(wanted) && !cJSON_IsNull(wanted))
-        return endpoint_refuse(call->answer, 400,
-                               "Invalid type for 'logprobs': expected a boolean.", "invalid_type",
-                               "logprobs");
+        return endpoint_refuse_type(call, "logprobs", "a boolean", wanted);
     if (!endpoint_read_whole(call, "top_logprobs", 0, LOGPROBS_TOP_MAX, &top))
         return false;
     /* In the words of IBM/unitxt#1193. */

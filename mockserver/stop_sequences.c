@@ -5,11 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool refuse_type(struct endpoint_call *call)
+static bool refuse_type(struct endpoint_call *call, const cJSON *found)
 {
-    return endpoint_refuse(call->answer, 400,
-                           "Invalid type for 'stop': expected a string or an array of strings.",
-                           "invalid_type", "stop");
+    return endpoint_refuse_type(call, "stop", "one of a string or array of strings", found);
 }
 
 static bool refuse_count(struct endpoint_call *call, int count)
@@ -28,11 +26,11 @@ bool stop_sequences_read(struct endpoint_call *call)
     if (stop == NULL || cJSON_IsNull(stop) || cJSON_IsString(stop))
         return true;
     if (!cJSON_IsArray(stop))
-        return refuse_type(call);
+        return refuse_type(call, stop);
     const cJSON *sequence;
     cJSON_ArrayForEach (sequence, stop) {
         if (!cJSON_IsString(sequence))
-            return refuse_type(call);
+            return refuse_type(call, sequence);
     }
     int count = cJSON_GetArraySize(stop);
     return count <= STOP_SEQUENCES_MAX || refuse_count(call, count);

@@ -159,14 +159,6 @@ bool tool_choice_find(const cJSON *root, bool has_content, struct tool *tool)
 
 /* ---- refusals ---- */
 
-static bool refuse_type(struct endpoint_call *call, const struct choice *choice)
-{
-    char message[MESSAGE_SIZE];
-    snprintf(message, sizeof message, "Invalid type for '%s': expected a string or an object.",
-             choice->param);
-    return endpoint_refuse(call->answer, 400, message, "invalid_type", choice->param);
-}
-
 static bool refuse_mode(struct endpoint_call *call, const struct choice *choice)
 {
     char message[MESSAGE_SIZE];
@@ -245,7 +237,7 @@ static bool check(struct endpoint_call *call, bool is_legacy)
         return true;
     bool is_object = cJSON_IsObject(choice.said);
     if (!is_object && !cJSON_IsString(choice.said))
-        return refuse_type(call, &choice);
+        return endpoint_refuse_type(call, choice.param, "one of a string or object", choice.said);
     if (choice.mode == MODE_UNKNOWN)
         return refuse_mode(call, &choice);
     bool has_tools = cJSON_IsArray(choice.tools) && choice.tools->child != NULL;

@@ -314,7 +314,8 @@ static void its_stream_does_so_too(void **state)
     char said[64] = "";
     world_start(&world, "{}");
     assert_int_equal(world_post(&world, "/v1/chat/completions",
-                                "{\"model\": \"m\", \"messages\": [{}], \"stream\": true, "
+                                "{\"model\": \"m\", \"messages\": [{\"role\": \"user\", "
+                                "\"content\": \"\"}], \"stream\": true, "
                                 "\"stop\": [\" test\"]}"),
                      200);
     const struct answer *answer = &world.outcome.answer;
@@ -334,7 +335,9 @@ static void its_stream_does_so_too(void **state)
 static void tokens_have_logprobs_where_they_are_wanted(void **state)
 {
     (void)state;
-#define WANTED "{\"model\": \"m\", \"messages\": [{}], \"logprobs\": true, \"top_logprobs\": 2"
+#define WANTED                                                                                     \
+    "{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}], \"logprobs\": "   \
+    "true, \"top_logprobs\": 2"
     static const char *const tokens[] = {"This", " is ", "a te", "st!"};
     struct api_world world;
     world_start(&world, "{}");

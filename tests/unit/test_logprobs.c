@@ -99,7 +99,9 @@ static void what_is_wrong_is_refused(void **state)
     world_start(&world, "{}");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char body[200];
-        snprintf(body, sizeof body, "{\"model\": \"m\", \"messages\": [{}], %s}", cases[i].members);
+        snprintf(body, sizeof body,
+                 "{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}], %s}",
+                 cases[i].members);
         int status = world_post(&world, "/v1/chat/completions", body);
         if (status != (cases[i].param == NULL ? 200 : 400))
             fail_msg("%s: %d", body, status);

@@ -50,7 +50,9 @@ static void what_is_no_stop_is_refused(void **state)
     for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
         const char *code = cases[i / 2].code;
         char body[200];
-        snprintf(body, sizeof body, "{\"model\": \"m\", \"messages\": [{}], \"stop\": %s}",
+        snprintf(body, sizeof body,
+                 "{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": \"\"}], "
+                 "\"stop\": %s}",
                  cases[i / 2].stop);
         assert_int_equal(world_post(&world, paths[i % 2], body), code == NULL ? 200 : 400);
         if (code == NULL)
