@@ -27,8 +27,8 @@ enum {
 void *large_pages_for_heap(size_t bytes);
 
 /* Zeroed memory that is none of the heap, of a multiple of LARGE_PAGE, which begins at one; its
- * pages are small, and each is there when it is used. NULL when memory is out. large_pages_unmap() takes the same
- * `bytes`. */
+ * pages are small, and each is there when it is used. NULL when memory is out. large_pages_unmap()
+ * takes the same `bytes`. */
 void *large_pages_map(size_t bytes);
 void large_pages_unmap(void *memory, size_t bytes);
 

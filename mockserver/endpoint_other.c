@@ -51,9 +51,10 @@ static void read_json(struct endpoint_call *call)
             call->tokens += token_estimate_text(text);
     }
     const cJSON *message;
-    cJSON_ArrayForEach (message, cJSON_GetObjectItemCaseSensitive(call->root, "messages"))
-        call->tokens +=
-            token_estimate_content(cJSON_GetObjectItemCaseSensitive(message, "content"));
+    cJSON_ArrayForEach (message, cJSON_GetObjectItemCaseSensitive(call->root, "messages")) {
+        const cJSON *content = cJSON_GetObjectItemCaseSensitive(message, "content");
+        call->tokens += token_estimate_content(content);
+    }
 }
 
 bool endpoint_other_read(struct endpoint_call *call)

@@ -44,7 +44,7 @@ static char *call_text(const struct tool *tool)
 /* What is said; tool, text and owned are set. */
 static void choose(struct reply *reply, const cJSON *root, const char *content)
 {
-    struct tool tool;
+    struct tool tool = {.name = NULL};
     if (root != NULL && tool_choice_find(root, content != NULL, &tool))
         reply->owned = call_text(&tool);
     if (reply->owned != NULL) {

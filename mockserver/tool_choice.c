@@ -217,7 +217,8 @@ static bool check_reference(struct endpoint_call *call, const struct choice *cho
 
 static bool check_allowed(struct endpoint_call *call, const struct choice *choice)
 {
-    if (!cJSON_IsArray(choice->allowed) || choice->allowed->child == NULL)
+    if (choice->allowed == NULL || !cJSON_IsArray(choice->allowed) ||
+        choice->allowed->child == NULL)
         return endpoint_refuse(call->answer, 400,
                                "Invalid 'tool_choice': expected an array of allowed tools with "
                                "minimum length 1.",
