@@ -159,6 +159,11 @@ bool tool_choice_find(const cJSON *root, bool has_content, struct tool *tool)
 
 /* ---- refusals ---- */
 
+static bool has_items(const cJSON *list)
+{
+    return list != NULL && cJSON_IsArray(list) && list->child != NULL;
+}
+
 static bool refuse_mode(struct endpoint_call *call, const struct choice *choice)
 {
     char message[MESSAGE_SIZE];
@@ -217,8 +222,7 @@ static bool check_reference(struct endpoint_call *call, const struct choice *cho
 
 static bool check_allowed(struct endpoint_call *call, const struct choice *choice)
 {
-    if (choice->allowed == NULL || !cJSON_IsArray(choice->allowed) ||
-        choice->allowed->child == NULL)
+    if (!has_items(choice->allowed))
         return endpoint_refuse(call->answer, 400,
                                "Invalid 'tool_choice': expected an array of allowed tools with "
                                "minimum length 1.",
@@ -241,7 +245,7 @@ static bool check(struct endpoint_call *call, bool is_legacy)
         return endpoint_refuse_type(call, choice.param, "one of a string or object", choice.said);
     if (choice.mode == MODE_UNKNOWN)
         return refuse_mode(call, &choice);
-    bool has_tools = cJSON_IsArray(choice.tools) && choice.tools->child != NULL;
+    bool has_tools = has_items(choice.tools);
     bool needs_tools = is_chat(call->root) || (choice.mode == MODE_REQUIRED && !is_object);
     if (needs_tools && !has_tools)
         return refuse_without_tools(call, &choice);
