@@ -167,10 +167,11 @@ static void measure(size_t count, struct random *random)
     limits.limit[QUOTA_REQUESTS_PER_MINUTE] = 500;
     limits.limit[QUOTA_REQUESTS_PER_DAY] = 10000;
     limits.limit[QUOTA_TOKENS_PER_MINUTE] = 30000;
-    if (pools == NULL || requests == NULL ||
-        !pools_set_limits(pools, POOLS_SET_UP, "*", &limits, 0))
+    if (pools == NULL || requests == NULL)
         fail("out of memory");
     pools_set_initial(pools, &limits);
+    if (!pools_set_limits(pools, POOLS_SET_UP, "*", &limits, 0))
+        fail("out of memory");
     pools_allow(pools, count + MODELS);
     for (int i = 0; i < MODELS; i++)
         snprintf(models[i], sizeof models[i], "gpt-4o-mini-variant-%d", i);
