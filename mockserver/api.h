@@ -105,7 +105,7 @@ void api_settle(const struct api *api, struct api_outcome *outcome, int64_t now_
 /* The answer has ended: gives the place among concurrent requests back. */
 void api_finish(struct api_outcome *outcome);
 
-/* Sets new quotas now (also those of the config's changes). False when memory is out. */
+/* Sets new quotas now, in the place of those of the same names. False when memory is out. */
 bool api_change_quotas(struct api *api, const struct config_quotas *quotas, int64_t now_ns);
 
 /* Another usage tier, now; what is used stays used. False when memory is out. */

@@ -134,7 +134,9 @@ static cJSON *logprobs_of(const struct completion *completion, const char *text,
 {
     if (!completion->has_logprobs || completion->reply->tool != NULL)
         return cJSON_CreateNull();
-    return logprobs_chat(text, length, completion->has_top_logprobs);
+    size_t begin = (size_t)(text - completion->reply->text);
+    size_t left = completion->logprobs_length > begin ? completion->logprobs_length - begin : 0;
+    return logprobs_chat(text, length < left ? length : left, completion->has_top_logprobs);
 }
 
 static void add_logprobs(struct text *text, const struct completion *completion)
@@ -270,7 +272,7 @@ void completion_chat_stream(const struct completion *completion, const struct pa
         event_stream_pad(&stream, completion->id_bits);
     for (int i = 0; i < completion->choice_count; i++)
         add_delta(&stream, completion, i, first_delta(completion, i),
-                  logprobs_of(completion, "", 0), NULL, 0);
+                  logprobs_of(completion, text, 0), NULL, 0);
     int64_t due_ns = pace->first_token_ns;
     for (int64_t token = 0; *text != '\0'; token += step) {
         size_t length = token_estimate_bytes(text, step);

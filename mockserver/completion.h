@@ -21,10 +21,11 @@ struct completion {
     int choice_count;
     int64_t prompt_tokens;
     uint64_t id_bits;
-    int64_t created_s;  /* Unix time */
-    bool include_usage; /* of a stream: one chunk more, that tells the usage */
-    bool is_padded;     /* of a stream: see obfuscation.h */
-    bool has_logprobs;  /* of a text: see logprobs.h */
+    int64_t created_s;      /* Unix time */
+    bool include_usage;     /* of a stream: one chunk more, that tells the usage */
+    bool is_padded;         /* of a stream: see obfuscation.h */
+    bool has_logprobs;      /* of a text: see logprobs.h */
+    size_t logprobs_length; /* how many bytes of it get them */
     bool has_top_logprobs;
 };
 

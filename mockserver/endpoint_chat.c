@@ -97,6 +97,8 @@ static void want_logprobs(struct completion *completion, const cJSON *root)
 {
     const cJSON *top = cJSON_GetObjectItemCaseSensitive(root, "top_logprobs");
     completion->has_logprobs = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "logprobs"));
+    completion->logprobs_length =
+        logprobs_length(completion->reply->text, completion->choice_count);
     completion->has_top_logprobs = cJSON_IsNumber(top) && top->valuedouble > 0;
 }
 

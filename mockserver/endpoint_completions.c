@@ -86,14 +86,15 @@ static cJSON *head(const struct endpoint_call *call)
     return root;
 }
 
-/* Of a part of the text, or null. */
+/* Of a part of the text, of which `end` bytes have them; or null. */
 static cJSON *logprobs_of(const struct endpoint_call *call, const char *text, size_t begin,
-                          size_t length)
+                          size_t length, size_t end)
 {
     const cJSON *top = cJSON_GetObjectItemCaseSensitive(call->root, "logprobs");
     if (!cJSON_IsNumber(top))
         return cJSON_CreateNull();
-    return logprobs_completion(text, begin, length, top->valuedouble > 0);
+    size_t left = end > begin ? end - begin : 0;
+    return logprobs_completion(text, begin, length < left ? length : left, top->valuedouble > 0);
 }
 
 static void add_choice(cJSON *choices, int64_t index, const char *text, cJSON *logprobs,
@@ -134,6 +135,7 @@ static void make_stream(struct endpoint_call *call, const struct reply *reply, i
 {
     struct event_stream stream;
     size_t begin = 0;
+    size_t end = logprobs_length(reply->text, count);
     int64_t step = event_stream_step(reply->tokens * count);
     int64_t due_ns = call->pace.first_token_ns;
     event_stream_begin(&stream, ANSWER_STREAM_DATA);
@@ -143,7 +145,7 @@ static void make_stream(struct endpoint_call *call, const struct reply *reply, i
         due_ns = pace_due_ns(&call->pace, token);
         for (int64_t i = 0; i < count; i++)
             add_chunk(&stream, call, i, part != NULL ? part : "",
-                      logprobs_of(call, reply->text, begin, length), NULL, due_ns);
+                      logprobs_of(call, reply->text, begin, length, end), NULL, due_ns);
         free(part);
         begin += length;
     }
@@ -175,8 +177,10 @@ void endpoint_completions_make(struct endpoint_call *call)
     } else {
         cJSON *root = head(call);
         cJSON *choices = cJSON_AddArrayToObject(root, "choices");
+        size_t length = strlen(reply.text);
+        size_t end = logprobs_length(reply.text, count);
         for (int64_t i = 0; i < count; i++)
-            add_choice(choices, i, reply.text, logprobs_of(call, reply.text, 0, strlen(reply.text)),
+            add_choice(choices, i, reply.text, logprobs_of(call, reply.text, 0, length, end),
                        finish_reason(&reply));
         cJSON_AddItemToObject(root, "usage",
                               completion_usage(endpoint_prompt_tokens(call), call->spoken_tokens));

@@ -35,7 +35,8 @@ bool endpoint_responses_read(struct endpoint_call *call)
         return endpoint_refuse(call->answer, 400,
                                "Invalid type for 'input': expected a string or an array of items.",
                                "invalid_type", "input");
-    if (!is_input && member(call, "prompt") == NULL)
+    /* A stored prompt has it, and a response may only be continued. */
+    if (!is_input && member(call, "prompt") == NULL && member(call, "previous_response_id") == NULL)
         return endpoint_refuse_missing(call, "input");
     call->tokens = TOKENS_PER_RESPONSE + token_estimate_content(member(call, "instructions"));
     if (input != NULL && cJSON_IsString(input))

@@ -17,11 +17,16 @@ bool logprobs_read(struct endpoint_call *call)
     if (!endpoint_read_whole(call, "top_logprobs", 0, LOGPROBS_TOP_MAX, &top))
         return false;
     /* In the words of IBM/unitxt#1193. */
-    return top < 0 || cJSON_IsTrue(wanted) ||
+    return top < 1 || cJSON_IsTrue(wanted) ||
            endpoint_refuse(call->answer, 400,
                            "The 'top_logprobs' parameter is only allowed when 'logprobs' is "
                            "enabled.",
                            NULL, "top_logprobs");
+}
+
+size_t logprobs_length(const char *text, int64_t times)
+{
+    return token_estimate_bytes(text, LOGPROBS_TOKENS_MAX / (times > 0 ? times : 1));
 }
 
 /* Never 0, which would be certainty. */
@@ -56,8 +61,7 @@ static cJSON *content_of(const char *text, size_t length, bool has_top)
 {
     cJSON *content = cJSON_CreateArray();
     char *token;
-    for (int count = 0; count < LOGPROBS_TOKENS_MAX && (token = next_token(text, length)) != NULL;
-         count++) {
+    while ((token = next_token(text, length)) != NULL) {
         cJSON *entry = entry_of(token);
         cJSON *top = cJSON_AddArrayToObject(entry, "top_logprobs");
         if (has_top)
@@ -98,8 +102,7 @@ cJSON *logprobs_completion(const char *text, size_t begin, size_t length, bool h
     size_t offset = u8_mbsnlen((const uint8_t *)text, begin);
     char *token;
     text += begin;
-    for (int count = 0; count < LOGPROBS_TOKENS_MAX && (token = next_token(text, length)) != NULL;
-         count++) {
+    while ((token = next_token(text, length)) != NULL) {
         cJSON_AddItemToArray(tokens, cJSON_CreateString(token));
         cJSON_AddItemToArray(logprobs, cJSON_CreateNumber(logprob_of(token)));
         cJSON_AddItemToArray(tops, top_of(token, has_top));

@@ -15,17 +15,21 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct endpoint_call;
 
 enum {
     LOGPROBS_TOP_MAX = 20,           /* OpenAI's, of chats */
     LOGPROBS_TOP_MAX_COMPLETION = 5, /* and of the older completions */
-    LOGPROBS_TOKENS_MAX = 65536,     /* of one text, each some 100 bytes; the rest has none */
+    LOGPROBS_TOKENS_MAX = 65536,     /* of one answer, each some 100 bytes; the rest has none */
 };
 
 /* Refuses a "logprobs" or "top_logprobs" of a chat that is none. */
 bool logprobs_read(struct endpoint_call *call);
+
+/* How many bytes of a text get logprobs in an answer that has it so many times. */
+size_t logprobs_length(const char *text, int64_t times);
 
 /* {"content": [...], "refusal": null} for the first `length` bytes; `has_top`: likely tokens are
  * asked for. The caller deletes it. */

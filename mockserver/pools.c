@@ -416,10 +416,15 @@ bool pools_set_limits(struct pools *pools, enum pools_source source, const char 
 
 bool pools_share(struct pools *pools, const char *name, const char *model, int64_t now_ns)
 {
-    struct entry *entry = get_entry(&pools->entries[POOLS_SET_UP], model);
-    if (entry == NULL)
+    struct entries *entries = &pools->entries[POOLS_SET_UP];
+    struct entry *shared = get_entry(entries, model);
+    if (shared == NULL)
         return false;
-    snprintf(entry->target, sizeof entry->target, "%s", name);
+    for (size_t i = 0; i < entries->count; i++) {
+        struct entry *entry = &entries->items[i];
+        if (entry == shared || strcmp(entry->target, model) == 0)
+            snprintf(entry->target, sizeof entry->target, "%s", name);
+    }
     apply_limits(pools, now_ns);
     return true;
 }

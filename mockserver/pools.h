@@ -62,7 +62,8 @@ enum pools_source {
 bool pools_set_limits(struct pools *pools, enum pools_source source, const char *name,
                       const struct quota_limits *limits, int64_t now_ns);
 
-/* Lets `model` share the pools of `name`, as the set-up says. False when memory is out. */
+/* Lets `model`, and what shares those of `model`, share the pools of `name`, as the set-up says.
+ * False when memory is out. */
 bool pools_share(struct pools *pools, const char *name, const char *model, int64_t now_ns);
 
 /* The enforcement where limits do not say theirs, and whether refused requests count; to be set

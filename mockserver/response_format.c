@@ -20,8 +20,9 @@ static bool check_object(struct endpoint_call *call, const cJSON *item, const ch
     return cJSON_IsObject(item) || endpoint_refuse_type(call, place, "an object", item);
 }
 
-/* The name and the schema, which stand in `holder`. */
-static bool check_schema(struct endpoint_call *call, const cJSON *holder, const char *place)
+/* The name and the schema, which stand in `holder`; that of a chat may be left out. */
+static bool check_schema(struct endpoint_call *call, const cJSON *holder, const char *place,
+                         bool needs_schema)
 {
     char inner[PLACE_SIZE];
     const cJSON *name = member(holder, "name");
@@ -30,8 +31,9 @@ static bool check_schema(struct endpoint_call *call, const cJSON *holder, const 
         return endpoint_refuse_missing(call, inner);
     if (!cJSON_IsString(name))
         return endpoint_refuse_type(call, inner, "a string", name);
+    const cJSON *schema = member(holder, "schema");
     snprintf(inner, sizeof inner, "%s.schema", place);
-    return check_object(call, member(holder, "schema"), inner);
+    return (schema == NULL && !needs_schema) || check_object(call, schema, inner);
 }
 
 /* Whether a format is one of a type that there is, if it is said at all; tells *has_schema. */
@@ -60,7 +62,7 @@ bool response_format_check_chat(struct endpoint_call *call)
         return true;
     static const char place[] = "response_format.json_schema";
     const cJSON *holder = member(format, "json_schema");
-    return check_object(call, holder, place) && check_schema(call, holder, place);
+    return check_object(call, holder, place) && check_schema(call, holder, place, false);
 }
 
 bool response_format_check_response(struct endpoint_call *call)
@@ -72,5 +74,5 @@ bool response_format_check_response(struct endpoint_call *call)
     const cJSON *format = member(text, "format");
     if (!check_object(call, text, "text") || !check_type(call, format, "text.format", &has_schema))
         return false;
-    return !has_schema || check_schema(call, format, "text.format");
+    return !has_schema || check_schema(call, format, "text.format", true);
 }

@@ -135,8 +135,7 @@ static bool tool_has_answered(const cJSON *root)
     const char *role = text_of(last, "role");
     const char *type = text_of(last, "type");
     return strcmp(role, "tool") == 0 || strcmp(role, "function") == 0 ||
-           strcmp(type, "function_call_output") == 0 ||
-           strcmp(type, "custom_tool_call_output") == 0;
+           strstr(type, "_output") != NULL; /* function_call_output and its like */
 }
 
 bool tool_choice_find(const cJSON *root, bool has_content, struct tool *tool)
@@ -235,9 +234,26 @@ static bool check_allowed(struct endpoint_call *call, const struct choice *choic
     return true;
 }
 
+/* In the words that OpenAI has for arrays that are too long. */
+static bool check_count(struct endpoint_call *call, const cJSON *list, const char *param)
+{
+    int count = cJSON_GetArraySize(list);
+    if (count <= TOOLS_MAX)
+        return true;
+    char message[MESSAGE_SIZE];
+    snprintf(message, sizeof message,
+             "Invalid '%s': array too long. Expected an array with maximum length %d, but got an "
+             "array with length %d instead.",
+             param, TOOLS_MAX, count);
+    return endpoint_refuse(call->answer, 400, message, "array_above_max_length", param);
+}
+
 static bool check(struct endpoint_call *call, bool is_legacy)
 {
     const struct choice choice = choice_of(call->root, is_legacy);
+    if (!check_count(call, choice.tools, choice.tools_param) ||
+        !check_count(call, choice.allowed, choice.param))
+        return false;
     if (choice.said == NULL)
         return true;
     bool is_object = cJSON_IsObject(choice.said);
@@ -246,7 +262,9 @@ static bool check(struct endpoint_call *call, bool is_legacy)
     if (choice.mode == MODE_UNKNOWN)
         return refuse_mode(call, &choice);
     bool has_tools = has_items(choice.tools);
-    bool needs_tools = is_chat(call->root) || (choice.mode == MODE_REQUIRED && !is_object);
+    bool has_others = member(call->root, "prompt") != NULL; /* a stored one may bring them */
+    bool needs_tools =
+        is_chat(call->root) || (choice.mode == MODE_REQUIRED && !is_object && !has_others);
     if (needs_tools && !has_tools)
         return refuse_without_tools(call, &choice);
     if (choice.named != NULL)

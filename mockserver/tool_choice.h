@@ -22,6 +22,8 @@
 
 struct endpoint_call;
 
+enum { TOOLS_MAX = 128 }; /* OpenAI's; each allowed one is looked for among them */
+
 enum tool_kind { TOOL_FUNCTION, TOOL_CUSTOM, TOOL_LEGACY_FUNCTION };
 
 struct tool {

@@ -137,6 +137,14 @@ def test_quotas_go_before_the_tier_which_has_what_they_do_not_say(tmp_path):
         assert limit_of(server, "gpt-4.1") == ("500", "30000")
 
 
+def test_a_change_takes_the_place_of_all_that_quotas_say_of_a_model(tmp_path):
+    config = {"tier": "1", "quotas": {"gpt-4o": {"requests_per_minute": 3}},
+              "changes": [{"after_requests": 1, "quotas": {"gpt-4o": {"tokens_per_minute": 77}}}]}
+    with serving(tmp_path, config) as server:
+        assert limit_of(server, "gpt-4o") == ("3", "30000")
+        assert limit_of(server, "gpt-4o") == ("500", "77")  # the tier's, and the change's
+
+
 def test_reload_of_a_scenario(tmp_path):
     path = write_scenario(tmp_path, scenario({"requests": 1}, {}))
     with serving(tmp_path, None, "--scenario", path) as server:

@@ -71,10 +71,45 @@ static void an_endless_text_has_some_for_its_beginning(void **state)
     assert_non_null(text);
     memset(text, 'x', length);
     text[length] = '\0';
-    cJSON *root = logprobs_chat(text, length, false);
-    assert_int_equal(cJSON_GetArraySize(json_at(root, "content")), LOGPROBS_TOKENS_MAX);
-    cJSON_Delete(root);
+    static const int64_t times[] = {1, 4, 16384};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        cJSON *root = logprobs_chat(text, logprobs_length(text, times[i]), false);
+        assert_int_equal(cJSON_GetArraySize(json_at(root, "content")),
+                         LOGPROBS_TOKENS_MAX / times[i]);
+        cJSON_Delete(root);
+    }
     free(text);
+}
+
+static int count_tokens(const char *text)
+{
+    int count = 0;
+    for (const char *at = text; (at = strstr(at, "\"token\"")) != NULL; at++)
+        count++;
+    return count;
+}
+
+/* 2000 tokens, 64 choices: too many for all of them. */
+static void many_choices_share_what_one_answer_may_have(void **state)
+{
+    (void)state;
+    enum { CHOICES = 64 };
+    static char config[9000];
+    char body[200];
+    memset(config, 'x', sizeof config - 1);
+    memcpy(config, "{\"models\": {\"m\": {\"content\": \"", 30);
+    memcpy(config + sizeof config - 5, "\"}}}", 4);
+    struct api_world world;
+    world_start(&world, config);
+    for (int is_streamed = 0; is_streamed < 2; is_streamed++) {
+        snprintf(body, sizeof body,
+                 "{\"model\": \"m\", \"messages\": [{\"role\": \"user\", \"content\": "
+                 "\"\"}], \"logprobs\": true, \"n\": %d, \"stream\": %s}",
+                 CHOICES, is_streamed ? "true" : "false");
+        assert_int_equal(world_post(&world, "/v1/chat/completions", body), 200);
+        assert_int_equal(count_tokens(world.outcome.answer.body), LOGPROBS_TOKENS_MAX);
+    }
+    world_end(&world);
 }
 
 static void what_is_wrong_is_refused(void **state)
@@ -92,7 +127,7 @@ static void what_is_wrong_is_refused(void **state)
         {"\"logprobs\": true, \"top_logprobs\": -1", "top_logprobs"},
         {"\"logprobs\": true, \"top_logprobs\": 1.5", "top_logprobs"},
         {"\"logprobs\": true, \"top_logprobs\": \"1\"", "top_logprobs"},
-        {"\"logprobs\": false, \"top_logprobs\": 0", "top_logprobs"},
+        {"\"logprobs\": false, \"top_logprobs\": 0", NULL},
         {"\"top_logprobs\": 2", "top_logprobs"},
     };
     struct api_world world;
@@ -120,6 +155,7 @@ int main(void)
         cmocka_unit_test(the_same_token_is_as_likely_each_time),
         cmocka_unit_test(a_completion_has_them_in_columns),
         cmocka_unit_test(an_endless_text_has_some_for_its_beginning),
+        cmocka_unit_test(many_choices_share_what_one_answer_may_have),
         cmocka_unit_test(what_is_wrong_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -331,6 +331,22 @@ static void limits_can_be_set_again_and_again_for_many_pools(void **state)
     pools_free(pools);
 }
 
+/* One list after the other: what shared the pool of B shares that of A with it. */
+static void what_shares_goes_along_with_whose_it_shares(void **state)
+{
+    (void)state;
+    struct pools *pools = pools_new();
+    set(pools, "B", 3, 0);
+    assert_true(pools_share(pools, "B", "C", 0));
+    set(pools, "A", 9, 0);
+    assert_true(pools_share(pools, "A", "B", 0));
+    struct pool *pool = pools_get(pools, KEY_A, "A", 0);
+    assert_ptr_equal(pools_get(pools, KEY_A, "B", 0), pool);
+    assert_ptr_equal(pools_get(pools, KEY_A, "C", 0), pool);
+    assert_int_equal(pools_limits(pools, "C").limit[QUOTA_REQUESTS_PER_MINUTE], 9);
+    pools_free(pools);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +361,7 @@ int main(void)
         cmocka_unit_test(pointers_stay_good_while_others_are_made),
         cmocka_unit_test(refusals_are_counted_for_each_of_many_pools),
         cmocka_unit_test(models_share_as_the_header_says),
+        cmocka_unit_test(what_shares_goes_along_with_whose_it_shares),
         cmocka_unit_test(there_are_no_more_pools_than_are_allowed),
         cmocka_unit_test(limits_can_be_set_again_and_again_for_many_pools),
     };

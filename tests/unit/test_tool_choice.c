@@ -208,6 +208,30 @@ static void a_long_name_does_not_spoil_the_refusal(void **state)
     world_end(&world);
 }
 
+/* Else each allowed one would be looked for among all. */
+static void there_may_be_as_many_tools_as_openai_takes(void **state)
+{
+    (void)state;
+    static char body[20000];
+    struct api_world world;
+    world_start(&world, "{}");
+    for (int count = TOOLS_MAX; count <= TOOLS_MAX + 1; count++) {
+        int length = snprintf(body, sizeof body, "{\"model\": \"m\", " ASKED ", \"tools\": [");
+        for (int i = 0; i < count; i++)
+            length += snprintf(body + length, sizeof body - (size_t)length,
+                               "%s{\"type\": \"function\", \"function\": {\"name\": \"f%d\"}}",
+                               i == 0 ? "" : ", ", i);
+        snprintf(body + length, sizeof body - (size_t)length, "]}");
+        bool is_taken = count <= TOOLS_MAX;
+        assert_int_equal(world_post(&world, "/v1/chat/completions", body), is_taken ? 200 : 400);
+        if (is_taken)
+            continue;
+        assert_text_at(world.root, "error.code", "array_above_max_length");
+        assert_text_at(world.root, "error.param", "tools");
+    }
+    world_end(&world);
+}
+
 /* Its server judges by itself. */
 static void what_another_server_is_asked_is_not_refused(void **state)
 {
@@ -233,6 +257,7 @@ int main(void)
         cmocka_unit_test(a_choice_that_cannot_be_obeyed_is_refused),
         cmocka_unit_test(other_choices_are_taken),
         cmocka_unit_test(a_long_name_does_not_spoil_the_refusal),
+        cmocka_unit_test(there_may_be_as_many_tools_as_openai_takes),
         cmocka_unit_test(what_another_server_is_asked_is_not_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
