@@ -81,11 +81,14 @@ static void an_endless_text_has_some_for_its_beginning(void **state)
     free(text);
 }
 
-static int count_tokens(const char *text)
+/* By hand: the address sanitizer looks at all of a long text at each strstr. */
+static int count_tokens(const struct answer *answer)
 {
+    static const char name[] = "\"token\"";
+    const size_t length = sizeof name - 1;
     int count = 0;
-    for (const char *at = text; (at = strstr(at, "\"token\"")) != NULL; at++)
-        count++;
+    for (size_t i = 0; i + length <= answer->body_length; i++)
+        count += memcmp(answer->body + i, name, length) == 0 ? 1 : 0;
     return count;
 }
 
@@ -107,7 +110,7 @@ static void many_choices_share_what_one_answer_may_have(void **state)
                  "\"\"}], \"logprobs\": true, \"n\": %d, \"stream\": %s}",
                  CHOICES, is_streamed ? "true" : "false");
         assert_int_equal(world_post(&world, "/v1/chat/completions", body), 200);
-        assert_int_equal(count_tokens(world.outcome.answer.body), LOGPROBS_TOKENS_MAX);
+        assert_int_equal(count_tokens(&world.outcome.answer), LOGPROBS_TOKENS_MAX);
     }
     world_end(&world);
 }
