@@ -8,9 +8,10 @@
  * short: what can be read before or written after is. An endpoint that asks no model is answered in
  * it.
  *
- * The order of decisions: key and organization (401), path and method (404, 405), body (400), model
- * (404), script, quotas (429), model (200). A request that OpenAI would reject as malformed uses up
- * neither a step of the script nor quota.
+ * The order of decisions: a browser's question (204), key and organization (401), path and method
+ * (404, 405), body (400), model (404), script, quotas (429), model (200). A request that OpenAI would
+ * reject as malformed uses up neither a step of the script nor quota; in front of another server it
+ * is left to that one.
  *
  * Deterministic: the same config, seed, requests and times give the same answers to the byte.
  */
