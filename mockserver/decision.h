@@ -9,9 +9,9 @@
  * it.
  *
  * The order of decisions: a browser's question (204), key and organization (401), path and method
- * (404, 405), body (400), model (404), script, quotas (429), model (200). A request that OpenAI would
- * reject as malformed uses up neither a step of the script nor quota; in front of another server it
- * is left to that one.
+ * (404, 405), body (400), model (404), script, quotas (429), model (200). A request that OpenAI
+ * would reject as malformed uses up neither a step of the script nor quota; in front of another
+ * server it is left to that one.
  *
  * Deterministic: the same config, seed, requests and times give the same answers to the byte.
  */
